@@ -1,0 +1,37 @@
+# `make demo` and `make test` set up everything they need; nothing else has to be run first.
+PYTHON ?= python3
+PORT ?= 7860
+BIN := .venv/bin
+
+.PHONY: demo test check bench soak clean
+
+demo: .venv/runtime
+	$(BIN)/python -m vmr demo --port $(PORT)
+
+test: .venv/dev
+	@sh tests/setup_chromium.sh
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+check: test
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+soak: .venv/dev
+	$(BIN)/python -m pytest -m soak --override-ini addopts=
+
+# A stamp file per requirements file, so that the second run starts at once.
+.venv/runtime: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt .venv/runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv .demo
