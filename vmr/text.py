@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,6 +114,12 @@ class Words:
             raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
         vectors = np.stack([self._vectors[word] for word in known]).astype(np.float32)
         return Query(text.strip(), tuple(known), vectors, unknown)
+
+    def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (L, W) of words as they are, zero for unknown ones: the research protocol."""
+        zero = np.zeros(self.width, np.float32)
+        rows = [self._vectors[word] if word in self._vectors else zero for word in words]
+        return np.stack(rows) if rows else np.zeros((0, self.width), np.float32)
 
     def near(self, word: str, count: int = 3) -> list[str]:
         """Known, common words spelt like `word`, best first: suggestions for a typing error."""
