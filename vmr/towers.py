@@ -55,15 +55,16 @@ class VideoTower(nn.Module):
 
     def prepare(self, rows: Tensor) -> Tensor:
         """(..., D) raw rows -> (..., D): unit length per block, common mean taken off."""
-        unit = [F.normalize(block, dim=-1) for block in rows.split(self.widths, dim=-1)]
+        unit = [F.normalize(block, dim=-1) for block in torch.split(rows, self.widths, dim=-1)]
         scale = sum(self.widths) ** 0.5  # about unit variance per column
-        mean: Tensor = self.mean  # type: ignore[assignment]
-        return (torch.cat(unit, dim=-1) - mean) * scale  # (..., D)
+        prepared: Tensor = (torch.cat(unit, dim=-1) - self.mean) * scale  # (..., D)
+        return prepared
 
     def forward(self, rows: Tensor) -> Tensor:
         """(..., D) -> (..., E), unit length."""
         prepared = self.prepare(rows)
-        return F.normalize(self.linear(prepared) + self.correction(prepared), dim=-1)
+        vectors: Tensor = F.normalize(self.linear(prepared) + self.correction(prepared), dim=-1)
+        return vectors
 
 
 class TextTower(nn.Module):
@@ -93,7 +94,8 @@ class TextTower(nn.Module):
         ordered = states.amax(1)  # (B, E)
         weight = self.importance(words).squeeze(-1).masked_fill(~mask, -1e4).softmax(1)  # (B, L)
         content = self.content(torch.einsum("bl,blw->bw", weight, words))
-        return F.normalize(content + self.out(self.drop(ordered)), dim=-1)
+        vectors: Tensor = F.normalize(content + self.out(self.drop(ordered)), dim=-1)
+        return vectors
 
 
 class Towers(nn.Module):
