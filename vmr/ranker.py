@@ -150,13 +150,13 @@ class Ranker:
         """(E,), unit length.
 
         Raises:
-            RankerError: the query's word vectors are of another width than the model was trained on.
+            RankerError: the word vectors are not of the width that the model was trained on.
         """
         trained = self._towers.config.word_width
         if query.vectors.shape[1] != trained:
             raise RankerError(
-                f"word vectors of width {query.vectors.shape[1]}, but the weights were trained with "
-                f"width {trained}: drop --words, or train weights for them"
+                f"word vectors of width {query.vectors.shape[1]}, but the weights were trained "
+                f"with width {trained}: drop --words, or train weights for them"
             )
         if query.words not in self._remembered:
             words = torch.from_numpy(query.vectors)[None]  # (1, L, W)

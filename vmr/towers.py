@@ -38,6 +38,8 @@ class TowersConfig:
 class VideoTower(nn.Module):
     """Rows -> shared space: a linear map plus a two-layer correction, row by row."""
 
+    mean: Tensor
+
     def __init__(self, config: TowersConfig) -> None:
         super().__init__()
         self.widths = list(config.blocks.values())
