@@ -1,0 +1,72 @@
+"""Spans of time: how much they overlap, and which to keep when many say the same.
+
+A span is a half-open pair [start, end) in seconds; N spans are an (N, 2) array.
+
+    overlap = iou(found, truth)                                   # (N, M)
+    best = suppress(found, scores, threshold=0.5, keep=10)        # indices, best first
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Temporal intersection over union of every span of `a` with every span of `b`.
+
+    Args:
+        a: (N, 2) seconds.
+        b: (M, 2) seconds.
+
+    Returns:
+        (N, M) in [0, 1]; 0 wherever the union is empty.
+
+    Raises:
+        ValueError: a span is not finite or ends before it starts.
+    """
+    left, right = _spans(a), _spans(b)
+    starts = np.maximum(left[:, None, 0], right[None, :, 0])  # (N, M)
+    ends = np.minimum(left[:, None, 1], right[None, :, 1])  # (N, M)
+    intersection = np.maximum(ends - starts, 0.0)
+    union = _lengths(left)[:, None] + _lengths(right)[None, :] - intersection
+    overlap = np.zeros(union.shape)
+    np.divide(intersection, union, out=overlap, where=union > 0)
+    return overlap
+
+
+def suppress(
+    spans: ArrayLike, scores: ArrayLike, *, threshold: float, keep: int
+) -> NDArray[np.intp]:
+    """Indices of the spans that greedy non-maximum suppression keeps, best first.
+
+    A span goes when its overlap with a better one is above `threshold`; among equal scores the
+    earlier in the list wins, so the result does not depend on the sort's mood.
+
+    Args:
+        spans: (N, 2) seconds.
+        scores: (N,) finite.
+        threshold: IoU in [0, 1].
+        keep: at most so many indices come back.
+    """
+    boxes = _spans(spans)
+    values = np.asarray(scores, dtype=np.float64)
+    if values.shape != (len(boxes),) or not np.isfinite(values).all():
+        raise ValueError(f"scores must be {len(boxes)} finite numbers, got shape {values.shape}")
+    order = np.argsort(-values, kind="stable")
+    kept: list[int] = []
+    while order.size and len(kept) < keep:
+        best, order = int(order[0]), order[1:]
+        kept.append(best)
+        order = order[iou(boxes[best : best + 1], boxes[order])[0] <= threshold]
+    return np.asarray(kept, dtype=np.intp)
+
+
+def _spans(values: ArrayLike) -> NDArray[np.float64]:
+    spans = np.asarray(values, dtype=np.float64).reshape(-1, 2)  # (N, 2)
+    if not np.isfinite(spans).all() or (spans[:, 1] < spans[:, 0]).any():
+        raise ValueError("spans must be finite pairs (start, end) with start <= end")
+    return spans
+
+
+def _lengths(spans: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths: NDArray[np.float64] = spans[:, 1] - spans[:, 0]
+    return lengths

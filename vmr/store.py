@@ -1,0 +1,456 @@
+"""The library: which videos there are, in what state, and their features and thumbnails.
+
+A plain folder: `library.db` (SQLite, WAL), `features/ID.safetensors`, `thumbnails/ID.zip`. A row
+turns ready last, after both files are on the disk, so that "ready" means complete. A video is its
+content: paths are names for it, and may be several, change, or go missing.
+
+    library = Library(Path("holiday"))
+    for video in library.videos():
+        print(video.name, video.state, video.reason)
+    features = library.features(3)
+"""
+
+import json
+import os
+import sqlite3
+import threading
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from feature_extract.features import Features, FeaturesError
+from vmr.content import FileStamp, covers_all, full_digest, quick_digest
+from vmr.database import LibraryError, open_database, open_for_reading, plain_errors
+
+if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
+    from feature_extract.extract import Extraction
+
+__all__ = ["Library", "LibraryError", "NoVideoError", "State", "Video", "describe_damage"]
+
+State = Literal["new", "waiting", "indexing", "ready", "partly readable", "refused", "missing"]
+MAX_THUMBNAIL_BYTES: Final = 1 << 20
+_SEARCHABLE: Final = ("ready", "partly readable")
+_COLUMNS: Final = (
+    "id state reason progress duration width height fps codec rows unreadable added fingerprint"
+)
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video of the library, as the last look at the disk saw it."""
+
+    id: int
+    path: Path
+    also: tuple[Path, ...]
+    "other names of the same content"
+    state: State
+    reason: str
+    "why it was refused or is only partly readable; empty otherwise"
+    progress: float
+    "0..1 while indexing"
+    duration: float
+    "seconds"
+    width: int
+    height: int
+    fps: float
+    codec: str
+    rows: int
+    unreadable: tuple[tuple[float, float], ...]
+    "damaged spans, seconds"
+    added: float
+    "POSIX seconds"
+    fingerprint: str
+    "of the extractor that made the features; empty before"
+    size_bytes: int
+    modified: float
+    "POSIX seconds"
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.name
+
+    @property
+    def searchable(self) -> bool:
+        """Whether its moments can be found and played."""
+        return self.state in _SEARCHABLE
+
+
+class NoVideoError(LibraryError):
+    """There is no video of this id, or no longer."""
+
+
+class Library:
+    """Videos, features and thumbnails in one folder; safe to share between threads and processes.
+
+    Raises:
+        LibraryError: the folder cannot be made, opened or written, or is of another version.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        self._lock = threading.RLock()
+        self._features, self._thumbnails = folder / "features", folder / "thumbnails"
+        if read_only:
+            self._db = open_for_reading(folder / "library.db")
+            return
+        with plain_errors(folder):
+            self._features.mkdir(parents=True, exist_ok=True)
+            self._thumbnails.mkdir(exist_ok=True)
+        self._db = open_database(folder / "library.db")
+        self._recover()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with self._lock:
+            self._db.close()
+
+    # What there is
+
+    def videos(self) -> list[Video]:
+        """Every video, oldest first."""
+        return self._select("")
+
+    def video(self, id: int) -> Video:
+        """The video with this id; LibraryError when there is none."""
+        found = self._select("WHERE id = ?", id)
+        if not found:
+            raise NoVideoError(f"no video {id} in {self.folder}; `list` shows what there is")
+        return found[0]
+
+    def find(self, path: Path) -> Video | None:
+        """The video known under this path, if any."""
+        query = "WHERE id = (SELECT video FROM paths WHERE path = ?)"
+        return next(iter(self._select(query, _key(path))), None)
+
+    def features(self, id: int) -> Features:
+        """The features of an indexed video.
+
+        Raises:
+            LibraryError: there are none, or the file is damaged; the video then waits to be indexed
+                again, because a damaged file must not answer a search.
+        """
+        video = self.video(id)
+        if not video.rows:
+            raise LibraryError(f"{video.path}: not indexed yet (it is {video.state})")
+        try:
+            features = Features.load(self._features / f"{id}.safetensors")
+            if features.fingerprint != video.fingerprint or len(features.rows) != video.rows:
+                raise FeaturesError("the feature file is not the one that was stored")
+        except FeaturesError as error:
+            if not self.read_only:
+                self._demote(id)
+            raise LibraryError(f"{video.path}: {error}") from error
+        return features
+
+    def thumbnail(self, id: int, row: int) -> bytes:
+        """The JPEG picture of one row; LibraryError when there is none."""
+        try:
+            with zipfile.ZipFile(self._thumbnails / f"{id}.zip") as archive:
+                entry = archive.getinfo(f"{row}.jpg")
+                if entry.file_size > MAX_THUMBNAIL_BYTES:
+                    raise zipfile.BadZipFile("entry too large")
+                return archive.read(entry)
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise LibraryError(f"video {id} has no thumbnail of row {row}") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the extractor that all features of this library come from; empty in a new one."""
+        rows = self._all("SELECT value FROM settings WHERE key = 'features'")
+        return str(rows[0][0]) if rows else ""
+
+    # What a file is
+
+    def register(self, path: Path) -> Video:
+        """The video that the file at `path` holds, recognised by content; a new one gets a row.
+
+        A moved or renamed file keeps its video, a copy becomes a second name, and a file whose
+        content changed becomes another video.
+
+        Raises:
+            ContentError: no readable regular file is there.
+        """
+        stamp = FileStamp.of(path)
+        known = self.find(path)
+        if known is not None and known.state != "refused" and self._stamp(path) == stamp:
+            id = known.id
+        else:
+            quick = quick_digest(path)
+            id = self._twin(path, stamp, quick) or self._insert("new", quick)
+        self._name(path, id, stamp)
+        return self.video(id)
+
+    def register_refused(self, path: Path, reason: str) -> int:
+        """Show a path that cannot even be read in the list, with the reason; the row's id."""
+        known = self.find(path)
+        if known is not None:
+            if known.state == "refused":
+                self.mark(known.id, "refused", reason)
+            return known.id
+        id = self._insert("refused", "", reason)
+        self._name(path, id, FileStamp(0, 0))
+        return id
+
+    def mark(self, id: int, state: State, reason: str = "", *, progress: float = 0.0) -> None:
+        """Set the state of a video that is not, or no longer, indexed."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE videos SET state = ?, reason = ?, progress = ? WHERE id = ?",
+                (state, reason, progress, id),
+            )
+
+    def check_presence(self) -> None:
+        """Look whether every known path is still there; a video without one becomes `missing`."""
+        paths = [path for (path,) in self._all("SELECT path FROM paths")]
+        seen = [(int(os.path.lexists(path)), path) for path in paths]
+        with self._transaction() as db:
+            db.executemany("UPDATE paths SET present = ? WHERE path = ?", seen)
+
+    def drop_unnamed(self) -> None:
+        """Forget the videos that no path names any more: their content was overwritten."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM videos WHERE id NOT IN (SELECT video FROM paths)")
+
+    # What was extracted
+
+    def adopt(self, fingerprint: str, *, reindex: bool = False) -> None:
+        """Take this extractor for the library; with `reindex`, what another one made is redone.
+
+        Raises:
+            LibraryError: the library's features come from another extractor.
+        """
+        current = self.fingerprint
+        if current == fingerprint:
+            return
+        if current and not reindex:
+            raise LibraryError(
+                f"{self.folder} was indexed with other networks or settings; "
+                "`rescan --reindex` brings every video up to date"
+            )
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO settings VALUES ('features', ?)", (fingerprint,))
+            db.execute(
+                "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "
+                f"WHERE state IN {_SEARCHABLE} AND fingerprint != ?",
+                (fingerprint,),
+            )
+
+    def store(self, id: int, extraction: "Extraction", *, full: str) -> None:
+        """Keep what was extracted: both files first, then the row, so that ready means complete.
+
+        Args:
+            full: digest of the whole file.
+        """
+        features, info = extraction.features, extraction.info
+        if len(extraction.thumbnails) != len(features.rows):
+            raise ValueError(f"{len(extraction.thumbnails)} thumbnails, {len(features.rows)} rows")
+        features_file, thumbnails_file = self._files(id)
+        with plain_errors(self.folder):
+            features.save(features_file)
+            _save_thumbnails(extraction.thumbnails, thumbnails_file)
+        row = {
+            "state": "partly readable" if features.unreadable else "ready",
+            "reason": describe_damage(features.unreadable),
+            "progress": 1.0,
+            "full": full,
+            "fingerprint": features.fingerprint,
+            "rows": len(features.rows),
+            "features_bytes": features_file.stat().st_size,
+            "thumbnails_bytes": thumbnails_file.stat().st_size,
+            "duration": features.duration,
+            "width": info.width,
+            "height": info.height,
+            "fps": info.fps,
+            "codec": info.codec,
+            "unreadable": json.dumps(features.unreadable),
+        }
+        columns = ", ".join(f"{column} = ?" for column in row)
+        with self._transaction() as db:
+            db.execute(f"UPDATE videos SET {columns} WHERE id = ?", (*row.values(), id))
+
+    def remove(self, id: int) -> None:
+        """Forget a video: its row, features and thumbnails. The file itself stays."""
+        self.video(id)
+        with self._transaction() as db:
+            db.execute("DELETE FROM videos WHERE id = ?", (id,))
+        with plain_errors(self.folder):
+            for file in self._files(id):
+                file.unlink(missing_ok=True)
+
+    @contextmanager
+    def exclusive(self, *, wait_seconds: float = 0.0) -> Iterator[bool]:
+        """Be the one that indexes; yields False when another is, still after the wait.
+
+        A lock that SQLite holds on an empty file: the system lets go of it when the process dies,
+        however it dies, so that a row found `indexing` under this lock has no owner any more.
+        """
+        with plain_errors(self.folder):
+            guard = sqlite3.connect(
+                self.folder / "indexing.lock", timeout=wait_seconds, isolation_level=None
+            )
+        try:
+            yield _locked(guard)
+        finally:
+            guard.close()
+
+    # Inside
+
+    def _recover(self) -> None:
+        """Put right what a killed run left: half-written files, orphaned states, cut files."""
+        with self.exclusive() as alone:
+            if not alone:
+                return  # somebody is indexing: what looks left over is in use
+            with self._transaction() as db:
+                db.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
+            query = "SELECT id, features_bytes, thumbnails_bytes FROM videos WHERE rows > 0"
+            for id, *sizes in self._all(query):
+                if [_size(file) for file in self._files(id)] != sizes:
+                    self._demote(id)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete every file that belongs to no indexed video."""
+        kept = {
+            file
+            for (id,) in self._all("SELECT id FROM videos WHERE rows > 0")
+            for file in self._files(id)
+        }
+        with plain_errors(self.folder):
+            for file in (*self._features.iterdir(), *self._thumbnails.iterdir()):
+                if file not in kept:
+                    file.unlink(missing_ok=True)
+            for file in self.folder.glob("*.tmp"):
+                file.unlink(missing_ok=True)
+
+    def _demote(self, id: int) -> None:
+        reason = "its stored features were damaged; to be indexed again"
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE videos SET state = 'new', rows = 0, reason = ? WHERE id = ?", (reason, id)
+            )
+
+    def _twin(self, path: Path, stamp: FileStamp, quick: str) -> int | None:
+        """The video that already has this content."""
+        for id, full in self._all("SELECT id, full FROM videos WHERE quick = ?", quick):
+            names = self._all("SELECT path, modified_ns FROM paths WHERE video = ?", id)
+            moved = any(modified == stamp.modified_ns for _, modified in names)
+            if covers_all(stamp.size_bytes) or moved:
+                return int(id)
+            if full and full == full_digest(path):
+                return int(id)
+        return None
+
+    def _insert(self, state: State, quick: str, reason: str = "") -> int:
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO videos (state, quick, reason, added) VALUES (?, ?, ?, ?)",
+                (state, quick, reason, time.time()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def _name(self, path: Path, id: int, stamp: FileStamp) -> None:
+        """Let `path` name this video; names of it that are gone from the disk are forgotten."""
+        names = self._all("SELECT path FROM paths WHERE video = ?", id)
+        gone = [name for name in names if not os.path.lexists(name[0])]
+        with self._transaction() as db:
+            db.executemany("DELETE FROM paths WHERE path = ?", gone)
+            db.execute(
+                "INSERT INTO paths VALUES (?, ?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET video = "
+                "excluded.video, size_bytes = excluded.size_bytes, "
+                "modified_ns = excluded.modified_ns, present = 1",
+                (_key(path), id, stamp.size_bytes, stamp.modified_ns),
+            )
+
+    def _stamp(self, path: Path) -> FileStamp | None:
+        rows = self._all("SELECT size_bytes, modified_ns FROM paths WHERE path = ?", _key(path))
+        return FileStamp(*rows[0]) if rows else None
+
+    def _files(self, id: int) -> tuple[Path, Path]:
+        return self._features / f"{id}.safetensors", self._thumbnails / f"{id}.zip"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self.read_only:
+            raise LibraryError(f"{self.folder} is open for reading only")
+        with self._lock, plain_errors(self.folder):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock, plain_errors(self.folder):
+            return self._db.execute(query, values).fetchall()
+
+    def _select(self, where: str, *values: Any) -> list[Video]:
+        names = "path, size_bytes, modified_ns, present"
+        query = (
+            f"SELECT {names}, {_COLUMNS.replace(' ', ', ')} FROM videos JOIN paths ON video = id"
+        )
+        rows = self._all(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
+        return [_video(list(group)) for _, group in groupby(rows, key=lambda row: row[4])]
+
+
+def describe_damage(spans: Sequence[tuple[float, float]]) -> str:
+    """The unreadable spans of a video in words; empty when there are none."""
+    seconds = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans)
+    return f"damaged from {seconds}" if spans else ""
+
+
+def _video(rows: list[tuple[Any, ...]]) -> Video:
+    """From one row a name of the video, best name first."""
+    path, size_bytes, modified_ns, present, *columns = rows[0]
+    fields = dict(zip(_COLUMNS.split(), columns, strict=True))
+    if not present and fields["state"] != "refused":
+        fields |= {"state": "missing", "reason": "the file is no longer where it was"}
+    fields["unreadable"] = tuple((start, end) for start, end in json.loads(fields["unreadable"]))
+    return Video(
+        path=Path(os.fsdecode(path)),
+        also=tuple(Path(os.fsdecode(row[0])) for row in rows[1:]),
+        size_bytes=size_bytes,
+        modified=modified_ns / 1e9,
+        **fields,
+    )
+
+
+def _key(path: Path) -> bytes:
+    """How a path is stored: absolute, links kept as the user named them, as bytes."""
+    return os.fsencode(os.path.abspath(path))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else -1
+
+
+def _locked(guard: sqlite3.Connection) -> bool:
+    try:
+        guard.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def _save_thumbnails(pictures: Sequence[bytes], path: Path) -> None:
+    """One stored (JPEG does not shrink again) entry a row; whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for row, picture in enumerate(pictures):
+                    archive.writestr(zipfile.ZipInfo(f"{row}.jpg"), picture)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
