@@ -26,7 +26,6 @@ Raw = tuple[str, str, float, str, list[Span]]  # id, video, duration, sentence, 
 DIDEMO_SEGMENT = 5.0  # seconds
 
 
-
 class AnnotationError(ValueError):
     """An annotation file that cannot be read; the message names it and what was expected."""
 

@@ -117,9 +117,11 @@ class Words:
 
     def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (L, W) of words as they are, zero for unknown ones: the research protocol."""
-        zero = np.zeros(self.width, np.float32)
-        rows = [self._vectors[word] if word in self._vectors else zero for word in words]
-        return np.stack(rows) if rows else np.zeros((0, self.width), np.float32)
+        rows = np.zeros((len(words), self.width), np.float32)
+        for place, word in enumerate(words):
+            if word in self._vectors:
+                rows[place] = self._vectors[word]
+        return rows
 
     def near(self, word: str, count: int = 3) -> list[str]:
         """Known, common words spelt like `word`, best first: suggestions for a typing error."""
