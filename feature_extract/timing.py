@@ -1,0 +1,17 @@
+"""Which picture is shown at a sample time: the one rule that reader and extractor share."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCE: Final = 1e-3
+"""Seconds. Matroska rounds times to 1 ms, decord to float32."""
+
+
+def slot(seconds: Any, rate: float) -> NDArray[np.float64]:
+    """The number k of the first sample time k/`rate` that is at `seconds` or later.
+
+    A picture is shown at the samples from its own slot up to that of the next picture.
+    """
+    return np.ceil((np.asarray(seconds, np.float64) - TOLERANCE) * rate)
