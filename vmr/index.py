@@ -127,7 +127,7 @@ class ClipIndex:
                 allowed[self._first[i] : self._first[i + 1]] = True
         bitmap = np.packbits(allowed, bitorder="little")
         selector: Any = faiss.IDSelectorBitmap(len(allowed), faiss.swig_ptr(bitmap))
-        selector.bitmap = bitmap  # faiss keeps a bare pointer: the array has to live as long
+        selector.kept = bitmap  # faiss keeps a bare pointer: the array has to live as long
         make: Any = faiss.SearchParameters  # its type does not know the keyword
         return make(sel=selector), int(allowed.sum())
 

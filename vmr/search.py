@@ -103,7 +103,7 @@ class Searcher:
         videos = {video.id: video for video in self.library.videos()}
         moments = [
             hit
-            for id, firsts in _windows(ids, rows, {id: videos[id].rows for id in videos})
+            for id, firsts in open_windows(ids, rows, {id: videos[id].rows for id in videos})
             for hit in self._moments(videos[id], firsts, query)
         ]
         moments.sort(key=lambda hit: -hit.score)
@@ -156,7 +156,7 @@ class Searcher:
         return self._timelines[key]
 
 
-def _windows(
+def open_windows(
     ids: NDArray[np.int64], rows: NDArray[np.int64], lengths: dict[int, int]
 ) -> list[tuple[int, list[int]]]:
     """The first rows of the windows that hold the hits, by video; the best windows only.

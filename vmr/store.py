@@ -180,12 +180,17 @@ class Library:
         stamp = FileStamp.of(path)
         known = self.find(path)
         if known is not None and known.state != "refused" and self._stamp(path) == stamp:
-            id = known.id
-        else:
-            quick = quick_digest(path)
-            id = self._twin(path, stamp, quick) or self._insert("new", quick)
-        self._name(path, id, stamp)
-        return self.video(id)
+            self._name(path, known.id, stamp)
+            return self.video(known.id)
+        quick = quick_digest(path)
+        while True:  # until nobody registers the same content while we compare
+            candidates = self._candidates(quick)
+            twin = self._twin(path, stamp, candidates)
+            with self._transaction():
+                if self._candidates(quick) == candidates:
+                    id = twin or self._insert("new", quick)
+                    self._name(path, id, stamp)
+                    return self.video(id)
 
     def register_refused(self, path: Path, reason: str) -> int:
         """Show a path that cannot even be read in the list, with the reason; the row's id."""
@@ -194,8 +199,9 @@ class Library:
             if known.state == "refused":
                 self.mark(known.id, "refused", reason)
             return known.id
-        id = self._insert("refused", "", reason)
-        self._name(path, id, FileStamp(0, 0))
+        with self._transaction():
+            id = self._insert("refused", "", reason)
+            self._name(path, id, FileStamp(0, 0))
         return id
 
     def mark(self, id: int, state: State, reason: str = "", *, progress: float = 0.0) -> None:
@@ -336,15 +342,19 @@ class Library:
                 "UPDATE videos SET state = 'new', rows = 0, reason = ? WHERE id = ?", (reason, id)
             )
 
-    def _twin(self, path: Path, stamp: FileStamp, quick: str) -> int | None:
-        """The video that already has this content."""
-        for id, full in self._all("SELECT id, full FROM videos WHERE quick = ?", quick):
-            names = self._all("SELECT path, modified_ns FROM paths WHERE video = ?", id)
-            moved = any(modified == stamp.modified_ns for _, modified in names)
-            if covers_all(stamp.size_bytes) or moved:
-                return int(id)
-            if full and full == full_digest(path):
-                return int(id)
+    def _candidates(self, quick: str) -> list[tuple[int, str]]:
+        return [
+            (int(id), str(full))
+            for id, full in self._all("SELECT id, full FROM videos WHERE quick = ?", quick)
+        ]
+
+    def _twin(self, path: Path, stamp: FileStamp, candidates: list[tuple[int, str]]) -> int | None:
+        """The candidate that has the content of `path`."""
+        for id, full in candidates:
+            names = self._all("SELECT modified_ns FROM paths WHERE video = ?", id)
+            moved = (stamp.modified_ns,) in names
+            if covers_all(stamp.size_bytes) or moved or (full and full == full_digest(path)):
+                return id
         return None
 
     def _insert(self, state: State, quick: str, reason: str = "") -> int:
@@ -377,9 +387,13 @@ class Library:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; a transaction inside another is part of it."""
         if self.read_only:
             raise LibraryError(f"{self.folder} is open for reading only")
         with self._lock, plain_errors(self.folder):
+            if self._db.in_transaction:
+                yield self._db
+                return
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
