@@ -1,0 +1,207 @@
+// The library on the page: adding videos by drop, by choice or by path, progress while they are
+// read, and every video with its state. The reading itself goes on in the server when the tab closes.
+
+import { address, clock, h, icon, iconButton } from "./dom.js";
+import { words } from "./words.js";
+
+const QUICK = 700; // milliseconds between looks while something is being read
+const SLOW = 8000; // and otherwise
+const LINES = 5; // of files that wait; the rest are counted
+
+export class LibraryView {
+  /**
+   * @param {object} server  the server's functions: library, add, act
+   * @param {{open: (video) => void, tell: (text) => void, changed: (state) => void}} actions
+   */
+  constructor(server, actions) {
+    this.server = server;
+    this.actions = actions;
+    this.state = { videos: [], jobs: [], may_change: false };
+    this.uploads = new Map(); // file name -> share sent, 0..1
+    this.filter = "";
+    this.#build();
+  }
+
+  #build() {
+    this.picker = h("input", { type: "file", multiple: true, accept: "video/*,.mkv,.avi,.mov,.m4v,.ts,.webm", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => this.upload([...this.picker.files]) });
+    this.path = h("input", { type: "text", name: "path", placeholder: words.pathPlaceholder, "aria-label": words.path, autocomplete: "off", spellcheck: "false" });
+    this.adder = h("div", { class: "adder" },
+      icon("upload"),
+      h("p", {}, words.drop),
+      h("button", { type: "button", class: "button", onclick: () => this.picker.click() }, words.choose),
+      this.picker,
+      h("form", { class: "path", onsubmit: (event) => this.#addPath(event) }, this.path, h("button", { class: "button" }, words.add)));
+    this.jobs = h("section", { class: "jobs", "aria-label": words.progress });
+    this.summary = h("h2", {});
+    this.filterBox = h("input", { type: "search", class: "filter", placeholder: words.filter, "aria-label": words.filter, oninput: () => { this.filter = this.filterBox.value.toLowerCase(); this.#drawVideos(); } });
+    this.grid = h("ul", { class: "videos" });
+    this.element = h("section", { class: "library", "aria-label": words.home }, this.adder, this.jobs,
+      h("div", { class: "verdict" }, this.summary, this.filterBox), this.grid);
+  }
+
+  /** Keep the view true: often while videos are read, seldom otherwise, never in a hidden tab. */
+  async watch() {
+    for (;;) {
+      if (!document.hidden) await this.refresh();
+      const busy = this.state.jobs.some(open);
+      await new Promise((wake) => {
+        const timer = setTimeout(wake, busy ? QUICK : SLOW);
+        this.wake = () => { clearTimeout(timer); wake(); };
+      });
+    }
+  }
+
+  async refresh() {
+    const state = await this.server.library({});
+    if (!state) return this.actions.tell(words.unreachable);
+    const before = JSON.stringify(this.state.videos);
+    this.state = state;
+    this.adder.hidden = !state.may_change;
+    this.path.form.hidden = !state.may_name_paths;
+    this.#drawJobs();
+    if (before !== JSON.stringify(state.videos) || !this.grid.childElementCount) this.#drawVideos();
+    this.actions.changed(state);
+  }
+
+  video(id) {
+    return this.state.videos.find((video) => video.id === id);
+  }
+
+  async upload(files) {
+    if (!this.state.may_change) return this.actions.tell(words.readOnly);
+    this.picker.value = "";
+    for (const file of files) {
+      const failure = await this.#send(file);
+      this.uploads.delete(file.name);
+      if (failure) this.actions.tell(failure);
+      await this.refresh();
+      this.wake?.();
+    }
+  }
+
+  /** Sends one file; the answer is what went wrong, or nothing. */
+  #send(file) {
+    return new Promise((done) => {
+      const request = new XMLHttpRequest(); // `fetch` cannot report how much has been sent
+      request.open("PUT", address(`upload?name=${encodeURIComponent(file.name)}`));
+      request.setRequestHeader("Content-Type", "application/octet-stream");
+      request.upload.onprogress = ({ loaded, total }) => {
+        this.uploads.set(file.name, loaded / total);
+        this.#drawJobs();
+      };
+      request.onload = () => done(request.status < 300 ? "" : reason(request));
+      request.onerror = () => done(words.unreachable);
+      this.uploads.set(file.name, 0);
+      this.#drawJobs();
+      request.send(file);
+    });
+  }
+
+  async #addPath(event) {
+    event.preventDefault();
+    if (!this.path.value.trim()) return;
+    const answer = await this.server.add({ path: this.path.value });
+    if (!answer || answer.error) return this.actions.tell(answer?.error ?? words.unreachable);
+    this.path.value = "";
+    await this.refresh();
+    this.wake?.();
+  }
+
+  async #act(what, id) {
+    const answer = await this.server.act({ what, id });
+    if (!answer || answer.error) this.actions.tell(answer?.error ?? words.unreachable);
+    await this.refresh();
+    this.wake?.();
+  }
+
+  #drawJobs() {
+    const sending = [...this.uploads].map(([name, fraction]) => ({ name, state: "uploading", fraction }));
+    const entries = [...sending, ...this.state.jobs.filter((entry) => entry.state === "indexing"),
+      ...this.state.jobs.filter((entry) => entry.state !== "indexing")];
+    const waiting = this.state.jobs.filter(open);
+    const shown = entries.filter((entry, place) => entry.state !== "new" || place < LINES);
+    const hidden = entries.length - shown.length;
+    this.jobs.replaceChildren(
+      ...(waiting.length ? [this.#queue(waiting)] : []),
+      h("ul", {}, shown.map((entry) => job(entry, this.state.may_change ? this.#jobTools(entry) : []))),
+      ...(hidden ? [h("p", { class: "detail" }, words.more(hidden))] : []));
+  }
+
+  /** One line about the whole queue: how much is left, pause, cancel. */
+  #queue(waiting) {
+    const { paused, note, seconds_left: left } = this.state;
+    const said = note || (paused ? words.state.paused : left ? words.left(left) : "");
+    const tools = this.state.may_change ? [
+      h("button", { type: "button", class: "link", onclick: () => this.#act(paused ? "resume" : "pause") }, paused ? words.resumeAll : words.pauseAll),
+      h("button", { type: "button", class: "link", onclick: () => this.#act("cancel") }, words.cancelAll)] : [];
+    return h("div", { class: "queue" }, h("h2", {}, words.adding(waiting.length)), h("span", { class: "detail" }, said), ...tools);
+  }
+
+  #jobTools(entry) {
+    if (entry.state === "uploading") return [];
+    if (open(entry)) return [h("button", { type: "button", class: "link", onclick: () => this.#act("cancel", entry.id) }, words.cancel)];
+    return [h("button", { type: "button", class: "link", onclick: () => this.#act("retry", entry.id) }, words.retry),
+      h("button", { type: "button", class: "link", onclick: () => this.#act("remove", entry.id) }, words.dismiss)];
+  }
+
+  #drawVideos() {
+    const { videos } = this.state;
+    const total = videos.reduce((sum, { duration }) => sum + duration, 0);
+    this.summary.textContent = videos.length ? words.videos(videos.length, total) : words.empty;
+    this.filterBox.hidden = videos.length < 6;
+    const shown = videos.filter(({ name }) => name.toLowerCase().includes(this.filter));
+    if (videos.length) this.grid.replaceChildren(...shown.map((video) => this.#tile(video)));
+    else this.grid.replaceChildren(h("li", { class: "nothing" }, words.emptyHint));
+  }
+
+  #tile(video) {
+    const ready = video.searchable;
+    const cover = ready
+      ? h("img", { alt: "", loading: "lazy", decoding: "async", src: address(`still/${video.id}/${(video.duration / 3).toFixed(1)}`) })
+      : icon("film");
+    const open = h("button", { type: "button", class: "card", disabled: !ready, onclick: () => this.actions.open(video) },
+      h("span", { class: "frame" }, cover, ready ? h("span", { class: "span" }, clock(video.duration)) : null),
+      h("span", { class: "facts" }, h("span", { class: "name" }, video.name),
+        h("span", { class: video.state === "refused" || video.state === "missing" ? "detail wrong" : "detail", title: video.reason }, ready && !video.reason ? `${video.width}×${video.height}` : video.reason || words.state[video.state])));
+    const tools = this.state.may_change ? h("span", { class: "tile-tools" },
+      video.state !== "refused" ? null : iconButton("loop", words.retry, () => this.#act("retry", video.id)),
+      iconButton("close", words.remove, () => confirm(words.removeSure(video.name)) && this.#act("remove", video.id))) : null;
+    return h("li", {}, open, tools);
+  }
+}
+
+const open = ({ state }) => state === "new" || state === "indexing";
+
+function job({ name, state, fraction, seconds_left: left, reason: why }, tools) {
+  const bar = h("progress", { max: "1", value: fraction ?? 0, "aria-label": name });
+  const said = why || [words.state[state] ?? state, left && state === "indexing" ? words.left(left) : ""].filter(Boolean).join(", ");
+  const failed = !["new", "indexing", "uploading"].includes(state);
+  return h("li", { class: failed ? "job failed" : "job" }, h("span", { class: "name", title: name }, name), failed ? null : bar, h("span", { class: "detail" }, said), ...tools);
+}
+
+function reason(request) {
+  try {
+    return JSON.parse(request.responseText).detail;
+  } catch {
+    return `${request.status} ${request.statusText}`;
+  }
+}
+
+/** Dropping files anywhere on the page calls `take` with them; a veil shows where they will go. */
+export function dropAnywhere(veil, take) {
+  let depth = 0; // entering a child leaves its parent: only the balance tells whether the pointer is inside
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const handle = (type, act) => document.addEventListener(type, (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    act(event);
+    veil.hidden = depth <= 0;
+  });
+  handle("dragenter", () => depth++);
+  handle("dragleave", () => depth--);
+  handle("dragover", () => {});
+  handle("drop", (event) => {
+    depth = 0;
+    take([...event.dataTransfer.files]);
+  });
+}

@@ -1,0 +1,222 @@
+// The page: search box, results, player and library, and the address that says what is shown.
+// Everything that belongs to one visitor lives here, in the visitor's browser; the server keeps none of it.
+
+import { answerView, key, skeletons } from "./cards.js";
+import { h, icon, iconButton } from "./dom.js";
+import { dropAnywhere, LibraryView } from "./library.js";
+import { Player } from "./player.js";
+import { words } from "./words.js";
+
+class Page {
+  constructor(root, server) {
+    this.server = server;
+    this.answer = null;
+    this.scope = null; // id of the one video searched, or null for all
+    this.grouped = false;
+    this.asked = 0;
+    this.player = new Player({
+      preview: (video, start, end) => server.preview({ video: video.id, start, end }),
+      step: (by) => this.step(by),
+      choose: (moment) => this.watch(moment, { play: false }),
+      edges: () => {},
+      close: () => this.close(),
+    });
+    this.library = new LibraryView(server, {
+      open: (video) => this.openVideo(video),
+      tell: (text) => this.tell(text),
+      changed: (state) => this.#libraryChanged(state),
+    });
+    this.#build(root);
+    document.addEventListener("keydown", (event) => this.#key(event));
+    window.addEventListener("popstate", () => this.follow());
+  }
+
+  #build(root) {
+    this.box = h("input", { type: "search", name: "q", id: "ask", placeholder: words.askPlaceholder, "aria-label": words.ask, autocomplete: "off", enterkeyhint: "search" });
+    this.scopeChip = h("button", { type: "button", class: "chip scope", hidden: true, title: words.everywhere, onclick: () => this.setScope(null) });
+    this.form = h("form", { class: "ask", role: "search", onsubmit: (event) => this.#submit(event) },
+      icon("search"), this.scopeChip, this.box, h("button", { class: "button primary" }, words.search));
+    const brand = h("a", { class: "brand", href: document.baseURI, onclick: (event) => { event.preventDefault(); this.home(); } },
+      h("span", { class: "mark", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")), words.brand);
+    this.results = h("section", { class: "results", id: "results" });
+    this.hero = h("div", { class: "hero" }, h("h1", {}, words.headline));
+    this.bar = h("header", { class: "bar" }, brand, h("div", { class: "slot" }), iconButton("half", words.theme, () => switchTheme()));
+    this.veil = h("div", { class: "veil", hidden: true }, h("div", {}, icon("upload"), words.dropNow));
+    this.toast = h("div", { class: "toast", role: "alert", hidden: true });
+    this.main = h("main", {}, this.hero, h("div", { class: "stage" }, this.player.element, this.results), this.library.element);
+    root.replaceChildren(this.bar, this.main, this.veil, this.toast);
+    dropAnywhere(this.veil, (files) => { this.home(); this.library.upload(files); });
+  }
+
+  /** Show what the address says: a query, a moment of it, or the library. */
+  async follow() {
+    const wanted = new URLSearchParams(location.search);
+    this.setScope(Number(wanted.get("video")) || null);
+    const query = wanted.get("q");
+    if (!query) return this.#view("home");
+    this.box.value = query;
+    await this.ask(query, { remember: false });
+    const moment = this.answer?.moments?.find((candidate) => key(candidate) === wanted.get("m"));
+    if (moment) this.watch(moment, { play: false, remember: false });
+  }
+
+  #submit(event) {
+    event.preventDefault();
+    const query = this.box.value.trim();
+    if (query) this.ask(query);
+    else this.home();
+  }
+
+  async ask(query, { remember = true } = {}) {
+    const number = ++this.asked;
+    this.box.value = query;
+    this.player.stop();
+    this.#view("results");
+    const waiting = setTimeout(() => this.results.replaceChildren(...skeletons()), 120);
+    if (remember) this.#remember({ q: query });
+    const answer = await this.server.search({ query, video: this.scope });
+    clearTimeout(waiting);
+    if (number !== this.asked) return; // a later question has been asked meanwhile
+    this.answer = answer ?? { error: words.unreachable, moments: [], unknown: [] };
+    this.#drawAnswer();
+  }
+
+  #drawAnswer() {
+    this.results.replaceChildren(...answerView(this.answer, {
+      grouped: this.grouped,
+      choose: (moment) => this.watch(moment),
+      ask: (text) => this.ask(text),
+      arrange: (grouped) => { this.grouped = grouped; this.#drawAnswer(); },
+    }));
+    this.#markChosen();
+  }
+
+  /** Play a moment of the answer. */
+  async watch(moment, { play = true, remember = true } = {}) {
+    const video = this.library.video(moment.video);
+    if (!video) return;
+    this.moment = moment;
+    const moments = this.answer.moments.filter((other) => other.video === moment.video && other.verdict !== "none");
+    this.#view("watching");
+    if (remember) this.#remember({ q: this.answer.query, m: key(moment) }, true);
+    const opened = this.player.open(video, moment, moments.includes(moment) ? moments : [...moments, moment], { play });
+    this.#markChosen();
+    this.#curve(video);
+    await opened;
+  }
+
+  /** Play a whole video of the library, and search inside it from now on. */
+  openVideo(video) {
+    this.setScope(video.id);
+    this.answer = null;
+    this.moment = null;
+    this.results.replaceChildren();
+    this.#view("watching");
+    this.player.open(video, null, [], { play: true });
+    this.#curve(video);
+  }
+
+  async #curve(video) {
+    const curve = await this.server.strip({ query: this.answer?.query ?? "", video: video.id });
+    if (curve && this.player.video === video) this.player.timeline.mark(curve);
+  }
+
+  step(by) {
+    const order = this.answer?.moments.filter(({ verdict }) => verdict !== "none") ?? [];
+    const next = order[order.indexOf(this.moment) + by];
+    if (next) this.watch(next);
+  }
+
+  close() {
+    this.player.stop();
+    this.moment = null;
+    this.#markChosen();
+    if (!this.answer) return this.home();
+    this.#view("results");
+    this.#remember({ q: this.answer.query }, true);
+  }
+
+  home() {
+    this.player.stop();
+    this.answer = null;
+    this.box.value = "";
+    this.setScope(null);
+    this.results.replaceChildren();
+    this.#view("home");
+    this.#remember({});
+  }
+
+  setScope(id) {
+    this.scope = id;
+    const name = id && this.library.video(id)?.name;
+    this.scopeChip.hidden = !id;
+    this.scopeChip.replaceChildren(words.inside(name ?? id), icon("close"));
+  }
+
+  #view(name) {
+    document.body.dataset.view = name;
+    const place = name === "home" ? this.hero : this.bar.querySelector(".slot");
+    if (this.form.parentElement !== place) place.append(this.form);
+  }
+
+  #markChosen() {
+    for (const element of this.results.querySelectorAll(".card[data-key]")) {
+      element.setAttribute("aria-current", String(Boolean(this.moment) && element.dataset.key === key(this.moment)));
+    }
+  }
+
+  #remember(parts, replace = false) {
+    const query = new URLSearchParams(parts);
+    if (this.scope) query.set("video", this.scope);
+    const place = query.size ? `?${query}` : location.pathname;
+    history[replace ? "replaceState" : "pushState"](null, "", place);
+  }
+
+  #libraryChanged(state) {
+    document.body.classList.toggle("read-only", !state.may_change);
+    if (this.scope) this.setScope(this.scope);
+  }
+
+  #key(event) {
+    const typing = event.target.closest?.("input:not([type=range]), textarea, select");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") return event.preventDefault(), this.box.select();
+    if (!this.player.video) return;
+    const player = this.player;
+    const act = {
+      " ": () => player.toggle(), k: () => player.toggle(),
+      j: () => player.seek(player.time - 1), l: () => player.seek(player.time + 1),
+      ",": () => player.frame(-1), ".": () => player.frame(1),
+      ArrowLeft: () => this.step(-1), ArrowRight: () => this.step(1),
+      r: () => player.setLoop(!player.looping), m: () => player.mute(), f: () => player.full(),
+      Escape: () => this.close(),
+    }[event.key];
+    // Space on a focused button must keep pressing that button.
+    if (!act || (event.key === " " && event.target.closest?.("button:not(.card), summary, a"))) return;
+    event.preventDefault();
+    act();
+  }
+
+  tell(text) {
+    this.toast.textContent = text;
+    this.toast.hidden = false;
+    clearTimeout(this.quiet);
+    this.quiet = setTimeout(() => (this.toast.hidden = true), 8000);
+  }
+}
+
+function switchTheme() {
+  const root = document.documentElement;
+  const dark = root.style.colorScheme ? root.style.colorScheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.style.colorScheme = dark ? "light" : "dark";
+  localStorage.setItem("theme", root.style.colorScheme);
+}
+
+/** Called once by the page's HTML component when it is in the document. */
+export async function start(root, server) {
+  document.documentElement.style.colorScheme = localStorage.getItem("theme") ?? "";
+  const page = new Page(root, server);
+  await page.library.refresh();
+  page.library.watch();
+  await page.follow();
+}

@@ -1,0 +1,244 @@
+// The moment player: opens a video at the start of a moment, stops at its end or repeats it, and
+// carries the timeline under the picture. Times are seconds of the original video throughout, also
+// while a preview that holds only the moment is playing (`shift` is where that preview begins).
+
+import { address, clamp, clock, h, icon, iconButton } from "./dom.js";
+import { Timeline } from "./timeline.js";
+import { words } from "./words.js";
+
+const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
+const LEAD_INS = [0, 1, 2, 5]; // seconds
+
+export class Player {
+  /**
+   * @param {{preview: (video, start, end) => Promise, step: (by) => void, choose: (moment) => void,
+   *   edges: (moment) => void, close: () => void}} actions  what the player asks of the page
+   */
+  constructor(actions) {
+    this.actions = actions;
+    this.video = null;
+    this.moment = null;
+    this.moments = [];
+    this.shift = 0;
+    this.armed = false; // stops (or repeats) at the end of the moment
+    this.looping = false;
+    this.leadIn = 0;
+    this.#build();
+  }
+
+  #build() {
+    this.media = h("video", {
+      playsinline: "", preload: "auto", "aria-label": words.player,
+      onclick: () => this.toggle(),
+      onplay: () => this.#playing(),
+      onpause: () => this.#paused(),
+      onseeked: () => this.#show(),
+      onloadedmetadata: () => this.#loaded(),
+      onerror: () => this.#failed(),
+    });
+    this.playButton = iconButton("play", words.play, () => this.toggle(), { class: "tool main" });
+    this.loopButton = iconButton("loop", words.loop, () => this.setLoop(!this.looping), { "aria-pressed": "false" });
+    this.soundButton = iconButton("sound", words.mute, () => this.mute());
+    this.readout = h("output", { class: "readout" });
+    this.title = h("h2", { class: "title" });
+    this.notice = h("p", { class: "notice", hidden: true, role: "status" });
+    this.extras = h("div", { class: "extras" });
+    this.timeline = new Timeline({
+      seek: (seconds) => this.seek(seconds),
+      choose: (index) => this.actions.choose(this.moments[index]),
+      edges: (which) => this.#edgeMoved(which),
+      picture: (seconds) => address(`thumbnail/${this.video.id}/${this.#row(seconds)}`),
+    });
+    const screen = h("div", { class: "screen" }, this.media, this.notice,
+      h("button", { type: "button", class: "big-play", tabindex: "-1", "aria-hidden": "true", onclick: () => this.toggle() }, icon("play")));
+    this.element = h("section", { class: "player", "aria-label": words.player, hidden: true },
+      h("div", { class: "player-head" }, this.title, iconButton("close", words.close, () => this.actions.close())),
+      screen, this.timeline.element, this.#controls());
+  }
+
+  #controls() {
+    const choice = (name, options, text, chosen, change) => {
+      const select = h("select", { "aria-label": name, title: name, onchange: () => change(Number(select.value)) },
+        options.map((option) => h("option", { value: option, selected: option === chosen }, text(option))));
+      return select;
+    };
+    return h("div", { class: "controls" },
+      h("div", { class: "group" },
+        iconButton("previous", words.previous, () => this.actions.step(-1)),
+        this.playButton,
+        iconButton("next", words.next, () => this.actions.step(1))),
+      this.readout,
+      h("div", { class: "group" },
+        this.loopButton,
+        iconButton("back", words.frameBack, () => this.frame(-1)),
+        iconButton("forward", words.frameForward, () => this.frame(1)),
+        choice(words.speed, SPEEDS, (speed) => `${speed}×`, 1, (speed) => (this.media.playbackRate = speed)),
+        choice(words.leadIn, LEAD_INS, words.leadInOption, 0, (seconds) => (this.leadIn = seconds)),
+        this.soundButton,
+        iconButton("full", words.full, () => this.full())),
+      this.extras);
+  }
+
+  get time() {
+    return this.media.currentTime + this.shift;
+  }
+
+  /** Where playing the moment begins: its start, less the lead-in. */
+  get entry() {
+    return this.moment ? Math.max(0, this.moment.start - this.leadIn) : 0;
+  }
+
+  /** Show `moment` of `video` (null: the whole video) and, unless told otherwise, play it. */
+  async open(video, moment, moments, { play = true } = {}) {
+    const same = this.video?.id === video.id && this.media.readyState > 0 && !this.shift;
+    Object.assign(this, { video, moment, moments, armed: Boolean(moment), wanted: play });
+    this.element.hidden = false;
+    this.notice.hidden = true;
+    this.title.textContent = video.name;
+    if (same) this.timeline.moments = moments, this.timeline.choose(moment);
+    else this.timeline.open(video, moments, moment);
+    this.loopButton.disabled = !moment;
+    if (same) return this.#enter();
+    if (video.playable) this.#load(address(`media/${video.id}`), 0);
+    else await this.#preview();
+  }
+
+  #load(source, shift) {
+    this.shift = shift;
+    const at = this.moment ? this.moment.best : this.video.duration / 2;
+    this.media.poster = address(`still/${this.video.id}/${at.toFixed(1)}`);
+    this.media.src = source;
+    this.media.load();
+  }
+
+  #loaded() {
+    this.#enter();
+  }
+
+  #enter() {
+    this.seek(this.entry, { keep: true });
+    // A browser may refuse to start with sound before the first click; the play button stays.
+    if (this.wanted) this.media.play().catch(() => this.#paused());
+  }
+
+  /** A small copy of the moment alone, for files that browsers cannot play. */
+  async #preview() {
+    this.notice.hidden = false;
+    this.notice.textContent = words.preparing;
+    const { video, moment } = this;
+    const [start, end] = moment ? [this.entry, moment.end] : [this.time, this.time + 30];
+    const preview = await this.actions.preview(video, start, Math.min(end, video.duration));
+    if (this.video !== video || this.moment !== moment) return; // another was chosen meanwhile
+    this.notice.textContent = preview?.error ?? words.unreachable;
+    this.notice.hidden = Boolean(preview?.url);
+    if (preview?.url) this.#load(address(preview.url), preview.start);
+  }
+
+  #failed() {
+    if (!this.video || !this.media.getAttribute("src")) return;
+    if (this.video.playable) {
+      this.video.playable = false; // what the server believed; the browser knows better
+      this.#preview();
+    } else {
+      this.notice.hidden = false;
+      this.notice.textContent = words.noPlay;
+    }
+  }
+
+  seek(seconds, { keep = false } = {}) {
+    const time = clamp(seconds, 0, this.video.duration);
+    // Leaving the moment by hand lets the video run on; coming back in arms its end again.
+    if (!keep) this.armed = Boolean(this.moment) && time >= this.entry && time < this.moment.end;
+    this.media.currentTime = time - this.shift;
+    this.#show();
+  }
+
+  toggle() {
+    if (!this.media.paused) return this.media.pause();
+    if (this.armed && this.time >= this.moment.end - 0.06) this.seek(this.entry);
+    this.media.play().catch(() => this.#paused());
+  }
+
+  setLoop(on) {
+    this.looping = on;
+    this.loopButton.setAttribute("aria-pressed", String(on));
+    if (on && this.moment) {
+      this.armed = true;
+      if (this.time >= this.moment.end || this.time < this.entry) this.seek(this.entry);
+      if (this.media.paused) this.media.play().catch(() => this.#paused());
+    }
+  }
+
+  mute() {
+    this.media.muted = !this.media.muted;
+    this.soundButton.replaceChildren(icon(this.media.muted ? "muted" : "sound"));
+  }
+
+  full() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.media.parentElement.requestFullscreen?.();
+  }
+
+  frame(by) {
+    this.media.pause();
+    this.seek(this.time + by / (this.video.fps || 25));
+  }
+
+  stop() {
+    this.media.pause();
+    this.media.removeAttribute("src");
+    this.media.load();
+    this.video = this.moment = null;
+    this.element.hidden = true;
+  }
+
+  #playing() {
+    this.element.classList.add("playing");
+    this.playButton.replaceChildren(icon("pause"));
+    this.playButton.setAttribute("aria-label", words.pause);
+    const watch = () => {
+      if (this.media.paused || !this.video) return;
+      this.#show();
+      // Looked at once a screen refresh: the `timeupdate` event comes only four times a second.
+      if (this.armed && this.time >= this.moment.end - 0.03) this.#atEnd();
+      requestAnimationFrame(watch);
+    };
+    requestAnimationFrame(watch);
+  }
+
+  #atEnd() {
+    if (this.looping) this.seek(this.entry);
+    else this.media.pause();
+  }
+
+  #paused() {
+    this.element.classList.remove("playing");
+    this.playButton.replaceChildren(icon("play"));
+    this.playButton.setAttribute("aria-label", words.play);
+    if (this.video) this.#show();
+    // The last second of a file ends by itself, just before the frame loop can see it.
+    if (this.video && this.looping && this.media.ended) this.seek(this.entry), this.media.play();
+  }
+
+  #show() {
+    if (!this.video) return;
+    const span = this.moment ? `${clock(this.moment.start)} – ${clock(this.moment.end)}` : clock(this.video.duration);
+    this.readout.replaceChildren(h("strong", {}, clock(this.time, true)), h("span", {}, span));
+    this.timeline.setTime(this.time);
+  }
+
+  #edgeMoved(which) {
+    this.armed = true;
+    this.media.pause();
+    // The picture follows the edge under the hand, so that it can be set by eye; the end is half-open.
+    const seconds = which === "start" ? this.moment.start : this.moment.end - 1 / (this.video.fps || 25);
+    this.media.currentTime = seconds - this.shift;
+    this.#show();
+    this.actions.edges(this.moment);
+  }
+
+  #row(seconds) {
+    const last = Math.max(0, (this.video.rows || 1) - 1);
+    return clamp(Math.floor((seconds / this.video.duration) * (last + 1)), 0, last);
+  }
+}

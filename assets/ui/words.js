@@ -1,0 +1,99 @@
+// Every English sentence of the page, in one place.
+
+const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
+
+/** A length of time as people say it: "1 h 24 min", "3 min", "12 s". */
+function duration(seconds) {
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  if (seconds >= 90) return `${Math.round(seconds / 60)} min`;
+  return `${Math.max(0, Math.round(seconds))} s`;
+}
+
+export const words = {
+  brand: "Moments",
+  headline: "Type what happens. Watch the moment.",
+  ask: "What happens in it?",
+  askPlaceholder: "a dog runs on the beach",
+  search: "Search",
+  home: "Library",
+  theme: "Light or dark",
+  skip: "Skip to the results",
+
+  searching: "Looking through the library",
+  strong: (moments, videos) =>
+    `${count(moments, "moment", "moments")} in ${count(videos, "video", "videos")}`,
+  possible: (moments) => `No clear match. ${count(moments, "moment", "moments")} that might be it`,
+  none: "Nothing here looks like that",
+  noneHint: "Try other words for the same thing, or fewer of them.",
+  weak: (moments) => `Show ${count(moments, "weak match", "weak matches")}`,
+  unknown: (list) =>
+    list.length === 1 ? `The word “${list[0]}” is not known and was left out.`
+      : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
+  near: "Did you mean",
+  strength: { strong: "strong", possible: "possible", none: "weak" },
+  strengthLabel: (percent) => `Match strength ${percent} of 100`,
+  flat: "Best first",
+  grouped: "By video",
+  arrange: "Order of results",
+  inside: (name) => `in ${name}`,
+  everywhere: "Search the whole library",
+  only: "Search inside this video",
+
+  player: "Player",
+  play: "Play (space)",
+  pause: "Pause (space)",
+  loop: "Repeat the moment (R)",
+  loopOn: "Repeats",
+  next: "Next moment (right arrow)",
+  previous: "Previous moment (left arrow)",
+  frameBack: "One frame back (comma)",
+  frameForward: "One frame on (full stop)",
+  speed: "Speed",
+  leadIn: "Lead-in",
+  leadInOption: (seconds) => (seconds ? `${seconds} s before` : "No lead-in"),
+  mute: "Sound on or off (M)",
+  full: "Full screen (F)",
+  close: "Close the player (Escape)",
+  noPlay: "The browser cannot play this file.",
+  preparing: "Preparing a preview of the moment",
+  timeline: "Timeline of the whole video: match strength, cuts and moments",
+  edge: { start: "Start of the moment", end: "End of the moment" },
+  zoomIn: "Zoom in",
+  zoomOut: "Zoom out",
+  fit: "Show the whole video",
+  legend: "match strength over the video",
+  keys: "space play · ←/→ moments · J/L ±1 s · ,/. frame · R repeat · / search",
+
+  drop: "Drop videos anywhere on this page",
+  dropNow: "Drop to add to the library",
+  choose: "Choose files",
+  or: "or",
+  path: "Folder or file on this computer",
+  pathPlaceholder: "Folder or file on this computer",
+  add: "Add",
+  readOnly: "This library can be searched here, not changed.",
+  empty: "No videos yet",
+  emptyHint: "Drop a few videos here. They are read once on this computer; after that, any sentence finds its moment.",
+  videos: (number, seconds) => `${count(number, "video", "videos")}, ${duration(seconds)}`,
+  left: (seconds) => `${duration(seconds)} left`,
+  state: {
+    new: "Waiting", waiting: "Waiting until the file is whole", indexing: "Reading", paused: "Paused",
+    uploading: "Uploading", refused: "Not added", missing: "Not where it was", "partly readable": "Partly readable",
+  },
+  adding: (number) => `Adding ${count(number, "video", "videos")}`,
+  more: (number) => `and ${count(number, "more", "more")} waiting`,
+  pauseAll: "Pause",
+  resumeAll: "Resume",
+  cancel: "Cancel",
+  cancelAll: "Cancel all",
+  dismiss: "Dismiss",
+  retry: "Try again",
+  remove: "Remove from the library",
+  removeSure: (name) => `Remove “${name}” from the library? The file itself stays.`,
+  filter: "Filter by name",
+  progress: "Videos being added",
+
+  unreachable: "The server does not answer. Is it still running?",
+  copied: "Link copied",
+  duration,
+};

@@ -1,0 +1,116 @@
+"""The page's files over HTTP: videos in ranges, pictures, previews, uploads and our scripts.
+
+A video is named by its id only; no part of a request is ever used as a path. `routes` are added to
+the application that carries the page, behind `allowed`, which turns strangers away.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, ParamSpec, TypeVar
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from vmr.page import Page, PageError, discard_upload
+from vmr.preview import PreviewError
+
+UI: Final = Path(__file__).resolve().parents[1] / "assets" / "ui"
+_KEEP: Final = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
+_FRESH: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+# A type of our choosing: a browser must never take an upload for a page.
+_TYPES: Final = {".webm": "video/webm", ".ogv": "video/ogg"}
+_SCRIPTS: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+P = ParamSpec("P")
+T = TypeVar("T")
+Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
+
+
+def routes(page: Page, allowed: Callable[[Request], None], *, upload_limit: int) -> APIRouter:
+    """Every route of the page.
+
+    Args:
+        allowed: raises HTTPException for who may not.
+        upload_limit: bytes of one file.
+    """
+    router = APIRouter(dependencies=[Depends(allowed)])
+    interface = {file.name: file for file in UI.iterdir()}
+
+    @router.get("/ui/{name}")
+    def ui(name: str) -> Response:
+        if name not in interface:
+            raise HTTPException(404, "no such file")
+        file = interface[name]
+        return FileResponse(file, media_type=_SCRIPTS[file.suffix], headers=_FRESH)
+
+    @router.get("/media/{id}")
+    def media(id: int) -> Response:
+        if not page.rights.originals:
+            raise HTTPException(403, "previews only")
+        source = _or_404(page.source, id)
+        kind = _TYPES.get(source.suffix.lower(), "video/mp4")
+        return FileResponse(source, media_type=kind, headers=_FRESH)
+
+    @router.get("/thumbnail/{id}/{row}")
+    def thumbnail(id: int, row: int) -> Response:
+        picture = _or_404(page.thumbnail, id, row)
+        return Response(picture, media_type="image/jpeg", headers=_KEEP)
+
+    @router.get("/still/{id}/{seconds}")
+    def still(id: int, seconds: float) -> Response:
+        return _or_404(_still, page, id, seconds)
+
+    @router.get("/preview/{id}")
+    def preview(id: int, start: Seconds, end: Seconds) -> Response:
+        file, _ = _or_404(page.moment_preview, id, start, end)
+        return FileResponse(file, media_type="video/mp4", headers=_KEEP)
+
+    @router.put("/upload")
+    async def upload(name: str, request: Request) -> Response:
+        try:
+            path = page.upload_place(name)
+        except PageError as error:
+            raise HTTPException(422, str(error)) from error
+        await _receive(request, path, upload_limit)
+        try:
+            await asyncio.to_thread(page.take_upload, path)
+        except PageError as error:
+            raise HTTPException(422, str(error)) from error
+        return JSONResponse({"name": path.name})
+
+    return router
+
+
+def _or_404(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    try:
+        return function(*arguments, **named)
+    except (PageError, PreviewError) as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def _still(page: Page, id: int, seconds: float) -> Response:
+    """A sharp picture of the frame at `seconds`, or the stored thumbnail where none can be made."""
+    try:
+        file = page.previews.still(page.source(id), max(0.0, seconds))
+        return FileResponse(file, media_type="image/jpeg", headers=_KEEP)
+    except (PageError, PreviewError):
+        row = page.video(id).rows - 1
+        picture = page.thumbnail(id, max(0, min(int(seconds), row)))
+        return Response(picture, media_type="image/jpeg", headers=_KEEP)
+
+
+async def _receive(request: Request, path: Path, limit: int) -> None:
+    """Write the body of `request` to `path`; over the limit, or cut off, nothing is left behind."""
+    size = 0
+    try:
+        with path.open("wb") as file:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise HTTPException(
+                        413, f"{path.name}: larger than {limit / 2**30:.1f} GB; index it by path"
+                    )
+                await asyncio.to_thread(file.write, chunk)
+    except BaseException:
+        discard_upload(path)
+        raise

@@ -1,0 +1,295 @@
+"""What the page shows and does, as plain JSON values; knows nothing of the web.
+
+One `Page` serves every visitor and keeps nothing about any of them: what a visitor has asked lives
+in that visitor's browser. `Rights` says what visitors may do; errors are one line, and none of them
+names a folder when paths are hidden.
+
+    page = Page(library, Ranker.load(), Words.load(), ingest, previews)
+    page.search("a dog runs")["moments"][0]["start"]
+"""
+
+import math
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from feature_extract.video import VideoError, probe
+from vmr.ingest import EXTENSIONS, Ingest, Job, Progress, find_videos
+from vmr.preview import LONGEST_PREVIEW, Previews
+from vmr.ranker import Ranker
+from vmr.search import Answer, Hit, Searcher
+from vmr.store import Library, LibraryError, Video
+from vmr.text import Words
+
+LONGEST_TEXT: Final = 1000  # characters of a query
+MOST_MOMENTS: Final = 50
+_PREVIEW_MARGIN: Final = 2.0  # seconds around a moment, for the lead-in and for moving its edges
+# What every current browser plays by itself.
+_PLAYED_CODECS: Final = frozenset(("h264", "vp8", "vp9", "av1"))
+_PLAYED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".webm"))
+
+
+class PageError(ValueError):
+    """What a visitor asked for cannot be done; one line for that visitor."""
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What visitors may do."""
+
+    change: bool = True
+    "add, retry and remove videos"
+    paths: bool = True
+    "name files and folders of this computer, and see where the videos lie"
+    originals: bool = True
+    "stream the original files; otherwise only small previews of moments"
+
+
+class Page:
+    """The functions behind the page and its public interface."""
+
+    def __init__(
+        self,
+        library: Library,
+        ranker: Ranker,
+        words: Words,
+        ingest: Ingest,
+        previews: Previews,
+        rights: Rights | None = None,
+    ) -> None:
+        self._library = library
+        self._ranker = ranker
+        self._words = words
+        self._searcher = Searcher(library, ranker, words)
+        self._ingest = ingest
+        self.previews = previews
+        self.rights = rights or Rights()
+
+    # Searching
+
+    def search(self, query: str, *, video: int | None = None, top: int = 24) -> dict[str, Any]:
+        """The answer to a query, with what the cards need.
+
+        Raises:
+            QueryError: nothing in the query can be understood.
+            PageError: the query is too long, or there is no such video.
+        """
+        if len(query) > LONGEST_TEXT:
+            raise PageError(f"the query is longer than {LONGEST_TEXT} characters")
+        if video is not None:
+            self.video(video)
+        answer = self._searcher.search(query, video=video, top=max(1, min(top, MOST_MOMENTS)))
+        return {
+            "query": answer.query,
+            "verdict": answer.verdict,
+            "unknown": [
+                {"word": word, "near": self._words.near(word)} for word in answer.unknown_words
+            ],
+            "moments": [self._moment(hit, answer) for hit in answer.moments],
+        }
+
+    def _moment(self, hit: Hit, answer: Answer) -> dict[str, Any]:
+        # No moment may look surer than the whole answer does.
+        own = self._ranker.verdict(hit.strength)
+        return {
+            "video": hit.video,
+            "name": hit.name,
+            "start": round(hit.start, 3),
+            "end": round(hit.end, 3),
+            "best": round(hit.best, 3),
+            "score": hit.score,
+            "strength": hit.strength,
+            "verdict": "none" if answer.verdict == "none" else own,
+        }
+
+    def strip(self, query: str, video: int) -> dict[str, Any]:
+        """Match strength of every second of a video, and its shot cuts; no query, no strength."""
+        self.video(video)
+        cuts = self._library.features(video).cuts
+        strength: Iterable[float] = self._searcher.strip(query, video) if query.strip() else ()
+        return {
+            "strength": [round(float(value), 3) for value in strength],
+            "cuts": [round(float(cut), 3) for cut in cuts],
+        }
+
+    # The library
+
+    def library(self) -> dict[str, Any]:
+        """Every video and every file on its way into the library."""
+        progress = self._ingest.progress()
+        return {
+            "videos": [self._entry(video) for video in self._library.videos()],
+            "jobs": [_job(job, progress) for job in progress.jobs if _shown(job)],
+            "paused": progress.paused,
+            "note": progress.note if self.rights.paths else "",
+            "seconds_left": progress.seconds_left,
+            "may_change": self.rights.change,
+            "may_name_paths": self.rights.change and self.rights.paths,
+        }
+
+    def _entry(self, video: Video) -> dict[str, Any]:
+        entry = {
+            "id": video.id,
+            "name": video.name,
+            "state": video.state,
+            "reason": video.reason,
+            "searchable": video.searchable,
+            "duration": video.duration,
+            "width": video.width,
+            "height": video.height,
+            "fps": video.fps,
+            "rows": video.rows,
+            "added": video.added,
+            "playable": self.rights.originals and plays_in_browsers(video),
+        }
+        return {**entry, "path": str(video.path)} if self.rights.paths else entry
+
+    def video(self, id: int) -> Video:
+        """The video with this id; PageError when there is none."""
+        try:
+            return self._library.video(id)
+        except LibraryError as error:
+            raise PageError(f"there is no video {id}") from error
+
+    def thumbnail(self, id: int, row: int) -> bytes:
+        """The JPEG of one second; PageError when there is none."""
+        try:
+            return self._library.thumbnail(id, row)
+        except LibraryError as error:
+            raise PageError(f"video {id} has no picture {row}") from error
+
+    def source(self, id: int) -> Path:
+        """The file of a video, as it was registered.
+
+        Raises:
+            PageError: it is gone, or its name now leads somewhere else.
+        """
+        video = self.video(id)
+        if not video.path.is_file() or video.path.resolve() != video.path:
+            raise PageError(f"{video.name}: the file is no longer where it was")
+        return video.path
+
+    def moment_preview(self, id: int, start: float, end: float) -> tuple[Path, float]:
+        """A small copy of a moment that every browser plays, and the second at which it begins."""
+        video = self.video(id)
+        if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end):
+            raise PageError(f"{start} to {end} is no span of time")
+        begin = max(0.0, start - _PREVIEW_MARGIN)
+        stop = min(end + _PREVIEW_MARGIN, video.duration, begin + LONGEST_PREVIEW)
+        if stop <= begin:
+            raise PageError(f"{video.name} ends before {start:.1f} s")
+        return self.previews.moment(self.source(id), begin, stop), begin
+
+    def preview_address(self, id: int, start: float, end: float) -> dict[str, Any]:
+        """Make the preview of a moment; where it is served, and the second at which it begins."""
+        _, begins = self.moment_preview(id, start, end)
+        return {"url": f"preview/{id}?start={start}&end={end}", "start": begins}
+
+    def plain(self, error: Exception) -> str:
+        """What a visitor is told of an error: its one line, unless that could name a folder."""
+        if isinstance(error, LibraryError) and not self.rights.paths:
+            return "the library cannot do that now"
+        return str(error)
+
+    # Changing it
+
+    def add_path(self, path: str) -> dict[str, Any]:
+        """Queue a file or folder of this computer.
+
+        Raises:
+            LibraryError: nothing is there.
+            PageError: visitors may not.
+        """
+        if not (self.rights.change and self.rights.paths):
+            raise PageError("files of this computer cannot be added from here")
+        found = find_videos([Path(path.strip().strip('"')).expanduser().resolve()])
+        self._ingest.add(found)
+        return {"added": len(found)}
+
+    def upload_place(self, name: str) -> Path:
+        """Where an upload called `name` is written: a fresh folder of ours, a name we made.
+
+        Raises:
+            PageError: visitors may not, or the name's ending is not that of a video.
+        """
+        if not self.rights.change:
+            raise PageError("videos cannot be added from here")
+        suffix = Path(name).suffix.lower()
+        if suffix not in EXTENSIONS:
+            raise PageError(f"{name}: not the name of a video file")
+        stem = re.sub(r"[^\w\- ().,]+", "_", Path(name.replace("\\", "/")).stem).strip(" ._")
+        folder = (self._library.folder / "uploads" / secrets.token_hex(8)).resolve()
+        folder.mkdir(parents=True)
+        return folder / f"{stem[:80] or 'video'}{suffix}"
+
+    def take_upload(self, path: Path) -> None:
+        """Queue an uploaded file that probes as a video; otherwise it is deleted again.
+
+        Raises:
+            PageError: it is no video.
+        """
+        try:
+            probe(path)
+        except VideoError as error:
+            discard_upload(path)
+            raise PageError(str(error).replace(str(path), path.name)) from error
+        self._ingest.add([path])
+
+    def act(self, what: str, id: int | None = None) -> dict[str, Any]:
+        """Pause, resume or cancel the queue, or retry or remove a video.
+
+        Raises:
+            PageError: visitors may not, or there is no such action.
+        """
+        if not self.rights.change:
+            raise PageError("this library can be searched here, not changed")
+        if what in ("pause", "resume"):
+            (self._ingest.pause if what == "pause" else self._ingest.resume)()
+        elif what == "cancel":
+            self._ingest.cancel(id)
+        elif what == "retry" and id is not None:
+            self._ingest.add([self.video(id).path])
+        elif what == "remove" and id is not None:
+            self._remove(self.video(id))
+        else:
+            raise PageError(f"{what!r} is not something the page can do")
+        return {}
+
+    def _remove(self, video: Video) -> None:
+        self._ingest.cancel(video.id)
+        self._library.remove(video.id)
+        uploads = (self._library.folder / "uploads").resolve()
+        if video.path.parent.parent == uploads:  # our own copy; files of the user are never touched
+            discard_upload(video.path)
+
+
+def discard_upload(path: Path) -> None:
+    """Delete an upload and the folder made for it."""
+    path.unlink(missing_ok=True)
+    path.parent.rmdir()
+
+
+def plays_in_browsers(video: Video) -> bool:
+    """Whether browsers play this file without help; the page asks for a preview otherwise."""
+    return video.codec in _PLAYED_CODECS and video.path.suffix.lower() in _PLAYED_SUFFIXES
+
+
+def _shown(job: Job) -> bool:
+    """What is done or was there before needs no line; what was refused does."""
+    return job.open or job.state in ("refused", "waiting")
+
+
+def _job(job: Job, progress: Progress) -> dict[str, Any]:
+    speed = progress.bytes_per_second
+    left = job.size_bytes * (1 - job.fraction) / speed if speed and job.open else None
+    return {
+        "id": job.video,
+        "name": job.path.name,
+        "state": job.state,
+        "reason": job.reason,
+        "fraction": job.fraction,
+        "seconds_left": left,
+    }

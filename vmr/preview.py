@@ -1,0 +1,140 @@
+"""Stills and small copies of a moment, made by ffmpeg when asked for and kept within a limit.
+
+A card needs a sharp picture of its best frame, and a browser that cannot play a file (HEVC, MPEG-4
+part 2, avi, mkv) needs a short copy that it can. Neither is part of the library: the folder can be
+deleted at any time.
+
+    previews = Previews(Path("LIBRARY/previews"), limit_bytes=1 << 30)
+    jpeg = previews.still(Path("a.mkv"), 12.5)
+    mp4 = previews.moment(Path("a.mkv"), 12.0, 19.5)
+"""
+
+import hashlib
+import os
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import imageio_ffmpeg
+
+STILL_WIDTH: Final = 640  # pixels: a card on a screen of double density
+PREVIEW_HEIGHT: Final = 540
+LONGEST_PREVIEW: Final = 150.0  # seconds
+_TIMEOUT_SECONDS: Final = 120
+# Containers that hold their own streams. Play lists (hls, concat, dash) could name other files.
+_CONTAINERS: Final = (
+    "asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mp4,mpeg,mpegts,mpegvideo,mxf,ogg,webm,"
+    "webp_pipe,yuv4mpegpipe"
+)
+# As it is shown: square pixels first, then no larger than needed; H.264 wants even sizes.
+_SQUARE: Final = "scale=trunc(iw*sar/2)*2:trunc(ih/2)*2,setsar=1"
+
+
+class PreviewError(ValueError):
+    """No picture or copy could be made; the message says why, without naming folders."""
+
+
+class Previews:
+    """A folder of stills and previews; the least recently used go when it is over its limit."""
+
+    def __init__(self, folder: Path, *, limit_bytes: int, workers: int = 2) -> None:
+        if limit_bytes <= 0:
+            raise ValueError(f"limit_bytes must be positive, not {limit_bytes}")
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._workers = threading.Semaphore(workers)
+        self._locks: dict[Path, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def still(self, source: Path, seconds: float) -> Path:
+        """A JPEG of the frame shown at `seconds`.
+
+        Raises:
+            PreviewError: there is none, or the file cannot be read there.
+        """
+        size = f"{_SQUARE},scale='min({STILL_WIDTH},iw)':-2"
+        output = ["-frames:v", "1", "-vf", size, "-q:v", "4"]
+        return self._made(source, ".jpg", ["-ss", f"{seconds:.3f}"], output)
+
+    def moment(self, source: Path, start: float, end: float) -> Path:
+        """An MP4 of [start, end) seconds, small, H.264 and AAC, whose own time begins at 0.
+
+        Raises:
+            PreviewError: nothing can be read there.
+            ValueError: the span is empty or too long.
+        """
+        if not 0 <= start < end <= start + LONGEST_PREVIEW:
+            raise ValueError(
+                f"{start:.1f} to {end:.1f} s: a preview needs 0 <= start < end, at most "
+                f"{LONGEST_PREVIEW:.0f} s apart"
+            )
+        size = f"{_SQUARE},scale=-2:'min({PREVIEW_HEIGHT},ih)',format=yuv420p"
+        video = ["-vf", size, "-c:v", "libx264", "-preset", "veryfast", "-crf", "25"]
+        sound = ["-c:a", "aac", "-b:a", "96k", "-ac", "2"]
+        window = ["-ss", f"{start:.3f}", "-t", f"{end - start:.3f}"]
+        return self._made(
+            source, ".mp4", window, ["-sn", "-dn", *video, *sound, "-movflags", "+faststart"]
+        )
+
+    def _made(
+        self, source: Path, suffix: str, window: Sequence[str], output: Sequence[str]
+    ) -> Path:
+        target = self._folder / (_name(source, [*window, *output]) + suffix)
+        with self._lock(target):
+            if target.is_file():
+                os.utime(target)  # used now: the last to go
+                return target
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._workers:
+                _run_ffmpeg(source, window, output, target)
+        self._trim(target)
+        return target
+
+    def _lock(self, target: Path) -> threading.Lock:
+        """One lock a file, so that two visitors who want the same wait for one ffmpeg."""
+        with self._guard:
+            return self._locks.setdefault(target, threading.Lock())
+
+    def _trim(self, newest: Path) -> None:
+        with self._guard:
+            kept = [(file, file.stat()) for file in self._folder.iterdir() if file.is_file()]
+            total = sum(stat.st_size for _, stat in kept)
+            for file, stat in sorted(kept, key=lambda entry: entry[1].st_mtime):
+                if total <= self._limit_bytes or file == newest:
+                    return
+                file.unlink(missing_ok=True)
+                self._locks.pop(file, None)
+                total -= stat.st_size
+
+
+def _name(source: Path, wanted: Sequence[str]) -> str:
+    """A name that changes with the file's content and with what is wanted of it."""
+    try:
+        stat = source.stat()
+    except OSError as error:
+        raise PreviewError(f"{source.name}: the file is no longer there") from error
+    facts = (str(source), stat.st_size, stat.st_mtime_ns, *wanted)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def _run_ffmpeg(source: Path, window: Sequence[str], output: Sequence[str], target: Path) -> None:
+    draft = target.with_name(f"{target.stem}.tmp{target.suffix}")
+    # "file:" keeps a name such as "concat:a|b.mp4" from being read as a protocol.
+    inputs = ["-format_whitelist", _CONTAINERS, *window, "-i", f"file:{source.resolve()}"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *inputs]
+    try:
+        done = subprocess.run(
+            [*command, *output, "-map_metadata", "-1", str(draft)],
+            capture_output=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        draft.unlink(missing_ok=True)
+        raise PreviewError(f"{source.name}: no preview within {_TIMEOUT_SECONDS} s") from error
+    if done.returncode or not draft.is_file() or not draft.stat().st_size:
+        draft.unlink(missing_ok=True)
+        raise PreviewError(f"{source.name}: nothing can be shown at this place")
+    draft.replace(target)
