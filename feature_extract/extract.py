@@ -202,7 +202,8 @@ class _Kept(Generic[T]):
 def _mean_row(rows: _Kept[NDArray[np.float32]], row: int) -> NDArray[np.float16]:
     """(D,) the mean over the chosen samples of one second."""
     shown = np.stack([rows.at(row * RATE + sample) for sample in NETWORK_SAMPLES])  # (2, D)
-    return shown.mean(axis=0).astype(np.float16)
+    mean: NDArray[np.float16] = shown.mean(axis=0).astype(np.float16)
+    return mean
 
 
 def _thumbnail(picture: NDArray[np.uint8], info: VideoInfo) -> bytes:
