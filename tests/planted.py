@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from feature_extract.extract import Extraction
 from numpy.typing import NDArray
 
+from feature_extract.extract import Extraction
 from feature_extract.features import Features
 from feature_extract.video import VideoInfo
 from vmr.content import full_digest

@@ -131,7 +131,10 @@ class Searcher:
         for first in firsts:
             rows = slice(first, first + WINDOW)
             starts, ends = timeline.starts[rows], timeline.ends[rows]
-            found += self._ranker.propose(clips[rows], starts, ends, timeline.cuts, query)
+            for moment in self._ranker.propose(clips[rows], starts, ends, timeline.cuts, query):
+                best = int(np.searchsorted(timeline.starts, moment.best, side="right")) - 1
+                if window_of(best, len(clips)) == first:  # otherwise it may be cut off here
+                    found.append(moment)
         spans = [(proposal.start, proposal.end) for proposal in found]
         scores = [proposal.score for proposal in found]
         for i in suppress(spans, scores, threshold=OVERLAP, keep=len(found)):
@@ -156,18 +159,18 @@ class Searcher:
         return self._timelines[key]
 
 
+def window_of(row: int, length: int) -> int:
+    """The first row of the window that answers for a row: the one whose middle half it is in."""
+    last = max(0, math.ceil((length - WINDOW) / STRIDE))
+    return min(max(0, (row - WINDOW // 4) // STRIDE), last) * STRIDE
+
+
 def open_windows(
     ids: NDArray[np.int64], rows: NDArray[np.int64], lengths: dict[int, int]
 ) -> list[tuple[int, list[int]]]:
-    """The first rows of the windows that hold the hits, by video; the best windows only.
-
-    Windows lie on a fixed grid, and a hit opens the one in which it is nearest to the middle.
-    """
-    chosen: dict[tuple[int, int], None] = {}
-    for id, row in zip(ids.tolist(), rows.tolist(), strict=True):
-        last = max(0, math.ceil((lengths[id] - WINDOW) / STRIDE))
-        place = min(max(0, round((row - WINDOW / 2) / STRIDE)), last)
-        chosen[id, place * STRIDE] = None
+    """The first rows of the windows that answer for the hits, by video; the best windows only."""
+    hits = zip(ids.tolist(), rows.tolist(), strict=True)
+    chosen = dict.fromkeys((id, window_of(row, lengths[id])) for id, row in hits)
     by_video: dict[int, list[int]] = {}
     for id, first in list(chosen)[:WINDOWS]:
         by_video.setdefault(id, []).append(first)
