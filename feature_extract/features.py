@@ -55,7 +55,10 @@ class Features:
 
     def __post_init__(self) -> None:
         _check_arrays(self)
-        if sum(self.blocks.values()) != self.rows.shape[1] or min(self.blocks.values()) < 1:
+        if (
+            sum(self.blocks.values()) != self.rows.shape[1]
+            or min(self.blocks.values(), default=0) < 1
+        ):
             raise FeaturesError(f"blocks {self.blocks} do not add up to {self.rows.shape[1]}")
         if not 0 < self.duration < float("inf"):
             raise FeaturesError(f"duration must be positive and finite, not {self.duration}")
@@ -67,8 +70,10 @@ class Features:
     def save(self, path: Path) -> None:
         """Write the file whole or not at all: beside its place, to the disk, then renamed."""
         tensors = _tensors(self)
-        record = json.dumps(_record(self), sort_keys=True)
-        content = to_bytes(tensors, {"features": record, "sha256": _digest(tensors, record)})
+        record = _record(self)
+        record["sha256"] = _digest(tensors, record)
+        # One entry only: several are written in an order that changes from run to run.
+        content = to_bytes(tensors, {"features": json.dumps(record, sort_keys=True)})
         # The process id keeps two writers of one file apart; either result is right.
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
@@ -140,8 +145,8 @@ def _record(features: Features) -> dict[str, Any]:
     }
 
 
-def _digest(tensors: dict[str, NDArray[Any]], record: str) -> str:
-    digest = hashlib.sha256(record.encode())
+def _digest(tensors: dict[str, NDArray[Any]], record: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype.str} {tensor.shape} ".encode())
@@ -151,11 +156,11 @@ def _digest(tensors: dict[str, NDArray[Any]], record: str) -> str:
 
 def _checked(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> dict[str, Any]:
     """The fields of a Features, from a file's content; the caller knows the file's name."""
-    if "features" not in metadata or "sha256" not in metadata:
+    if "features" not in metadata:
         raise FeaturesError("not a feature file")
-    if _digest(tensors, metadata["features"]) != metadata["sha256"]:
-        raise FeaturesError("damaged (checksum differs)")
     record = json.loads(metadata["features"])
+    if record.pop("sha256") != _digest(tensors, record):
+        raise FeaturesError("damaged (checksum differs)")
     if record.pop("format") != FORMAT:
         raise FeaturesError("written by another version")
     record["blocks"] = dict(record["blocks"])
