@@ -44,6 +44,8 @@ class DataConfig:
     """Rows to unit length."""
     hide_words: float = 0.15
     """Share of the words that training hides, for the masked-word loss."""
+    read_words: bool = True
+    """False: all word vectors are zero, to see what a model does that cannot read the query."""
 
     def __post_init__(self) -> None:
         if self.length not in ("fixed", "variable"):
@@ -182,13 +184,14 @@ class MomentData:
         video = self.video(query.video)
         clips_per_second = video.extent / query.duration
         words = tokens(query.sentence)[: self._model.longest_text]
+        vectors = self._words.lookup(words)
         hidden = np.zeros(len(words), np.bool_)
         if generator is not None:
             hidden = hide(len(words), self._config.hide_words, generator)
         return Item(
             rows=torch.from_numpy(video.rows),
             clips=video.clips,
-            words=torch.from_numpy(self._words.lookup(words)),
+            words=torch.from_numpy(vectors if self._config.read_words else vectors * 0),
             hidden_words=torch.from_numpy(hidden),
             word_ids=torch.tensor([self._ids.get(word, UNKNOWN) for word in words]),
             span=(span[0] * clips_per_second, span[1] * clips_per_second),

@@ -188,8 +188,8 @@ def overlaps(found: Tensor, truth: Tensor) -> Tensor:
 
 
 def word_loss(logits: Tensor, ids: Tensor, hidden: Tensor) -> Tensor:
-    """Cross-entropy summed over hidden words, per sentence that has one."""
-    loss = F.cross_entropy(logits[hidden], ids[hidden], reduction="sum")
+    """Cross-entropy summed over the M hidden words (M, vocabulary), per sentence that has one."""
+    loss = F.cross_entropy(logits, ids[hidden], reduction="sum")
     sentences = hidden.any(1).sum().float()
     if dist.is_available() and dist.is_initialized():  # the mean over all processes
         dist.all_reduce(sentences)

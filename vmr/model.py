@@ -174,7 +174,7 @@ class Output:
     stage_logits: Tensor
     "(B, 3, N+1) start, end, middle"
     word_logits: Tensor | None
-    "(B, L, vocabulary) what each word is, for the masked ones; None without a vocabulary"
+    "(M, vocabulary) what each of the M hidden words is, in order of the batch; else None"
     embedded_video: Tensor
     "(B, N+1, D) before the contrast maps"
     embedded_text: Tensor
@@ -292,12 +292,20 @@ class MomentModel(nn.Module):
         text = self.encode_text(words, word_mask, hidden_words)
         video_mask = boundary_mask(rows, clips, self.config.pool)
         seen, read = self.fuse(video, text, video_mask, word_mask)
-        return self.propose(seen, read, video_mask, video, text)
+        guesses = None
+        if self.word_head is not None and hidden_words is not None:
+            guesses = self.word_head(read[hidden_words]).float()  # only where there is a question
+        return self.propose(seen, video_mask, video, text, guesses)
 
     def propose(
-        self, seen: Tensor, read: Tensor, video_mask: Tensor, video: Tensor, text: Tensor
+        self,
+        seen: Tensor,
+        video_mask: Tensor,
+        video: Tensor,
+        text: Tensor,
+        guesses: Tensor | None,
     ) -> Output:
-        """The heads on fused tokens; `video` and `text` are the tokens before fusion."""
+        """The heads on the fused video; `video` and `text` are the tokens before fusion."""
         tokens = self.head.stage_tokens(seen)
         projected = self.head.project(tokens)
         boundaries = seen.shape[1]
@@ -310,7 +318,7 @@ class MomentModel(nn.Module):
             logits=values[..., 2],
             valid=video_mask[:, ends] & (spans[..., 0] < spans[..., 1]),
             stage_logits=self.head.stage_logits(tokens).float(),
-            word_logits=None if self.word_head is None else self.word_head(read).float(),
+            word_logits=guesses,
             embedded_video=video,
             embedded_text=text,
             projected=projected,
@@ -346,7 +354,7 @@ def boundary_mask(rows: Tensor, clips: Tensor | None, pool: int) -> Tensor:
 
 
 def word_head(config: ModelConfig) -> nn.Module:
-    """Names a masked word from its token: (B, L, D) -> (B, L, vocabulary)."""
+    """Names hidden words from their tokens: (M, D) -> (M, vocabulary)."""
     return nn.Sequential(
         nn.Dropout(config.dropout),
         nn.Linear(config.width, config.width),

@@ -1,0 +1,228 @@
+"""`python -m vmr train | evaluate | ablate`: the research side of the command line.
+
+`add_parsers` is called by vmr/__main__.py; networks are imported by the commands themselves, so
+that `--help` stays fast. A command returns its exit code and raises ValueError (or a subclass) for
+what the user can put right, in one line.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vmr.data import MomentData
+    from vmr.evaluation import Scores
+    from vmr.preset import Preset
+
+EXIT_INTERRUPTED = 130  # as a shell has it for Ctrl-C
+
+
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register `train`, `evaluate` and `ablate`; each sets `run` to its function."""
+    _add_train(subparsers.add_parser("train", help="train the paper's network on annotated videos"))
+    _add_evaluate(
+        subparsers.add_parser("evaluate", help="score a trained run, or anybody's predictions")
+    )
+    _add_ablate(
+        subparsers.add_parser("ablate", help="compare variants of the network over several seeds")
+    )
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", default="tacos", help="name, or a JSON file (default: tacos)")
+    _add_data(parser)
+    parser.add_argument(
+        "--validation", metavar="FILE", help="annotations that pick the best weights"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--steps", type=int, help="stop after so many steps")
+    parser.set_defaults(run=_train)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser, features_required=False)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--predictions", type=Path, help="JSON lines: query, video, moments")
+    source.add_argument("--run", dest="checkpoint", type=Path, help="folder or file of a run")
+    parser.add_argument(
+        "--iou", choices=["strict", "inclusive"], help="IoU > m or >= m (default: the dataset's)"
+    )
+    parser.add_argument(
+        "--msat-miou", action="store_true", help="also what MSAT's code calls mIoU (top 3 of 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="figures as JSON")
+    parser.set_defaults(run=_evaluate)
+
+
+def _add_ablate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", default="vtc,encoder", help="of vtc, encoder, text, features")
+    parser.add_argument("--preset", default="tacos", help="name, or a JSON file (default: tacos)")
+    _add_data(parser)
+    parser.add_argument(
+        "--validation", metavar="FILE", required=True, help="picks the best weights"
+    )
+    parser.add_argument("--test", metavar="FILE", required=True, help="annotations to report")
+    parser.add_argument("--other-features", type=Path, help="extractor B, for the features suite")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="of training, for each variant and seed")
+    parser.add_argument("--out", type=Path, required=True, help="folder of table, plot and runs")
+    parser.set_defaults(run=_ablate)
+
+
+def _add_data(parser: argparse.ArgumentParser, *, features_required: bool = True) -> None:
+    parser.add_argument("--annotations", required=True, metavar="FILE")
+    parser.add_argument("--features", type=Path, required=features_required, help="HDF5 or folder")
+    parser.add_argument(
+        "--words", type=Path, help="GloVe file (default: the packaged 50-d vectors)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.SETTING=VALUE", dest="changes"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto")
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from vmr.annotations import read_annotations
+    from vmr.data import build_vocabulary
+    from vmr.preset import load_preset
+    from vmr.run import fit_vocabulary
+    from vmr.training import train
+
+    preset = load_preset(arguments.preset, arguments.changes)
+    annotations = read_annotations(arguments.annotations, expect=preset.dataset or None)
+    vocabulary = build_vocabulary(annotations.queries)
+    preset = fit_vocabulary(preset, vocabulary)
+    training = _open_data(arguments, arguments.annotations, preset, vocabulary)
+    validation = None
+    if arguments.validation:
+        validation = _open_data(arguments, arguments.validation, preset, vocabulary)
+    else:
+        print("no --validation: the last weights are kept, none are called best")
+    try:
+        best = train(
+            preset,
+            training,
+            validation,
+            vocabulary,
+            arguments.out,
+            device=arguments.device,
+            resume=arguments.resume,
+            steps=arguments.steps,
+        )
+    except KeyboardInterrupt:
+        print(f"stopped; everything is saved: go on with --resume --out {arguments.out}")
+        return EXIT_INTERRUPTED
+    print(best)
+    return 0
+
+
+def _open_data(
+    arguments: argparse.Namespace,
+    file: str,
+    preset: "Preset",
+    vocabulary: tuple[str, ...],
+    features: Path | None = None,
+) -> "MomentData":
+    """One split, with a line on what was left out of it."""
+    from vmr.annotations import read_annotations
+    from vmr.data import MomentData
+    from vmr.rows import open_rows
+    from vmr.text import Words
+
+    annotations = read_annotations(file, expect=preset.dataset or None)
+    source, words = open_rows(features or arguments.features), Words.load(arguments.words)
+    data = MomentData(annotations, source, words, preset.model, preset.data, vocabulary)
+    left_out = "; ".join(f"{reason}: {count}" for reason, count in data.dropped.items())
+    print(f"{file}: {len(data.queries)} queries; left out or repaired: {left_out or 'nothing'}")
+    return data
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from vmr.annotations import read_annotations
+    from vmr.evaluation import read_predictions, score
+
+    strict = None if arguments.iou is None else arguments.iou == "strict"
+    if arguments.predictions:
+        annotations = read_annotations(arguments.annotations)
+        found, unanswered = read_predictions(arguments.predictions, annotations)
+        if unanswered and not arguments.json:
+            print(f"{unanswered} queries have no prediction and count as misses")
+        scores = score(annotations.dataset, annotations.queries, found, strict=strict)
+    else:
+        scores = _evaluate_run(arguments, strict)
+    if arguments.json:
+        record = scores.record(msat_miou=arguments.msat_miou)
+        counts = {"queries": scores.recall.queries, "strict": scores.recall.strict}
+        print(json.dumps({**counts, **record}))
+    else:
+        print(scores.table(msat_miou=arguments.msat_miou))
+    return 0
+
+
+def _evaluate_run(arguments: argparse.Namespace, strict: bool | None) -> "Scores":
+    from vmr.preset import change
+    from vmr.run import load_run
+    from vmr.training import evaluate, processes
+
+    if arguments.features is None:
+        raise ValueError("--run needs --features: rows of the annotated videos")
+    model, preset, vocabulary = load_run(arguments.checkpoint)
+    preset = change(preset, arguments.changes)
+    data = _open_data(arguments, arguments.annotations, preset, vocabulary)
+    with processes(arguments.device) as place:
+        return evaluate(model.to(place.device), data, preset, place.device, strict=strict)
+
+
+def _ablate(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from vmr.ablation import Variant, plot, run, scaling, table, variants
+    from vmr.annotations import read_annotations
+    from vmr.data import build_vocabulary
+    from vmr.preset import load_preset
+    from vmr.run import fit_vocabulary, load_run
+    from vmr.training import evaluate, processes, train
+
+    preset = load_preset(arguments.preset, arguments.changes)
+    vocabulary = build_vocabulary(read_annotations(arguments.annotations).queries)
+    preset = fit_vocabulary(preset, vocabulary)
+    compared = variants(arguments.suite, preset)
+    if arguments.other_features is None and any(v.features == "B" for v in compared):
+        raise ValueError("--suite features compares two extractors: give --other-features too")
+    features = {"A": arguments.features, "B": arguments.other_features}
+
+    def trial(variant: Variant, seed: int, folder: Path) -> dict[str, float]:
+        print(f"{variant.name}, seed {seed}")
+        seeded = replace(variant.preset, train=replace(variant.preset.train, seed=seed))
+        opened = {
+            name: _open_data(arguments, file, seeded, vocabulary, features[variant.features])
+            for name, file in (
+                ("training", arguments.annotations),
+                ("validation", arguments.validation),
+                ("test", arguments.test),
+            )
+        }
+        best = train(
+            seeded,
+            opened["training"],
+            opened["validation"],
+            vocabulary,
+            folder,
+            device=arguments.device,
+            steps=arguments.steps,
+        )
+        model, _, _ = load_run(best)
+        with processes(arguments.device) as place:
+            return evaluate(model.to(place.device), opened["test"], seeded, place.device).record()
+
+    results = run(compared, trial, seeds=arguments.seeds, out=arguments.out)
+    grown = scaling(
+        variant for variant in compared if variant.name not in ("no text", "extractor B")
+    )
+    text = table(results, grown)
+    (arguments.out / "table.md").write_text(text, encoding="utf-8")
+    plot(results, grown, arguments.out / "plot.png")
+    print(text)
+    return 0
