@@ -8,6 +8,9 @@ Real files, a real store and the real ranker class; only the numbers in them are
 """
 
 import hashlib
+import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 
 from feature_extract.extract import Extraction
 from feature_extract.features import Features
-from feature_extract.video import VideoInfo
+from feature_extract.video import VideoError, VideoInfo
 from vmr.content import full_digest
 from vmr.ranker import Calibration, Ranker
 from vmr.store import Library
@@ -77,3 +80,32 @@ def tiny_ranker(seed: int = 0, *, blocks: dict[str, int] = BLOCKS, word_width: i
     background = torch.nn.functional.normalize(torch.randn(200, 16), dim=-1)
     name = hashlib.sha256(f"{seed} {blocks}".encode()).hexdigest()[:12]
     return Ranker(towers, background, Calibration(1.0, -2.0, 0.4, 0.7), "any", name)
+
+
+class PlantedExtractor:
+    """Stands where the networks stand: rows follow from the file's bytes, in no time.
+
+    A file that begins with "bad" is refused as the real one refuses, one with "bug" fails in a way
+    nobody foresaw.
+    """
+
+    fingerprint = FINGERPRINT
+    blocks = BLOCKS
+
+    def __init__(self, *, steps: int = 4, pause_seconds: float = 0.0) -> None:
+        self._steps, self._pause_seconds = steps, pause_seconds
+
+    def extract(
+        self, path: Path, *, on_progress: Callable[[float], None] | None = None
+    ) -> Extraction:
+        """Rows seeded by the content; progress in a few steps."""
+        content = path.read_bytes()
+        if content.startswith(b"bad"):
+            raise VideoError(f"{path}: not a video")
+        if content.startswith(b"bug"):
+            raise ZeroDivisionError("nobody thought of this")
+        for step in range(self._steps):
+            time.sleep(self._pause_seconds)
+            if on_progress is not None:
+                on_progress((step + 1) / self._steps)
+        return planted_extraction(random_rows(20, zlib.crc32(content)))

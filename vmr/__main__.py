@@ -17,25 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vmr.database import default_library
+
 if TYPE_CHECKING:
     from vmr.ingest import Ingest, Job
     from vmr.search import Answer
     from vmr.store import Library, Video
 
 DONE, FAILED, REFUSED = 0, 1, 3
-
-
-def default_library() -> Path:
-    """$VMR_LIBRARY, or a folder where this system keeps a user's data."""
-    if named := os.environ.get("VMR_LIBRARY"):
-        return Path(named)
-    if sys.platform == "win32":
-        data = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support"
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    return data / "vmr" / "library"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,7 +131,6 @@ def _index(options: argparse.Namespace) -> int:
 
 def _rescan(options: argparse.Namespace) -> int:
     from feature_extract.extract import extractor_fingerprint
-
     from vmr.ingest import find_videos
     from vmr.store import Library
 
@@ -161,7 +149,6 @@ def _rescan(options: argparse.Namespace) -> int:
 
 def _ingest(library: "Library", files: Iterable[Path], *, retry: bool = True) -> Sequence["Job"]:
     from feature_extract.extract import Extractor
-
     from vmr.ingest import Ingest
 
     with Ingest(library, Extractor) as ingest:

@@ -8,6 +8,7 @@ with plain_errors(folder):
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,19 @@ COMMIT;
 
 class LibraryError(ValueError):
     """The library cannot do what was asked; one line that says why and what to do."""
+
+
+def default_library() -> Path:
+    """$VMR_LIBRARY, or a folder where this system keeps a user's data."""
+    if named := os.environ.get("VMR_LIBRARY"):
+        return Path(named)
+    if sys.platform == "win32":
+        data = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
+    return data / "vmr" / "library"
 
 
 def open_database(path: Path) -> sqlite3.Connection:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from feature_extract.extract import Extractor
-
 from feature_extract.video import VideoError
 from vmr.content import ContentError, FileStamp, full_digest
 from vmr.store import Library, LibraryError, NoVideoError, State, describe_damage
@@ -167,6 +166,7 @@ class Ingest:
         self._library.drop_unnamed()
         with self._changed:
             if self._thread is None and self._open_jobs():
+                self._failure, self._note = None, ""
                 self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
                 self._thread.start()
 
@@ -184,7 +184,7 @@ class Ingest:
             )
 
     def pause(self) -> None:
-        """Hold the queue; the file in work is finished first."""
+        """Hold the queue, and the file in work where it is."""
         with self._changed:
             self._paused = True
 
@@ -264,7 +264,7 @@ class Ingest:
             video = self._library.video(job.video)
         except NoVideoError:  # removed while it waited
             with self._changed:
-                self._jobs.remove(job)
+                self._jobs = [other for other in self._jobs if other.video != job.video]
                 self._changed.notify_all()
             return
         if video.searchable:  # another process did it while we waited
@@ -284,7 +284,9 @@ class Ingest:
         """Extract and keep one file; its state and reason afterwards."""
         extractor = self._ready_extractor()
         self._library.mark(job.video, "indexing")
-        self._update(job.video, state="indexing")
+        with self._changed:
+            self._cancelled.discard(job.video)  # of an earlier attempt
+            self._update(job.video, state="indexing", fraction=0.0)
         try:
             stamp, full = FileStamp.of(job.path), full_digest(job.path)
             extraction = extractor.extract(job.path, on_progress=self._reporter(job.video))
@@ -313,10 +315,11 @@ class Ingest:
 
         def report(fraction: float) -> None:
             nonlocal written
-            if video in self._cancelled:
-                self._cancelled.discard(video)
-                raise _Cancelled
             self._update(video, fraction=fraction)
+            with self._changed:
+                self._changed.wait_for(lambda: not self._paused or video in self._cancelled)
+                if video in self._cancelled:
+                    raise _Cancelled
             if time.monotonic() - written > _REPORT_SECONDS:
                 written = time.monotonic()
                 self._library.mark(video, "indexing", progress=fraction)

@@ -302,7 +302,9 @@ class Library:
                 self.folder / "indexing.lock", timeout=wait_seconds, isolation_level=None
             )
         try:
-            yield _locked(guard)
+            with plain_errors(self.folder):
+                alone = _locked(guard)
+            yield alone
         finally:
             guard.close()
 
@@ -450,7 +452,9 @@ def _size(file: Path) -> int:
 def _locked(guard: sqlite3.Connection) -> bool:
     try:
         guard.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
         return False
     return True
 
