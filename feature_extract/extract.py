@@ -7,9 +7,9 @@ Sits on top of the package. The networks load with the Extractor, not with this 
     extraction.features.rows                            # (T, 1280) float16, one row a second
 
 Row i describes [i, i + 1) seconds of presentation time (see video.py), the last one up to the end
-of the video: the mean over the pictures shown at i + 0.25 and i + 0.75 s. A time without a picture
-of its own (before the first, after the last, in a damaged span) has the last one before it, or the
-first. Pictures are squashed whole to a square, and their features are not scaled to unit length.
+of the video: the mean over the pictures shown at i + 0.25 and i + 0.75 s. Where there is none (past
+the end, in a damaged span) the last one looked at stands in; before the first, the first. Pictures
+are squashed whole to a square, and their features are not scaled to unit length.
 """
 
 import hashlib
