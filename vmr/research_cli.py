@@ -31,18 +31,24 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="tacos", help="name, or a JSON file (default: tacos)")
-    _add_data(parser)
+    _add_data(parser, required=False)
     parser.add_argument(
         "--validation", metavar="FILE", help="annotations that pick the best weights"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--steps", type=int, help="stop after so many steps")
     parser.set_defaults(run=_train)
+    others = parser.add_subparsers(title="instead of a preset")
+    base = others.add_parser("base", help="the product's space of clips and sentences")
+    base.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
+    base.add_argument("--cache", type=Path, required=True, help="folder for their features")
+    base.add_argument("--out", type=Path, required=True, help="folder of the weights")
+    base.set_defaults(run=_train_base)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser, features_required=False)
+    _add_data(parser, required=False)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--predictions", type=Path, help="JSON lines: query, video, moments")
     source.add_argument("--run", dest="checkpoint", type=Path, help="folder or file of a run")
@@ -71,9 +77,9 @@ def _add_ablate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_ablate)
 
 
-def _add_data(parser: argparse.ArgumentParser, *, features_required: bool = True) -> None:
-    parser.add_argument("--annotations", required=True, metavar="FILE")
-    parser.add_argument("--features", type=Path, required=features_required, help="HDF5 or folder")
+def _add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--annotations", required=required, metavar="FILE")
+    parser.add_argument("--features", type=Path, required=required, help="HDF5 file or folder")
     parser.add_argument(
         "--words", type=Path, help="GloVe file (default: the packaged 50-d vectors)"
     )
@@ -90,6 +96,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from vmr.run import fit_vocabulary
     from vmr.training import train
 
+    _need(arguments, "annotations", "features", "out")
     preset = load_preset(arguments.preset, arguments.changes)
     annotations = read_annotations(arguments.annotations, expect=preset.dataset or None)
     vocabulary = build_vocabulary(annotations.queries)
@@ -118,6 +125,19 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _train_base(arguments: argparse.Namespace) -> int:
+    from vmr.base_training import train_base
+
+    train_base(arguments.data, arguments.cache, arguments.out)
+    return 0
+
+
+def _need(arguments: argparse.Namespace, *names: str) -> None:
+    missing = [f"--{name}" for name in names if getattr(arguments, name) is None]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} is needed")
+
+
 def _open_data(
     arguments: argparse.Namespace,
     file: str,
@@ -143,6 +163,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from vmr.annotations import read_annotations
     from vmr.evaluation import read_predictions, score
 
+    _need(arguments, "annotations")
     strict = None if arguments.iou is None else arguments.iou == "strict"
     if arguments.predictions:
         annotations = read_annotations(arguments.annotations)
@@ -166,8 +187,7 @@ def _evaluate_run(arguments: argparse.Namespace, strict: bool | None) -> "Scores
     from vmr.run import load_run
     from vmr.training import evaluate, processes
 
-    if arguments.features is None:
-        raise ValueError("--run needs --features: rows of the annotated videos")
+    _need(arguments, "features")
     model, preset, vocabulary = load_run(arguments.checkpoint)
     preset = change(preset, arguments.changes)
     data = _open_data(arguments, arguments.annotations, preset, vocabulary)
