@@ -1,0 +1,254 @@
+"""The command line from end to end: real files, the real networks, what a user sees and gets."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.media import counter_video
+from vmr.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+KEYS = {"video", "path", "start", "end", "score", "strength"}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Two good videos in a tree, and everything that people call .mp4 by mistake."""
+    folder = tmp_path_factory.mktemp("videos")
+    counter_video(folder / "one.mp4", 4.0)
+    (folder / "deep").mkdir()
+    counter_video(folder / "deep" / "two words.mp4", 6.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "text.mp4").write_text("dear diary")
+    (folder / "empty.mp4").touch()
+    (folder / "line\nbreak.mp4").write_text("two lines")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def indexed(videos, tmp_path_factory):
+    library = tmp_path_factory.mktemp("indexed") / "library"
+    assert main(["index", str(videos), "--library", str(library)]) == 0
+    return library
+
+
+@pytest.fixture
+def library(indexed, tmp_path):
+    """A copy, to change as one likes."""
+    return Path(shutil.copytree(indexed, tmp_path / "library"))
+
+
+@pytest.fixture
+def run(library, capsys):
+    """One command on this library: (exit status, what it printed, what it complained)."""
+
+    def run_command(*arguments, library=library):
+        capsys.readouterr()
+        status = main([*map(str, arguments), "--library", str(library)])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return status, out, err
+
+    return run_command
+
+
+# Indexing
+
+
+def test_index_takes_folders_and_says_what_it_did(run, videos, tmp_path):
+    status, out, err = run("index", videos, "--json", library=tmp_path / "new")
+    assert (status, err.splitlines()[-1]) == (0, "2 indexed, 0 unchanged, 0 refused")
+    files = json.loads(out)["files"]
+    assert {Path(file["path"]).name for file in files} == {"one.mp4", "two words.mp4"}
+    assert all((file["state"], file["reason"]) == ("ready", "") for file in files)
+    status, out, err = run("index", videos, library=tmp_path / "new")
+    assert (status, err.splitlines()[-1]) == (0, "0 indexed, 2 unchanged, 0 refused")
+
+
+def test_bad_files_are_refused_by_name_and_the_others_go_on(run, videos, bad, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    paths = [bad, tmp_path / "gone.mp4", tmp_path / "nothing", videos / "one.mp4"]
+    status, out, err = run("index", *paths, library=tmp_path / "new")
+    assert status == 3
+    lines = err.splitlines()
+    assert lines[-1] == "1 indexed, 0 unchanged, 5 refused"
+    refused = [line for line in lines if line.startswith("refused: ")]
+    for name in ("gone.mp4: no such file", "nothing: no video files", "empty.mp4", "text.mp4"):
+        assert sum(name in line for line in refused) == 1, name
+    assert sum("line\\nbreak.mp4" in line for line in refused) == 1
+    _, out, _ = run("list", "--json", library=tmp_path / "new")
+    states = {video["name"]: video for video in json.loads(out)["videos"]}
+    assert states["one.mp4"]["state"] == "ready"
+    assert states["text.mp4"]["state"] == "refused"
+    assert states["text.mp4"]["reason"]
+
+
+def test_a_path_that_is_not_there_is_refused_even_alone(run, tmp_path):
+    status, _, err = run("index", tmp_path / "gone.mp4")
+    assert (status, "gone.mp4: no such file or folder" in err) == (3, True)
+
+
+# Asking
+
+
+def test_search_json_is_the_contract(run, videos):
+    status, out, _ = run("search", "white squares on a qzzqx black board", "--json")
+    answer = json.loads(out)
+    assert status == 0
+    assert answer.keys() == {"query", "unknown_words", "verdict", "moments"}
+    assert answer["unknown_words"] == ["qzzqx"]
+    assert answer["verdict"] in ("strong", "possible", "none")
+    assert answer["moments"]
+    for moment in answer["moments"]:
+        assert moment.keys() >= KEYS
+        assert 0 <= moment["start"] < moment["end"] <= 6
+        assert 0 <= moment["strength"] <= 1
+        assert Path(moment["path"]).parent in (videos, videos / "deep")
+    scores = [moment["score"] for moment in answer["moments"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_search_inside_one_video_by_id_and_by_path(run, videos):
+    _, out, _ = run("list", "--json")
+    id = next(v["id"] for v in json.loads(out)["videos"] if v["name"] == "one.mp4")
+    for name in (id, videos / "one.mp4"):
+        _, out, _ = run("search", "a board", "--video", name, "--top", 1, "--json")
+        (moment,) = json.loads(out)["moments"]
+        assert moment["video"] == id
+
+
+def test_search_in_words(run):
+    status, out, _ = run("search", "a zzzqqx board")
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[-1] == "unknown words, not used: zzzqqx"
+    assert any("00:00:0" in line and ".mp4" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["search", "   "], "no words"),
+        (["search", "qzzqx"], "qzzqx"),
+        (["search", "a dog", "--video", "99"], "no video 99"),
+        (["search", "a dog", "--video", "gone.mp4"], "gone.mp4: no such video"),
+        (["search", "a dog", "--words-file", "gone.txt"], "gone.txt"),
+        (["remove", "99"], "no video 99"),
+        (["remove"], "--missing"),
+        (["rescan", "gone.mp4"], "gone.mp4"),
+    ],
+)
+def test_errors_are_one_line(run, arguments, complaint):
+    status, out, err = run(*arguments)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_no_library_is_an_error_and_none_is_made(run, tmp_path):
+    for command in (["search", "a dog"], ["list"]):
+        status, _, err = run(*command, library=tmp_path / "none")
+        assert (status, "no library here" in err) == (1, True)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["search"], ["nonsense"], ["search", "a", "--top", "0"], ["index"]]
+)
+def test_wrong_usage_is_2(arguments):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 2
+
+
+# Looking after the library
+
+
+def test_list_and_remove(run):
+    status, out, _ = run("list")
+    assert status == 0
+    assert len(out.splitlines()) == 2
+    assert all("ready" in line and ".mp4" in line for line in out.splitlines())
+    status, out, _ = run("remove", "1")
+    assert (status, out.startswith("forgotten: ")) == (0, True)
+    _, out, _ = run("list", "--json")
+    assert len(json.loads(out)["videos"]) == 1
+
+
+def test_list_json_has_the_fields_of_the_contract(run):
+    _, out, _ = run("list", "--json")
+    for video in json.loads(out)["videos"]:
+        assert video.keys() >= {"id", "name", "path", "state", "reason", "duration", "rows"}
+        assert (video["state"], video["reason"]) == ("ready", "")
+        assert video["rows"] == round(video["duration"])
+
+
+def test_rescan_follows_moves_and_losses(run, videos, tmp_path):
+    tree = Path(shutil.copytree(videos, tmp_path / "tree"))
+    library = tmp_path / "new"
+    assert run("index", tree, library=library)[0] == 0
+    (tree / "one.mp4").rename(tree / "moved.mp4")
+    status, _, err = run("rescan", tree, library=library)
+    assert (status, err.splitlines()[-1]) == (0, "0 indexed, 2 unchanged, 0 refused")
+    (tree / "moved.mp4").unlink()
+    status, _, err = run("rescan", library=library)
+    assert (status, "missing: " in err) == (0, True)
+    _, out, _ = run("list", "--json", library=library)
+    states = {video["name"]: video["state"] for video in json.loads(out)["videos"]}
+    assert states == {"moved.mp4": "missing", "two words.mp4": "ready"}
+    _, out, _ = run("remove", "--missing", library=library)
+    assert out == f"forgotten: {tree / 'moved.mp4'}\n"
+
+
+def test_doctor_says_what_is_there(run, tmp_path):
+    status, out, _ = run("doctor")
+    for word in ("Python", "torch", "faiss", "device", "model", "ffmpeg", "library"):
+        assert word in out
+    assert status == 0
+    status, out, _ = run("doctor", "--json", library=tmp_path / "none")
+    checks = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert (status, checks["library"]["good"]) == (1, False)
+    assert "index" in checks["library"]["advice"]
+
+
+# The process
+
+
+def test_help_is_fast_because_it_loads_nothing_heavy():
+    command = [sys.executable, "-m", "vmr", "--help"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor seconds: the wall clock of a busy machine says nothing about us.
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 0.5
+    script = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules))\n"
+        "from vmr.__main__ import main; main(['--help'])"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "vmr.__main__" in loaded
+    assert not {"torch", "numpy", "gensim", "faiss", "av", "tqdm"} & loaded
+
+
+def test_the_module_runs_as_a_process(indexed):
+    command = [sys.executable, "-m", "vmr", "list", "--library", str(indexed)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == ""
+    environment = {**os.environ, "VMR_LIBRARY": str(indexed)}
+    named = subprocess.run(command[:4], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert named.stdout == done.stdout
