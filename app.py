@@ -17,7 +17,7 @@ from fastapi import HTTPException, Request
 from gradio.events import api
 
 from feature_extract.extract import Extractor
-from vmr.__main__ import default_library
+from vmr.database import default_library
 from vmr.guard import RateLimit, from_our_page, is_loopback, logged_in
 from vmr.ingest import Ingest
 from vmr.media import routes
@@ -136,9 +136,9 @@ def _public_interface(page: Page, check: Callable[[gr.Request], None]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the page until it is stopped."""
-    options = _options(arguments)
+    options = read_options(arguments)
     open_to_others = options.share or not is_loopback(options.host)
-    auth = _account(options.auth, open_to_others)
+    auth = account(options.auth, open_to_others)
     library = Library(options.library)
     rights = Rights() if not open_to_others else Rights(options.allow_changes, False, False)
     with Ingest(library, Extractor) as ingest:
@@ -200,7 +200,7 @@ def _announce(blocks: gr.Blocks, options: argparse.Namespace, auth: tuple[str, s
     sys.stdout.flush()
 
 
-def _account(given: str | None, open_to_others: bool) -> tuple[str, str] | None:
+def account(given: str | None, open_to_others: bool) -> tuple[str, str] | None:
     """Name and password of the login; made up where others can reach the page and none is given."""
     if given:
         name, colon, password = given.partition(":")
@@ -210,7 +210,8 @@ def _account(given: str | None, open_to_others: bool) -> tuple[str, str] | None:
     return ("guest", secrets.token_urlsafe(9)) if open_to_others else None
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line of the page."""
     parser = argparse.ArgumentParser(
         prog="python app.py", description="Open the page over a library of videos."
     )

@@ -64,7 +64,7 @@ class Page:
         self._ranker = ranker
         self._words = words
         self._searcher = Searcher(library, ranker, words)
-        self._ingest = ingest
+        self.ingest = ingest
         self.previews = previews
         self.rights = rights or Rights()
 
@@ -119,7 +119,7 @@ class Page:
 
     def library(self) -> dict[str, Any]:
         """Every video and every file on its way into the library."""
-        progress = self._ingest.progress()
+        progress = self.ingest.progress()
         return {
             "videos": [self._entry(video) for video in self._library.videos()],
             "jobs": [_job(job, progress) for job in progress.jobs if _shown(job)],
@@ -145,7 +145,7 @@ class Page:
             "added": video.added,
             "playable": self.rights.originals and plays_in_browsers(video),
         }
-        return {**entry, "path": str(video.path)} if self.rights.paths else entry
+        return {**entry, "file": str(video.path)} if self.rights.paths else entry
 
     def video(self, id: int) -> Video:
         """The video with this id; PageError when there is none."""
@@ -206,7 +206,7 @@ class Page:
         if not (self.rights.change and self.rights.paths):
             raise PageError("files of this computer cannot be added from here")
         found = find_videos([Path(path.strip().strip('"')).expanduser().resolve()])
-        self._ingest.add(found)
+        self.ingest.add(found)
         return {"added": len(found)}
 
     def upload_place(self, name: str) -> Path:
@@ -236,7 +236,7 @@ class Page:
         except VideoError as error:
             discard_upload(path)
             raise PageError(str(error).replace(str(path), path.name)) from error
-        self._ingest.add([path])
+        self.ingest.add([path])
 
     def act(self, what: str, id: int | None = None) -> dict[str, Any]:
         """Pause, resume or cancel the queue, or retry or remove a video.
@@ -247,11 +247,11 @@ class Page:
         if not self.rights.change:
             raise PageError("this library can be searched here, not changed")
         if what in ("pause", "resume"):
-            (self._ingest.pause if what == "pause" else self._ingest.resume)()
+            (self.ingest.pause if what == "pause" else self.ingest.resume)()
         elif what == "cancel":
-            self._ingest.cancel(id)
+            self.ingest.cancel(id)
         elif what == "retry" and id is not None:
-            self._ingest.add([self.video(id).path])
+            self.ingest.add([self.video(id).path])
         elif what == "remove" and id is not None:
             self._remove(self.video(id))
         else:
@@ -259,7 +259,7 @@ class Page:
         return {}
 
     def _remove(self, video: Video) -> None:
-        self._ingest.cancel(video.id)
+        self.ingest.cancel(video.id)
         self._library.remove(video.id)
         uploads = (self._library.folder / "uploads").resolve()
         if video.path.parent.parent == uploads:  # our own copy; files of the user are never touched

@@ -42,7 +42,7 @@ class Previews:
     def __init__(self, folder: Path, *, limit_bytes: int, workers: int = 2) -> None:
         if limit_bytes <= 0:
             raise ValueError(f"limit_bytes must be positive, not {limit_bytes}")
-        self._folder = folder
+        self.folder = folder
         self._limit_bytes = limit_bytes
         self._workers = threading.Semaphore(workers)
         self._locks: dict[Path, threading.Lock] = {}
@@ -81,12 +81,12 @@ class Previews:
     def _made(
         self, source: Path, suffix: str, window: Sequence[str], output: Sequence[str]
     ) -> Path:
-        target = self._folder / (_name(source, [*window, *output]) + suffix)
+        target = self.folder / (_name(source, [*window, *output]) + suffix)
         with self._lock(target):
             if target.is_file():
                 os.utime(target)  # used now: the last to go
                 return target
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             with self._workers:
                 _run_ffmpeg(source, window, output, target)
         self._trim(target)
@@ -99,7 +99,7 @@ class Previews:
 
     def _trim(self, newest: Path) -> None:
         with self._guard:
-            kept = [(file, file.stat()) for file in self._folder.iterdir() if file.is_file()]
+            kept = [(file, file.stat()) for file in self.folder.iterdir() if file.is_file()]
             total = sum(stat.st_size for _, stat in kept)
             for file, stat in sorted(kept, key=lambda entry: entry[1].st_mtime):
                 if total <= self._limit_bytes or file == newest:

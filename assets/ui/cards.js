@@ -1,6 +1,6 @@
 // The answer to a query: one honest line, then a card a moment; weak matches stay folded away.
 
-import { address, clamp, clock, h } from "./dom.js";
+import { address, clamp, h } from "./dom.js";
 import { words } from "./words.js";
 
 const PREVIEW_STEP = 220; // milliseconds a picture while the pointer rests on a card
@@ -9,7 +9,7 @@ const MOST_WEAK = 6; // weak matches that are worth folding away; further ones a
 /** One moment as a card; `choose` is called with the moment when it is pressed. */
 function card(moment, number, choose) {
   const percent = Math.round(moment.strength * 100);
-  const span = `${clock(moment.start)} – ${clock(moment.end)}`;
+  const span = words.span(moment);
   const picture = h("img", { alt: "", loading: "lazy", decoding: "async", src: address(`still/${moment.video}/${moment.best.toFixed(1)}`) });
   const meter = h("span", { class: `meter ${moment.verdict}`, title: words.strengthLabel(percent) }, h("span", {}));
   meter.firstChild.style.width = `${Math.max(3, percent)}%`;

@@ -222,7 +222,7 @@ export class Player {
 
   #show() {
     if (!this.video) return;
-    const span = this.moment ? `${clock(this.moment.start)} – ${clock(this.moment.end)}` : clock(this.video.duration);
+    const span = this.moment ? words.span(this.moment) : clock(this.video.duration);
     this.readout.replaceChildren(h("strong", {}, clock(this.time, true)), h("span", {}, span));
     this.timeline.setTime(this.time);
   }

@@ -1,5 +1,7 @@
 // Every English sentence of the page, in one place.
 
+import { clock } from "./dom.js";
+
 const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
 /** A length of time as people say it: "1 h 24 min", "3 min", "12 s". */
@@ -31,6 +33,8 @@ export const words = {
       : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
   near: "Did you mean",
   strength: { strong: "strong", possible: "possible", none: "weak" },
+  // To the nearest second: 11.9 s is the twelfth second to everybody.
+  span: ({ start, end }) => `${clock(Math.round(start))} – ${clock(Math.round(end))}`,
   strengthLabel: (percent) => `Match strength ${percent} of 100`,
   flat: "Best first",
   grouped: "By video",

@@ -1,0 +1,396 @@
+"""The page's server from outside: its public interface, its files, and who is turned away."""
+
+import json
+import re
+import subprocess
+import time
+
+import av
+import httpx
+import imageio_ffmpeg
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+import app
+from tests.media import counter_video, read_counter
+from tests.planted_page import ABSENT, DOG, FPS, MOMENTS, GOAL, planted_page, served
+from vmr.guard import RateLimit, from_our_page
+from vmr.page import PageError, Rights
+from vmr.preview import PreviewError, Previews
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+OWN_ROUTES = (
+    "ui/page.js",
+    "media/1",
+    "thumbnail/1/0",
+    "still/1/2.0",
+    "preview/1?start=1&end=2",
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return planted_page(tmp_path_factory.mktemp("page"), hostile=HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def address(page):
+    with served(page) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    return Client(address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """As visitors of a share link see it: a login, reading only, previews only."""
+    rights = Rights(change=False, paths=False, originals=False)
+    page = planted_page(tmp_path_factory.mktemp("shared"), rights=rights)
+    with served(page, "--host", "0.0.0.0", auth=("guest", "secret")) as address:
+        yield address
+
+
+def log_in(address: str) -> httpx.Client:
+    visitor = httpx.Client(base_url=address, timeout=30)
+    visitor.post("login", data={"username": "guest", "password": "secret"}).raise_for_status()
+    return visitor
+
+
+def ask(visitor: httpx.Client, name: str, *values: object) -> httpx.Response:
+    return visitor.post(f"gradio_api/run/{name}", json={"data": list(values)})
+
+
+def frames(path) -> list[int]:
+    with av.open(str(path)) as video:
+        return [read_counter(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
+
+
+# The public interface
+
+
+def test_search_finds_the_planted_moments(client):
+    answer = client.predict(DOG, api_name="/search")
+    assert answer["verdict"] == "strong"
+    strong = [moment for moment in answer["moments"] if moment["verdict"] != "none"]
+    assert {moment["video"] for moment in strong} == {1, 2}
+    for moment in strong:
+        start, end = MOMENTS[moment["video"]][DOG]
+        assert abs(moment["start"] - start) <= 1
+        assert abs(moment["end"] - end) <= 1
+        assert moment["start"] <= moment["best"] < moment["end"]
+
+
+def test_search_inside_one_video_and_as_many_as_asked(client):
+    answer = client.predict(DOG, 3, 2, api_name="/search")
+    assert {moment["video"] for moment in answer["moments"]} == {2}
+    assert len(client.predict(DOG, 1, api_name="/search")["moments"]) == 1
+
+
+def test_what_is_not_there_is_not_claimed(client):
+    answer = client.predict(ABSENT, api_name="/search")
+    assert answer["verdict"] == "none"
+    assert {moment["verdict"] for moment in answer["moments"]} == {"none"}
+
+
+def test_unknown_words_come_with_near_ones(client):
+    answer = client.predict("a dog runs on the beachh", api_name="/search")
+    assert [entry["word"] for entry in answer["unknown"]] == ["beachh"]
+    assert "beach" in answer["unknown"][0]["near"]
+
+
+@pytest.mark.parametrize("query", ["   ", "qzxv wrtk", "dog " * 300])
+def test_a_query_that_cannot_be_read_is_one_clear_line(client, query):
+    with pytest.raises(AppError) as caught:
+        client.predict(query, api_name="/search")
+    assert "\n" not in str(caught.value)
+    assert "query" in str(caught.value)
+
+
+def test_list_and_clip(client, address, tmp_path):
+    videos = client.predict(api_name="/list")["videos"]
+    assert [video["name"] for video in videos] == ["beach.mp4", "party.mp4", f"{HOSTILE}.mp4"]
+    assert videos[0]["duration"] == pytest.approx(20, abs=0.1)
+    clip = client.predict(1, 6.0, 10.0, api_name="/clip")
+    copy = tmp_path / "clip.mp4"
+    copy.write_bytes(httpx.get(address + clip["url"]).content)
+    numbers = frames(copy)
+    # From two seconds before the moment to two seconds after it, every frame in order.
+    assert clip["start"] == 4.0
+    assert numbers == list(range(4 * FPS, 12 * FPS))
+
+
+def test_only_three_endpoints_are_public(client, address):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/search", "/list", "/clip"}
+    config = httpx.get(address + "config").json()
+    assert len(config["dependencies"]) == 3
+
+
+def test_curl_can_ask_too(address):
+    reply = httpx.post(address + "gradio_api/run/search", json={"data": [GOAL, 5, None]})
+    assert reply.json()["data"][0]["moments"][0]["video"] == 2
+
+
+# Files
+
+
+def test_media_in_ranges(page, address):
+    content = page.source(1).read_bytes()
+    reply = httpx.get(address + "media/1", headers={"Range": "bytes=1000-1999"})
+    assert reply.status_code == 206
+    assert reply.content == content[1000:2000]
+    assert reply.headers["content-range"] == f"bytes 1000-1999/{len(content)}"
+    assert reply.headers["content-type"] == "video/mp4"
+    assert httpx.get(address + "media/1").content == content
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "media/../../../../etc/passwd",
+        "media/..%2f..%2f..%2fetc%2fpasswd",
+        "media/%2e%2e/%2e%2e/etc/passwd",
+        "media//etc/passwd",
+        "media/%2Fetc%2Fpasswd",
+        "media/1/../../library.db",
+        "media/..\\..\\windows\\win.ini",
+        "media/C:%5Cwindows%5Cwin.ini",
+        "media/1%00.mp4",
+        "media/-1",
+        "media/99",
+        "ui/../theme.css",
+        "ui/..%2f..%2fapp.py",
+        "ui/%2e%2e%2f%2e%2e%2fREADME.md",
+        "thumbnail/1/../../library.db",
+        "thumbnail/1/999",
+        "still/9/1.0",
+        "preview/1?start=5&end=2",
+        "preview/1?start=nan&end=2",
+        "preview/1?start=-3&end=2",
+        "preview/1?start=1e9&end=2e9",
+        "gradio_api/file=/etc/passwd",
+    ],
+)
+def test_no_path_leads_out_of_the_library(address, path):
+    # A raw request: a client library would tidy the path before sending it.
+    host = address.split("/")[2]
+    command = ["curl", "-s", "-o", "-", "-w", "\n%{http_code}", "--path-as-is"]
+    done = subprocess.run([*command, f"http://{host}/{path}"], capture_output=True, check=True)
+    body, _, status = done.stdout.rpartition(b"\n")
+    assert int(status) in (400, 403, 404, 405, 422), body[:200]
+    assert b"root:" not in body
+
+
+def test_a_file_that_became_a_link_is_not_served(tmp_path):
+    page = planted_page(tmp_path)
+    path = page.source(2)
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    with pytest.raises(PageError, match=re.escape("party.mp4: the file is no longer where it was")):
+        page.source(2)
+    page.ingest.close()
+
+
+def test_a_still_shows_the_frame_of_its_second(page, tmp_path):
+    still = page.previews.still(page.source(1), 7.0)
+    with av.open(str(still)) as picture:
+        shown = next(picture.decode(video=0)).to_ndarray(format="rgb24")
+    assert read_counter(shown) == 7 * FPS
+
+
+def test_a_preview_for_what_browsers_cannot_play(tmp_path):
+    page = planted_page(tmp_path, suffix=".avi")
+    assert not page.library()["videos"][0]["playable"]
+    preview, begins = page.moment_preview(1, 6.0, 10.0)
+    assert begins == 4.0
+    assert frames(preview) == list(range(4 * FPS, 12 * FPS))
+    with av.open(str(preview)) as video:
+        assert video.streams.video[0].codec_context.name == "h264"
+    page.ingest.close()
+
+
+def test_kept_previews_stay_within_their_limit(page, tmp_path):
+    source = page.source(1)
+    all_kept = Previews(tmp_path / "all", limit_bytes=1 << 30)
+    sizes = [all_kept.still(source, float(second)).stat().st_size for second in range(6)]
+    previews = Previews(tmp_path / "some", limit_bytes=sum(sizes[3:]))
+    made = []
+    for second in range(6):
+        made.append(previews.still(source, float(second)))
+        time.sleep(0.01)  # the order of use is told by the clock of the file system
+    kept = sum(path.stat().st_size for path in made if path.exists())
+    assert kept <= sum(sizes[3:])
+    assert made[-1].exists()
+    assert not made[0].exists()
+    assert previews.still(source, 0.0).is_file()  # made again
+
+
+def test_a_play_list_cannot_name_other_files(tmp_path):
+    secret = tmp_path / "secret.mp4"
+    counter_video(secret, 1.0)
+    hostile = tmp_path / "hostile.mp4"
+    hostile.write_text(f"ffconcat version 1.0\nfile {secret}\n")
+    previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
+    with pytest.raises(PreviewError, match=r"hostile\.mp4: nothing can be shown"):
+        previews.still(hostile, 0.0)
+
+
+# Uploads
+
+
+def upload(address: str, name: str, content: bytes, **headers: str) -> httpx.Response:
+    return httpx.put(address + "upload", params={"name": name}, content=content, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("notes.mp4", b"just text\n" * 500), ("empty.mp4", b"")]
+)
+def test_what_is_no_video_is_refused_and_not_kept(page, address, name, content):
+    reply = upload(address, name, content)
+    assert reply.status_code == 422
+    assert name in reply.json()["detail"]
+    assert str(page.library) not in reply.json()["detail"]
+    uploads = page.upload_place("a.mp4").parent.parent
+    assert [file for file in uploads.rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["page.html", "run.sh", "noending", "a.mp4.exe", "..", "C:\\a.bat"]
+)
+def test_only_names_of_videos_are_taken(address, name):
+    assert upload(address, name, b"x").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../evil.mp4", "..\\..\\evil.mp4", "/etc/evil.mp4", "C:\\evil.mp4", "a/b\\c.mp4", "\0.mp4"],
+)
+def test_an_upload_is_named_by_us(page, name):
+    place = page.upload_place(name)
+    uploads = (page.previews.folder.parent / "uploads").resolve()
+    assert place.resolve().parent.parent == uploads
+    assert re.fullmatch(r"[\w\- ().,]+\.mp4", place.name)
+
+
+def test_an_upload_over_the_limit_leaves_nothing(tmp_path):
+    page = planted_page(tmp_path)
+    with served(page, "--upload-gb", "0") as address:
+        assert upload(address, "large.mp4", b"x" * 1000).status_code == 413
+    uploads = page.upload_place("a.mp4").parent.parent
+    assert [file for file in uploads.rglob("*") if file.is_file()] == []
+
+
+# Who is turned away
+
+
+def test_own_routes_ask_for_the_login(shared):
+    for route in OWN_ROUTES:
+        assert httpx.get(shared + route).status_code == 401, route
+    assert upload(shared, "a.mp4", b"x").status_code == 401
+    assert httpx.get(shared + "config").status_code == 401
+    assert ask(httpx.Client(base_url=shared), "search", DOG, 5, None).status_code == 401
+
+
+def test_a_wrong_password_opens_nothing(shared):
+    visitor = httpx.Client(base_url=shared)
+    assert visitor.post("login", data={"username": "guest", "password": "no"}).status_code == 400
+    assert visitor.get("thumbnail/1/0").status_code == 401
+
+
+def test_a_shared_page_shows_previews_and_no_paths(shared):
+    visitor = log_in(shared)
+    assert visitor.get("thumbnail/1/0").status_code == 200
+    assert visitor.get("preview/1?start=1&end=2").status_code == 200
+    assert visitor.get("media/1").status_code == 403
+    listed = ask(visitor, "list").json()["data"][0]["videos"]
+    assert all("file" not in video and not video["playable"] for video in listed)
+    found = ask(visitor, "search", DOG, 5, None).json()["data"][0]
+    assert "/" not in json.dumps(found)
+
+
+def test_a_shared_page_is_for_reading(shared):
+    visitor = log_in(shared)
+    put = visitor.put("upload", params={"name": "a.mp4"}, content=b"x")
+    assert put.status_code == 422
+    assert "cannot be added" in put.json()["detail"]
+    for name, asked in [("add", {"path": "/etc"}), ("act", {"what": "remove", "id": 1})]:
+        reply = call_page(visitor, name, asked)
+        assert "error" in reply
+    assert len(ask(visitor, "list").json()["data"][0]["videos"]) == 3
+
+
+def call_page(visitor: httpx.Client, name: str, asked: object) -> dict:
+    """A server function, as the page's scripts call it."""
+    component = next(
+        part["id"] for part in visitor.get("config").json()["components"] if part["type"] == "html"
+    )
+    body = {"data": asked, "component_id": component, "fn_name": name, "session_hash": "test"}
+    return visitor.post("gradio_api/component_server", json=body).json()
+
+
+def test_server_functions_answer_nonsense_in_one_line(address):
+    visitor = httpx.Client(base_url=address)
+    for asked in ({}, [], None, "x", {"query": 7}, {"query": DOG, "video": "x"}):
+        assert "error" in call_page(visitor, "search", asked)
+    assert "no such file" in call_page(visitor, "add", {"path": "/nowhere"})["error"]
+    assert "not something" in call_page(visitor, "act", {"what": "format disk"})["error"]
+
+
+def test_searches_of_a_shared_page_are_limited(shared):
+    visitor = log_in(shared)
+    replies = [ask(visitor, "search", DOG, 1, None) for _ in range(app.SEARCHES[0] + 5)]
+    assert replies[-1].status_code == 500
+    assert "too many" in replies[-1].json()["error"]
+
+
+def test_rate_limit_forgets():
+    limit = RateLimit(2, 0.2)
+    assert [limit.allows("a"), limit.allows("a"), limit.allows("a")] == [True, True, False]
+    assert limit.allows("b")
+    time.sleep(0.25)
+    assert limit.allows("a")
+
+
+def test_another_site_cannot_use_the_page(address):
+    elsewhere = {"Origin": "https://example.org"}
+    assert upload(address, "a.mp4", b"x", **elsewhere).status_code == 403
+    assert httpx.get(address + "media/1", headers=elsewhere).status_code == 403
+    visitor = httpx.Client(base_url=address, headers=elsewhere)
+    assert "own address" in call_page(visitor, "act", {"what": "remove", "id": 1})["error"]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "loopback", "fine"),
+    [
+        ("127.0.0.1:7860", None, True, True),
+        ("localhost:7860", "http://localhost:7860", True, True),
+        ("[::1]:7860", None, True, True),
+        ("127.0.0.1:7860", "http://127.0.0.1:9999", True, False),
+        ("127.0.0.1:7860", "null", True, False),
+        ("evil.example:7860", "http://evil.example:7860", True, False),  # its name points to us
+        ("abc.gradio.live", "https://abc.gradio.live", False, True),
+        ("abc.gradio.live", "https://evil.example", False, False),
+    ],
+)
+def test_where_a_request_may_come_from(host, origin, loopback, fine):
+    headers = {"host": host} | ({"origin": origin} if origin else {})
+    assert from_our_page(headers, loopback=loopback) is fine
+
+
+def test_a_password_is_made_up_where_others_can_come():
+    made = app.account(None, open_to_others=True)
+    assert made is not None
+    assert len(made[1]) >= 12
+    assert made != app.account(None, open_to_others=True)
+    assert app.account(None, open_to_others=False) is None
+    assert app.account("me:a:b", open_to_others=True) == ("me", "a:b")
+    with pytest.raises(SystemExit, match="NAME:PASSWORD"):
+        app.account("me", open_to_others=False)
+
+
+def test_the_bundled_ffmpeg_is_there():
+    assert imageio_ffmpeg.get_ffmpeg_exe()
