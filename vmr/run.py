@@ -57,7 +57,7 @@ class Run:
         self.objective.to(device)
         trained = [p for p in self.objective.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            trained, lr=preset.train.rate, weight_decay=preset.train.weight_decay
+            trained, lr=preset.train.rate, weight_decay=preset.train.weight_decay, fused=True
         )
         self.step, self.best = 0, -1.0
         if preset.train.compile:
