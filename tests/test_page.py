@@ -14,7 +14,7 @@ from gradio_client.exceptions import AppError
 
 import app
 from tests.media import counter_video, read_counter
-from tests.planted_page import ABSENT, DOG, FPS, MOMENTS, GOAL, planted_page, served
+from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
 from vmr.guard import RateLimit, from_our_page
 from vmr.page import PageError, Rights
 from vmr.preview import PreviewError, Previews
