@@ -12,18 +12,19 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from feature_extract.extract import Extraction
 from feature_extract.features import Features
 from feature_extract.video import VideoError, VideoInfo
 from vmr.content import full_digest
-from vmr.ranker import Calibration, Ranker
 from vmr.store import Library
-from vmr.towers import Towers, TowersConfig
+
+if TYPE_CHECKING:
+    from vmr.ranker import Ranker
 
 WIDTH = 24
 BLOCKS = {"appearance": WIDTH}
@@ -72,8 +73,15 @@ def plant(library: Library, path: Path, rows: NDArray[np.float16]) -> int:
     return video.id
 
 
-def tiny_ranker(seed: int = 0, *, blocks: dict[str, int] = BLOCKS, word_width: int = 50) -> Ranker:
+def tiny_ranker(
+    seed: int = 0, *, blocks: dict[str, int] = BLOCKS, word_width: int = 50
+) -> "Ranker":
     """The real ranker with small random networks."""
+    import torch  # here, so that processes which only index start in no time
+
+    from vmr.ranker import Calibration, Ranker
+    from vmr.towers import Towers, TowersConfig
+
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     towers = Towers(TowersConfig(blocks=blocks, word_width=word_width, width=16, hidden=32))

@@ -97,6 +97,33 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
+def hold_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
+    """Whether we hold the lock on this file, which is nobody else's while the context is open.
+
+    SQLite's own lock on an empty file: it works on every system, and is let go when the process
+    dies, however it dies.
+    """
+    with plain_errors(path.parent):
+        guard = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
+    try:
+        with plain_errors(path.parent):
+            held = _lock(guard)
+        yield held
+    finally:
+        guard.close()
+
+
+def _lock(guard: sqlite3.Connection) -> bool:
+    try:
+        guard.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        return False
+    return True
+
+
+@contextmanager
 def plain_errors(folder: Path) -> Iterator[None]:
     """Turn what SQLite and the disk report into a LibraryError that says what to do."""
     try:

@@ -119,8 +119,8 @@ class ClipIndex:
 
     def _restriction(self, videos: Collection[int] | None) -> tuple[Any, int]:
         """Search parameters, and how many clips they leave."""
-        if videos is None:
-            return None, len(self)
+        if videos is None or all(part.video in videos for part in self._parts):
+            return None, len(self)  # without a bitmap to ask, the search is several times faster
         allowed = np.zeros(len(self), dtype=bool)
         for i, part in enumerate(self._parts):
             if part.video in videos:

@@ -98,9 +98,9 @@ class Searcher:
         query = self._words.query(text)
         vector = self._ranker.query_vector(query)
         self._index.sync()
-        chosen = None if video is None else [self._searchable(video).id]
+        videos = {video.id: video for video in self.library.videos() if video.searchable}
+        chosen = videos.keys() if video is None else {self._searchable(video).id}
         ids, rows, _ = self._index.nearest(vector, CANDIDATES, videos=chosen)
-        videos = {video.id: video for video in self.library.videos()}
         moments = [
             hit
             for id, firsts in open_windows(ids, rows, {id: videos[id].rows for id in videos})
@@ -126,7 +126,10 @@ class Searcher:
 
     def _moments(self, video: Video, firsts: list[int], query: Query) -> Iterator[Hit]:
         """The moments of one video, from the windows that begin at these rows."""
-        timeline, clips = self._timeline(video), self._index.vectors(video.id)
+        try:
+            timeline, clips = self._timeline(video), self._index.vectors(video.id)
+        except LibraryError:
+            return  # removed or found damaged since stage one: the others still answer
         found: list[Proposal] = []
         for first in firsts:
             rows = slice(first, first + WINDOW)

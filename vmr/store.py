@@ -17,68 +17,22 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from feature_extract.features import Features, FeaturesError
+from vmr.catalogue import COLUMNS, SEARCHABLE, State, Video, describe_damage, read_video
 from vmr.content import FileStamp, covers_all, full_digest, quick_digest
-from vmr.database import LibraryError, open_database, open_for_reading, plain_errors
+from vmr.database import LibraryError, hold_lock, open_database, open_for_reading, plain_errors
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
     from feature_extract.extract import Extraction
 
 __all__ = ["Library", "LibraryError", "NoVideoError", "State", "Video", "describe_damage"]
 
-State = Literal["new", "waiting", "indexing", "ready", "partly readable", "refused", "missing"]
 MAX_THUMBNAIL_BYTES: Final = 1 << 20
-_SEARCHABLE: Final = ("ready", "partly readable")
-_COLUMNS: Final = (
-    "id state reason progress duration width height fps codec rows unreadable added fingerprint"
-)
-
-
-@dataclass(frozen=True)
-class Video:
-    """One video of the library, as the last look at the disk saw it."""
-
-    id: int
-    path: Path
-    also: tuple[Path, ...]
-    "other names of the same content"
-    state: State
-    reason: str
-    "why it was refused or is only partly readable; empty otherwise"
-    progress: float
-    "0..1 while indexing"
-    duration: float
-    "seconds"
-    width: int
-    height: int
-    fps: float
-    codec: str
-    rows: int
-    unreadable: tuple[tuple[float, float], ...]
-    "damaged spans, seconds"
-    added: float
-    "POSIX seconds"
-    fingerprint: str
-    "of the extractor that made the features; empty before"
-    size_bytes: int
-    modified: float
-    "POSIX seconds"
-
-    @property
-    def name(self) -> str:
-        """The file's name without its folder."""
-        return self.path.name
-
-    @property
-    def searchable(self) -> bool:
-        """Whether its moments can be found and played."""
-        return self.state in _SEARCHABLE
 
 
 class NoVideoError(LibraryError):
@@ -145,7 +99,7 @@ class Library:
                 raise FeaturesError("the feature file is not the one that was stored")
         except FeaturesError as error:
             if not self.read_only:
-                self._demote(id)
+                self._demote(id, video.fingerprint)
             raise LibraryError(f"{video.path}: {error}") from error
         return features
 
@@ -244,7 +198,7 @@ class Library:
             db.execute("INSERT OR REPLACE INTO settings VALUES ('features', ?)", (fingerprint,))
             db.execute(
                 "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "
-                f"WHERE state IN {_SEARCHABLE} AND fingerprint != ?",
+                f"WHERE state IN {SEARCHABLE} AND fingerprint != ?",
                 (fingerprint,),
             )
 
@@ -290,23 +244,12 @@ class Library:
             for file in self._files(id):
                 file.unlink(missing_ok=True)
 
-    @contextmanager
-    def exclusive(self, *, wait_seconds: float = 0.0) -> Iterator[bool]:
-        """Be the one that indexes; yields False when another is, still after the wait.
+    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
+        """Be the one that indexes; gives False when another still is, after the wait.
 
-        A lock that SQLite holds on an empty file: the system lets go of it when the process dies,
-        however it dies, so that a row found `indexing` under this lock has no owner any more.
+        A row found `indexing` under this lock has no owner any more.
         """
-        with plain_errors(self.folder):
-            guard = sqlite3.connect(
-                self.folder / "indexing.lock", timeout=wait_seconds, isolation_level=None
-            )
-        try:
-            with plain_errors(self.folder):
-                alone = _locked(guard)
-            yield alone
-        finally:
-            guard.close()
+        return hold_lock(self.folder / "indexing.lock", wait_seconds=wait_seconds)
 
     # Inside
 
@@ -317,10 +260,10 @@ class Library:
                 return  # somebody is indexing: what looks left over is in use
             with self._transaction() as db:
                 db.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
-            query = "SELECT id, features_bytes, thumbnails_bytes FROM videos WHERE rows > 0"
-            for id, *sizes in self._all(query):
+            columns = "id, fingerprint, features_bytes, thumbnails_bytes"
+            for id, fingerprint, *sizes in self._all(f"SELECT {columns} FROM videos WHERE rows"):
                 if [_size(file) for file in self._files(id)] != sizes:
-                    self._demote(id)
+                    self._demote(id, fingerprint)
             self._sweep()
 
     def _sweep(self) -> None:
@@ -337,11 +280,14 @@ class Library:
             for file in self.folder.glob("*.tmp"):
                 file.unlink(missing_ok=True)
 
-    def _demote(self, id: int) -> None:
+    def _demote(self, id: int, fingerprint: str) -> None:
+        """Have a video indexed again, unless that has happened since its files were looked at."""
         reason = "its stored features were damaged; to be indexed again"
         with self._transaction() as db:
             db.execute(
-                "UPDATE videos SET state = 'new', rows = 0, reason = ? WHERE id = ?", (reason, id)
+                "UPDATE videos SET state = 'new', rows = 0, reason = ? "
+                "WHERE id = ? AND fingerprint = ?",
+                (reason, id, fingerprint),
             )
 
     def _candidates(self, quick: str) -> list[tuple[int, str]]:
@@ -411,33 +357,9 @@ class Library:
 
     def _select(self, where: str, *values: Any) -> list[Video]:
         names = "path, size_bytes, modified_ns, present"
-        query = (
-            f"SELECT {names}, {_COLUMNS.replace(' ', ', ')} FROM videos JOIN paths ON video = id"
-        )
+        query = f"SELECT {names}, {COLUMNS.replace(' ', ', ')} FROM videos JOIN paths ON video = id"
         rows = self._all(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
-        return [_video(list(group)) for _, group in groupby(rows, key=lambda row: row[4])]
-
-
-def describe_damage(spans: Sequence[tuple[float, float]]) -> str:
-    """The unreadable spans of a video in words; empty when there are none."""
-    seconds = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans)
-    return f"damaged from {seconds}" if spans else ""
-
-
-def _video(rows: list[tuple[Any, ...]]) -> Video:
-    """From one row a name of the video, best name first."""
-    path, size_bytes, modified_ns, present, *columns = rows[0]
-    fields = dict(zip(_COLUMNS.split(), columns, strict=True))
-    if not present and fields["state"] != "refused":
-        fields |= {"state": "missing", "reason": "the file is no longer where it was"}
-    fields["unreadable"] = tuple((start, end) for start, end in json.loads(fields["unreadable"]))
-    return Video(
-        path=Path(os.fsdecode(path)),
-        also=tuple(Path(os.fsdecode(row[0])) for row in rows[1:]),
-        size_bytes=size_bytes,
-        modified=modified_ns / 1e9,
-        **fields,
-    )
+        return [read_video(list(group)) for _, group in groupby(rows, key=lambda row: row[4])]
 
 
 def _key(path: Path) -> bytes:
@@ -447,16 +369,6 @@ def _key(path: Path) -> bytes:
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else -1
-
-
-def _locked(guard: sqlite3.Connection) -> bool:
-    try:
-        guard.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        return False
-    return True
 
 
 def _save_thumbnails(pictures: Sequence[bytes], path: Path) -> None:

@@ -1,0 +1,80 @@
+"""One video of the library: what is known of it, and how it is read from the database.
+
+video.name, video.state, video.reason, video.searchable
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+State = Literal["new", "waiting", "indexing", "ready", "partly readable", "refused", "missing"]
+SEARCHABLE: Final = ("ready", "partly readable")
+COLUMNS: Final = (
+    "id state reason progress duration width height fps codec rows unreadable added fingerprint"
+)
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video of the library, as the last look at the disk saw it."""
+
+    id: int
+    path: Path
+    also: tuple[Path, ...]
+    "other names of the same content"
+    state: State
+    reason: str
+    "why it was refused or is only partly readable; empty otherwise"
+    progress: float
+    "0..1 while indexing"
+    duration: float
+    "seconds"
+    width: int
+    height: int
+    fps: float
+    codec: str
+    rows: int
+    unreadable: tuple[tuple[float, float], ...]
+    "damaged spans, seconds"
+    added: float
+    "POSIX seconds"
+    fingerprint: str
+    "of the extractor that made the features; empty before"
+    size_bytes: int
+    modified: float
+    "POSIX seconds"
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.name
+
+    @property
+    def searchable(self) -> bool:
+        """Whether its moments can be found and played."""
+        return self.state in SEARCHABLE
+
+
+def describe_damage(spans: Sequence[tuple[float, float]]) -> str:
+    """The unreadable spans of a video in words; empty when there are none."""
+    seconds = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans)
+    return f"damaged from {seconds}" if spans else ""
+
+
+def read_video(rows: list[tuple[Any, ...]]) -> Video:
+    """From one row a name of the video, best name first."""
+    path, size_bytes, modified_ns, present, *columns = rows[0]
+    fields = dict(zip(COLUMNS.split(), columns, strict=True))
+    if not present and fields["state"] != "refused":
+        fields |= {"state": "missing", "reason": "the file is no longer where it was"}
+    fields["unreadable"] = tuple((start, end) for start, end in json.loads(fields["unreadable"]))
+    return Video(
+        path=Path(os.fsdecode(path)),
+        also=tuple(Path(os.fsdecode(row[0])) for row in rows[1:]),
+        size_bytes=size_bytes,
+        modified=modified_ns / 1e9,
+        **fields,
+    )
