@@ -147,3 +147,9 @@ def test_windows_are_limited_to_the_best():
 
 def test_width_of_planted_rows_is_the_models():
     assert tiny_ranker().blocks == {"appearance": WIDTH}
+
+
+def test_search_among_some_videos(library, ranker, words):
+    searcher = Searcher(library, ranker, words)
+    assert {hit.video for hit in searcher.search(QUERY, among=[1, 3, 99]).moments} == {1, 3}
+    assert searcher.search(QUERY, among=[]).moments == ()

@@ -9,7 +9,7 @@ window of up to 128 rows around each hit and says where the moment starts and en
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -86,8 +86,19 @@ class Searcher:
         self._index = ClipIndex.open(library, ranker)
         self._timelines: dict[tuple[int, str], _Timeline] = {}
 
-    def search(self, text: str, *, video: int | None = None, top: int = 10) -> Answer:
-        """The moments that match the words, in the whole library or in one video.
+    def search(
+        self,
+        text: str,
+        *,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = 10,
+    ) -> Answer:
+        """The moments that match the words, in the whole library or in a part of it.
+
+        Args:
+            video: the only video to look into.
+            among: ids of the videos to look into; what is not searchable is passed over.
 
         Raises:
             QueryError: no word of the query is known.
@@ -99,7 +110,9 @@ class Searcher:
         vector = self._ranker.query_vector(query)
         self._index.sync()
         videos = {video.id: video for video in self.library.videos() if video.searchable}
-        chosen = videos.keys() if video is None else {self._searchable(video).id}
+        chosen = videos.keys() if among is None else videos.keys() & set(among)
+        if video is not None:
+            chosen = {self._searchable(video).id}
         ids, rows, _ = self._index.nearest(vector, CANDIDATES, videos=chosen)
         moments = [
             hit
