@@ -74,7 +74,9 @@ def read_annotations(path: Path | str, *, expect: str | None = None) -> Annotati
     try:
         dataset, rows = _recognise(file, subset)
         queries, dropped = _collect(rows)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, IndexError) as error:
+    except AnnotationError:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise AnnotationError(
             f"{file}: not a readable annotation file ({type(error).__name__}: {error})"
         ) from error
