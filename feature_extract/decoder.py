@@ -7,14 +7,15 @@ imports numpy and the two and nothing more, so that it starts in a fraction of a
     python -m feature_extract.decoder '{"path": "/a.mp4", "rate": 4, "size": [224, 224], ...}'
 
 decord reads first. PyAV reads what decord cannot be trusted with: several video streams, mirrored
-or HDR pictures, streams without an index, times that start below zero (edit lists), and everything
-from the first complaint on, because decord hides damage by repeating pictures.
+or HDR pictures, old codecs, streams without an index, times that start below zero (edit lists), and
+everything from the first complaint on, because decord hides damage by repeating pictures.
 
 A message is 8 bytes of length, a JSON object, and the pixels of as many pictures as it has times.
 """
 
 import contextlib
 import json
+import math
 import os
 import struct
 import sys
@@ -27,10 +28,22 @@ from typing import Any, BinaryIO, Final
 import av
 import numpy as np
 
-from feature_extract.source import Picture, RefusedError, Source, describe, open_video, packets
+from feature_extract.animation import WebpReader, is_webp
+from feature_extract.hdr import to_sdr
+from feature_extract.source import (
+    MAX_SECONDS,
+    Picture,
+    RefusedError,
+    Source,
+    describe,
+    open_video,
+    packets,
+)
 from feature_extract.timing import TOLERANCE, slot
 
 BATCH: Final = 16
+DECORD_CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
+"""Of MPEG-2 and MPEG-4 part 2 with B-frames it gives other pictures than those asked for."""
 CUT_SECONDS: Final = 1.0
 """Content that ends this much before the header says is a cut file, not rounding."""
 OPEN_SECONDS: Final = 600.0
@@ -41,6 +54,9 @@ MEMORY_BYTES: Final = 4 << 30
 """Address space of this process; a hostile header that asks for more ends it, not the machine."""
 
 
+NOW: Final = -math.inf
+
+
 class DistrustError(Exception):
     """decord's answer cannot be right, or may not be; PyAV has to read on."""
 
@@ -49,7 +65,8 @@ class DecordReader:
     """Pictures in order through decord; raises DistrustError instead of a doubtful picture."""
 
     def __init__(self, path: str, source: Source, size: tuple[int, int]) -> None:
-        if not source.indexed or not source.single or source.turn.mirrored or source.hdr:
+        usual = source.indexed and source.single and source.info.codec in DECORD_CODECS
+        if not usual or source.turn.mirrored or source.hdr:
             raise DistrustError("decord would show another picture, or at another time")
         # What libav writes to standard error is the only sign of damage that decord lets out.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
@@ -92,7 +109,9 @@ class AvReader:
 
     def __init__(self, path: str, source: Source, size: tuple[int, int], *, after: float) -> None:
         self._path, self._source, self._size, self._after = path, source, size, after
-        self._damaged = False
+        self._fps = source.info.fps or 25.0
+        self._damage: float | None = None  # from this second on, until a key picture
+        self._clock = 0.0  # end of the last picture decoded, for streams without times
         self._content_end = 0.0  # of all streams, pictures and sound
         self.end = max(0.0, after)
         self.unreadable: list[tuple[float, float]] = []
@@ -120,41 +139,63 @@ class AvReader:
         """Sound pictures, times ascending. After damage the first is a key picture: the ones
         before it are built upon pictures that are missing."""
         last = -1.0
-        for frame in self._decoded():
-            if frame is None or frame.is_corrupt:
-                self._damaged = True
+        for item in self._decoded():
+            if isinstance(item, float):
+                self._damage = item if self._damage is None else max(item, self._damage)
                 continue
-            if frame.time is None or (self._damaged and not frame.key_frame):
+            seconds = self._seconds(item)
+            if item.is_corrupt or seconds > MAX_SECONDS:
+                self._damage = NOW
+            if seconds <= last or not self._is_sound(item, seconds):
                 continue
-            seconds = max(0.0, frame.time - self._source.origin)
-            if seconds <= last:
-                continue
-            if self._damaged:
-                self._mark(self.end, seconds)
-                self._damaged = False
-            length = float((frame.duration or 0) * frame.time_base)
-            last, self.end = seconds, seconds + (length or 1 / (self._source.info.fps or 25))
-            yield seconds, frame
+            last, self.end = seconds, self._clock
+            yield seconds, item
+
+    def _is_sound(self, frame: Any, seconds: float) -> bool:
+        if self._damage is None or seconds < self._damage:
+            return True
+        if not frame.key_frame or frame.is_corrupt or seconds == self._damage:
+            return False
+        self._mark(self.end, seconds)
+        self._damage = None
+        return True
+
+    def _seconds(self, frame: Any) -> float:
+        """Presentation time; pictures of raw streams have none, and follow one another."""
+        seconds = self._clock if frame.time is None else float(frame.time) - self._source.origin
+        length = float(frame.duration * frame.time_base) if frame.duration else 1 / self._fps
+        self._clock = max(0.0, seconds) + length
+        return max(0.0, seconds)
 
     def _decoded(self) -> Iterator[Any]:
-        """Every picture in order; None wherever something could not be decoded."""
+        """Every picture in order; in between, as a float, the second from which on pictures are
+        damaged, NOW where only the place in the stream is known."""
         container, stream = open_video(self._path)
         with container:
             if self._after > 0:
                 container, stream = self._seek(container, stream)
             for packet in packets(container, stream, *container.streams.audio):
                 if packet is None:
-                    yield None
+                    yield NOW
                     continue
-                if packet.pts is not None:
-                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                    self._content_end = max(self._content_end, end - self._source.origin)
+                start = self._note_end(packet)
                 if packet.stream is not stream:
                     continue
+                if packet.is_corrupt:
+                    yield start
                 try:
                     yield from packet.decode()
                 except av.FFmpegError:
-                    yield None
+                    yield NOW
+
+    def _note_end(self, packet: Any) -> float:
+        """Remember how far the content reaches; the packet's start in seconds."""
+        if packet.pts is None:
+            return NOW
+        start = float(packet.pts * packet.time_base) - self._source.origin
+        length = float((packet.duration or 0) * packet.time_base)
+        self._content_end = max(self._content_end, start + length)
+        return start
 
     def _seek(self, container: Any, stream: Any) -> tuple[Any, Any]:
         """To a key picture at or before `after`; to the file's head when seeking overshoots."""
@@ -169,15 +210,19 @@ class AvReader:
         return open_video(self._path)
 
     def _picture(self, frame: Any) -> Picture:
-        width, height = self._size[::-1] if self._source.turn.transpose else self._size
-        picture = frame.to_ndarray(
-            format="rgb24", width=width, height=height, interpolation="BICUBIC"
+        hdr, turn = self._source.hdr, self._source.turn
+        width, height = self._size[::-1] if turn.transpose else self._size
+        pixels = frame.to_ndarray(
+            format="rgb48le" if hdr else "rgb24",
+            width=width,
+            height=height,
+            interpolation="BICUBIC",
         )
-        return self._source.turn.apply(picture)
+        return turn.apply(to_sdr(pixels, hdr) if hdr else pixels)
 
     def _judge_tail(self) -> None:
         """Mark an end that broke off, by an error or by the header's promise."""
-        end = self._content_end if self._damaged else 0.0
+        end = 0.0 if self._damage is None else self._content_end
         promised = self._source.promised
         if promised is not None and promised - max(self._content_end, self.end) > CUT_SECONDS:
             end = promised
@@ -235,9 +280,14 @@ def read(
         after: None tries decord first. Otherwise PyAV reads on from here, the seconds of the last
             picture that the caller has; below zero for none.
     """
-    source = describe(path)
+    webp = WebpReader(path, size) if is_webp(path) else None
+    source = webp.source if webp else describe(path)
     sender.message("info", **asdict(source.info))
     if rate <= 0:
+        return
+    if webp:
+        sender.pictures(webp.pictures(rate, -1.0 if after is None else after))
+        sender.message("end", end=webp.end, unreadable=[])
         return
     limit_time(OPEN_SECONDS + SLOWNESS * source.info.duration)
     if after is None:

@@ -22,7 +22,8 @@ MAX_PIXELS: Final = 1 << 27
 """16,384 x 8,192: beyond it a header is damaged or hostile."""
 FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,av1,"
-    "flv,live_flv,asf,ogg,mxf,mjpeg,gif,apng,webp_anim,webp_pipe,rm,dv,nut,wtv,swf,yuv4mpegpipe"
+    "flv,live_flv,asf,ogg,mxf,mjpeg,gif,apng,rm,dv,nut,wtv,swf,yuv4mpegpipe,"
+    "mp3,aac,wav,flac"  # sound only: opened to be able to say so
 )
 """What may be opened. Playlists (hls, concat, dash, sdp) and numbered pictures are left out: a file
 of these kinds names other files and addresses, and opening it would read them."""
@@ -136,12 +137,13 @@ def describe(path: str) -> Source:
     with container:
         frame = _first_frame(container, stream)
         start = container.start_time
-        origin = float(frame.time) if start is None else start / av.time_base
+        first = float(frame.time or 0)
+        origin = first if start is None else start / av.time_base
         turn = _turn(frame)
         return Source(
             info=_info(container, stream, frame, turn, origin),
             origin=origin,
-            first=float(frame.time) - origin,
+            first=first - origin,
             turn=turn,
             hdr=HDR_TRANSFERS.get(int(frame.color_trc)),
             indexed=not INDEXED.isdisjoint(container.format.name.split(",")),
@@ -156,8 +158,7 @@ def _first_frame(container: Any, stream: Any) -> Any:
             break
         with contextlib.suppress(av.FFmpegError):
             for frame in packet.decode():
-                if frame.time is not None:
-                    return frame
+                return frame
     raise RefusedError("holds no picture that can be read")
 
 
@@ -168,6 +169,7 @@ def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) ->
         width = max(1, round(width * float(aspect)))
     if turn.transpose:
         width, height = height, width
+    timed = frame.time is not None  # raw streams are not: 25 a second is then assumed as average
     duration = _duration(container, stream, origin)
     if duration > MAX_SECONDS:
         raise RefusedError(f"claims to last {duration / 3600:.0f} hours")
@@ -175,7 +177,7 @@ def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) ->
         duration=duration,
         width=width,
         height=height,
-        fps=float(stream.average_rate or stream.guessed_rate or 0),
+        fps=float((stream.average_rate if timed else stream.guessed_rate) or 0),
         codec=stream.codec_context.name,
         rotation=turn.degrees,
         has_audio=bool(container.streams.audio),
@@ -203,6 +205,9 @@ def _total(container: Any, origin: float) -> float:
 def _promised(container: Any, origin: float) -> float | None:
     if TIMED.isdisjoint(container.format.name.split(",")) or not container.duration:
         return None
+    if container.format.name == "avi":  # there the container's length is that of the file
+        video = container.streams.best("video")
+        return float(video.frames * video.time_base)
     return _total(container, origin)
 
 
@@ -219,6 +224,6 @@ def _turn(frame: Any) -> Turn:
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    if isinstance(error, av.InvalidDataError):
+    if isinstance(error, av.InvalidDataError | av.ArgumentError):
         return "not a video, or its index is missing (an unfinished copy or recording)"
     return f"cannot be opened ({text.splitlines()[0] if text else type(error).__name__})"
