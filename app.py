@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from fastapi import HTTPException, Request
 from gradio.events import api
 
 from feature_extract.extract import Extractor
 from vmr.database import default_library
-from vmr.guard import RateLimit, from_our_page, is_loopback, logged_in
+from vmr.guard import Guard, RateLimit, is_loopback
 from vmr.ingest import Ingest
 from vmr.media import routes
 from vmr.page import Page, Rights
@@ -37,35 +36,33 @@ HEAD = '<link rel="stylesheet" href="ui/theme.css"><meta name="color-scheme" con
 SEARCHES = (60, 10.0)  # calls in seconds for one visitor, where visitors are not at this computer
 
 
-def build_app(page: Page, check: Callable[[gr.Request], None]) -> gr.Blocks:
-    """The page and its public interface.
-
-    Args:
-        check: raises gr.Error for a request that may not be answered.
-    """
+def build_app(page: Page, guard: Guard) -> gr.Blocks:
+    """The page and its public interface."""
     blocks = gr.Blocks(title="Moments", analytics_enabled=False, fill_width=True)
     with blocks:
         gr.HTML(
             html_template=TEMPLATE,
             js_on_load=START,
-            server_functions=page_functions(page, check),
+            server_functions=page_functions(page, guard),
             apply_default_css=False,
         )
-        _public_interface(page, check)
+        public_interface(page, guard)
     return blocks
 
 
-def page_functions(page: Page, check: Callable[[gr.Request], None]) -> list[Callable[..., Any]]:
+def page_functions(page: Page, guard: Guard) -> list[Callable[..., Any]]:
     """What the page's scripts call: an object in, an object out, with `error` if it must be."""
 
     def answering(
-        work: Callable[[dict[str, Any]], dict[str, Any]], name: str
-    ) -> Callable[..., Any]:
+        name: str, work: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Callable[[dict[str, Any], gr.Request], dict[str, Any]]:
         def call(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
             try:
-                check(request)
+                guard.admit(request.headers)
+                if name != "library":  # the page asks for that by itself, all the time
+                    guard.count(client_of(request))
                 return work(asked)
-            except (ValueError, gr.Error) as error:
+            except ValueError as error:
                 return {"error": page.plain(error)}
             except (KeyError, TypeError, AttributeError):  # not what our scripts send
                 return {"error": "the request was not understood"}
@@ -74,7 +71,9 @@ def page_functions(page: Page, check: Callable[[gr.Request], None]) -> list[Call
         return call
 
     functions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-        "search": lambda asked: page.search(asked["query"], video=asked.get("video")),
+        "search": lambda asked: page.search(
+            asked["query"], video=asked.get("video"), among=asked.get("among")
+        ),
         "strip": lambda asked: page.strip(asked["query"], int(asked["video"])),
         "library": lambda _: page.library(),
         "preview": lambda asked: page.preview_address(
@@ -83,15 +82,16 @@ def page_functions(page: Page, check: Callable[[gr.Request], None]) -> list[Call
         "add": lambda asked: page.add_path(asked["path"]),
         "act": lambda asked: page.act(asked["what"], asked.get("id")),
     }
-    return [answering(work, name) for name, work in functions.items()]
+    return [answering(name, work) for name, work in functions.items()]
 
 
-def _public_interface(page: Page, check: Callable[[gr.Request], None]) -> None:
+def public_interface(page: Page, guard: Guard) -> None:
     """The named endpoints, for gradio_client, curl and assistants; reading only."""
 
-    def answered(work: Callable[[], dict[str, Any]], request: gr.Request) -> dict[str, Any]:
-        check(request)
+    def answered(request: gr.Request, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
+            guard.admit(request.headers)
+            guard.count(client_of(request))
             return work()
         except ValueError as error:
             raise gr.Error(page.plain(error), print_exception=False) from error
@@ -110,11 +110,11 @@ def _public_interface(page: Page, check: Callable[[gr.Request], None]) -> None:
             The verdict (strong, possible or none), words that are not known, and the moments, best
             first: video id, name, start and end in seconds, strength from 0 to 1.
         """
-        return answered(lambda: page.search(query, video=video, top=top), request)
+        return answered(request, lambda: page.search(query, video=video, top=top))
 
     def list_videos(request: gr.Request) -> dict[str, Any]:
         """List the videos of the library: id, name, state, duration in seconds, size in pixels."""
-        return answered(lambda: {"videos": page.library()["videos"]}, request)
+        return answered(request, lambda: {"videos": page.library()["videos"]})
 
     def clip(video: int, start: float, end: float, request: gr.Request) -> dict[str, Any]:
         """Make a small copy (MP4) of one moment of a video.
@@ -127,46 +127,40 @@ def _public_interface(page: Page, check: Callable[[gr.Request], None]) -> None:
         Returns:
             The address of the copy on this server, and the second of the video it begins at.
         """
-        return answered(lambda: page.preview_address(video, start, end), request)
+        return answered(request, lambda: page.preview_address(video, start, end))
 
     api(search, api_name="search", queue=False)
     api(list_videos, api_name="list", queue=False)
     api(clip, api_name="clip", concurrency_limit=2)
 
 
+def client_of(request: gr.Request) -> str:
+    """Who asks, for counting: behind a relay everybody has one address, but maybe not one login."""
+    return f"{request.client.host} {getattr(request, 'username', '')}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the page until it is stopped."""
     options = read_options(arguments)
-    open_to_others = options.share or not is_loopback(options.host)
-    auth = account(options.auth, open_to_others)
     library = Library(options.library)
-    rights = Rights() if not open_to_others else Rights(options.allow_changes, False, False)
     with Ingest(library, Extractor) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
-        page = Page(library, Ranker.load(), Words.load(), ingest, previews, rights)
-        serve(page, options, auth=auth, open_to_others=open_to_others).block_thread()
+        ranker, words = Ranker.load(), Words.load()
+        page = Page(library, ranker, words, ingest, previews, rights_of_visitors(options))
+        try:
+            blocks = serve(page, options)
+        except OSError as error:
+            sys.exit(f"error: port {options.port} of {options.host} cannot be used ({error})")
+        blocks.block_thread()
 
 
-def serve(
-    page: Page, options: argparse.Namespace, *, auth: tuple[str, str] | None, open_to_others: bool
-) -> gr.Blocks:
+def serve(page: Page, options: argparse.Namespace) -> gr.Blocks:
     """Start the server and come back; `close()` the result to stop it."""
-    limit = RateLimit(*SEARCHES) if open_to_others else None
-
-    def check(request: gr.Request) -> None:
-        if not from_our_page(request.headers, loopback=not open_to_others):
-            raise gr.Error("this page may only be used from its own address", print_exception=False)
-        if limit and not limit.allows(f"{request.client.host} {request.username}"):
-            raise gr.Error("too many requests; wait a few seconds", print_exception=False)
-
-    def allowed(request: Request) -> None:
-        if not from_our_page(request.headers, loopback=not open_to_others):
-            raise HTTPException(403, "this page may only be used from its own address")
-        if not logged_in(request.app, request.cookies):
-            raise HTTPException(401, "log in first")
-
-    blocks = build_app(page, check)
-    router = routes(page, allowed, upload_limit=options.upload_gb * 2**30)
+    auth = account(options)
+    limit = RateLimit(*SEARCHES) if open_to_others(options) else None
+    guard = Guard(loopback=not open_to_others(options), limit=limit)
+    blocks = build_app(page, guard)
+    router = routes(page, guard, upload_limit=options.upload_gb * 2**30)
     blocks.launch(
         server_name=options.host,
         server_port=options.port,
@@ -174,13 +168,14 @@ def serve(
         auth=auth,
         auth_message="A library of videos. The one who shared it has the password.",
         # Given at the start, so that there is no moment at which the page runs without them.
-        app_kwargs={"routes": router.routes},
+        app_kwargs={"routes": router.routes, "openapi_url": None},
         theme=gr.themes.Default(primary_hue="teal", neutral_hue="stone"),
         head=HEAD,
         ssr_mode=False,
         footer_links=[],
         run_history=False,
         max_file_size=0,
+        mcp_server=options.mcp,
         quiet=True,
         prevent_thread_lock=True,
     )
@@ -200,14 +195,26 @@ def _announce(blocks: gr.Blocks, options: argparse.Namespace, auth: tuple[str, s
     sys.stdout.flush()
 
 
-def account(given: str | None, open_to_others: bool) -> tuple[str, str] | None:
-    """Name and password of the login; made up where others can reach the page and none is given."""
-    if given:
-        name, colon, password = given.partition(":")
+def open_to_others(options: argparse.Namespace) -> bool:
+    """Whether the page can be reached from other computers."""
+    return options.share or not is_loopback(options.host)
+
+
+def rights_of_visitors(options: argparse.Namespace) -> Rights:
+    """Everything at this computer; elsewhere reading, and previews instead of the originals."""
+    if open_to_others(options):
+        return Rights(change=options.allow_changes, paths=False, originals=False)
+    return Rights(change=not options.kiosk, paths=not options.kiosk)
+
+
+def account(options: argparse.Namespace) -> tuple[str, str] | None:
+    """Name and password of the login; made up where others can come and none is given."""
+    if options.auth:
+        name, colon, password = options.auth.partition(":")
         if not (name and colon and password):
             sys.exit("error: --auth wants NAME:PASSWORD")
         return name, password
-    return ("guest", secrets.token_urlsafe(9)) if open_to_others else None
+    return ("guest", secrets.token_urlsafe(9)) if open_to_others(options) else None
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -231,9 +238,19 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="let visitors of a shared page add and remove videos",
     )
+    parser.add_argument(
+        "--kiosk",
+        action="store_true",
+        help="for a screen in public: nothing can be changed, the best moment plays by itself",
+    )
+    parser.add_argument("--mcp", action="store_true", help="let assistants search the library")
     parser.add_argument("--upload-gb", type=int, default=4, help="limit for one upload")
     parser.add_argument("--preview-gb", type=int, default=1, help="limit for kept previews")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.mcp and (options.auth or open_to_others(options)):
+        # Measured with Gradio 6.31: its MCP server answers without the login.
+        parser.error("--mcp serves this computer only: it goes without --share, --host and --auth")
+    return options
 
 
 if __name__ == "__main__":

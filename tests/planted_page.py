@@ -25,7 +25,6 @@ from feature_extract.video import probe
 from tests.media import counter_frame, counter_video
 from tests.planted import BLOCKS, FINGERPRINT, random_rows, tiny_ranker
 from vmr.content import full_digest
-from vmr.guard import is_loopback
 from vmr.ingest import Ingest
 from vmr.page import Page, Rights
 from vmr.preview import Previews
@@ -119,14 +118,13 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
 
 
 @contextmanager
-def served(page: Page, *arguments: str, auth: tuple[str, str] | None = None) -> Iterator[str]:
+def served(page: Page, *arguments: str) -> Iterator[str]:
     """The address of a running server, ending in a slash."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = app.read_options(["--port", str(port), *arguments])
-    to_others = options.share or not is_loopback(options.host)
-    blocks = app.serve(page, options, auth=auth, open_to_others=to_others)
+    blocks = app.serve(page, options)
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:

@@ -1,5 +1,6 @@
 """The page's server from outside: its public interface, its files, and who is turned away."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -7,10 +8,11 @@ import time
 
 import av
 import httpx
-import imageio_ffmpeg
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
 
 import app
 from tests.media import counter_video, read_counter
@@ -50,7 +52,7 @@ def shared(tmp_path_factory):
     """As visitors of a share link see it: a login, reading only, previews only."""
     rights = Rights(change=False, paths=False, originals=False)
     page = planted_page(tmp_path_factory.mktemp("shared"), rights=rights)
-    with served(page, "--host", "0.0.0.0", auth=("guest", "secret")) as address:
+    with served(page, "--host", "0.0.0.0", "--auth", "guest:secret") as address:
         yield address
 
 
@@ -292,6 +294,7 @@ def test_own_routes_ask_for_the_login(shared):
         assert httpx.get(shared + route).status_code == 401, route
     assert upload(shared, "a.mp4", b"x").status_code == 401
     assert httpx.get(shared + "config").status_code == 401
+    assert httpx.get(shared + "openapi.json").status_code == 404
     assert ask(httpx.Client(base_url=shared), "search", DOG, 5, None).status_code == 401
 
 
@@ -382,15 +385,49 @@ def test_where_a_request_may_come_from(host, origin, loopback, fine):
 
 
 def test_a_password_is_made_up_where_others_can_come():
-    made = app.account(None, open_to_others=True)
+    shared = app.read_options(["--share"])
+    made = app.account(shared)
     assert made is not None
     assert len(made[1]) >= 12
-    assert made != app.account(None, open_to_others=True)
-    assert app.account(None, open_to_others=False) is None
-    assert app.account("me:a:b", open_to_others=True) == ("me", "a:b")
+    assert made != app.account(shared)
+    assert app.account(app.read_options([])) is None
+    assert app.account(app.read_options(["--auth", "me:a:b"])) == ("me", "a:b")
     with pytest.raises(SystemExit, match="NAME:PASSWORD"):
-        app.account("me", open_to_others=False)
+        app.account(app.read_options(["--auth", "me"]))
 
 
-def test_the_bundled_ffmpeg_is_there():
-    assert imageio_ffmpeg.get_ffmpeg_exe()
+def test_what_visitors_may_do():
+    at_home = app.rights_of_visitors(app.read_options([]))
+    assert at_home == Rights(change=True, paths=True, originals=True)
+    for arguments in (["--share"], ["--host", "0.0.0.0"], ["--host", "192.168.1.5"]):
+        rights = app.rights_of_visitors(app.read_options(arguments))
+        assert rights == Rights(change=False, paths=False, originals=False)
+    trusting = app.rights_of_visitors(app.read_options(["--share", "--allow-changes"]))
+    assert trusting == Rights(change=True, paths=False, originals=False)
+    assert not app.rights_of_visitors(app.read_options(["--kiosk"])).change
+
+
+@pytest.mark.parametrize("with_", [["--share"], ["--host", "0.0.0.0"], ["--auth", "a:b"]])
+def test_assistants_only_at_this_computer(with_, capsys):
+    """Gradio's MCP server answers without the login, so the two never go together."""
+    with pytest.raises(SystemExit):
+        app.read_options(["--mcp", *with_])
+    assert "--mcp serves this computer only" in capsys.readouterr().err
+
+
+def test_assistants_find_three_tools_and_use_them(page):
+    async def talk(address: str):
+        async with (
+            streamablehttp_client(address + "gradio_api/mcp/") as (reading, writing, _),
+            ClientSession(reading, writing) as session,
+        ):
+            await session.initialize()
+            tools = await session.list_tools()
+            answer = await session.call_tool("search", {"query": GOAL, "top": 1})
+            return tools.tools, answer.content[0].text
+
+    with served(page, "--mcp") as address:
+        tools, text = asyncio.run(talk(address))
+    assert {tool.name for tool in tools} == {"search", "list_videos", "clip"}
+    assert all(len(tool.description) > 30 for tool in tools)
+    assert "party.mp4" in text

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -40,6 +41,30 @@ class RateLimit:
                 calls.popleft()
             if not calls:
                 del self._calls[client]
+
+
+class RefusedError(ValueError):
+    """A request that is not answered; one line for who sent it."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Looks at every request before it is answered."""
+
+    loopback: bool
+    "whether the page is served to this computer only"
+    limit: RateLimit | None
+    "of searches and previews; None where the only visitor owns the computer"
+
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """RefusedError, unless the request comes from our own page or from no page at all."""
+        if not from_our_page(headers, loopback=self.loopback):
+            raise RefusedError("this page may only be used from its own address")
+
+    def count(self, client: str) -> None:
+        """RefusedError, when this client asks too much at a time."""
+        if self.limit and not self.limit.allows(client):
+            raise RefusedError("too many requests; wait a few seconds")
 
 
 def is_loopback(host: str) -> bool:

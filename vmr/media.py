@@ -1,7 +1,7 @@
 """The page's files over HTTP: videos in ranges, pictures, previews, uploads and our scripts.
 
 A video is named by its id only; no part of a request is ever used as a path. `routes` are added to
-the application that carries the page, behind `allowed`, which turns strangers away.
+the application that carries the page; the guard and the login come before each of them.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from vmr.guard import Guard, RefusedError, logged_in
 from vmr.page import Page, PageError, discard_upload
 from vmr.preview import PreviewError
 
@@ -26,13 +27,21 @@ T = TypeVar("T")
 Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
 
 
-def routes(page: Page, allowed: Callable[[Request], None], *, upload_limit: int) -> APIRouter:
-    """Every route of the page.
+def routes(page: Page, guard: Guard, *, upload_limit: int) -> APIRouter:
+    """Every route of the page, for an application of Gradio's, which keeps the login.
 
     Args:
-        allowed: raises HTTPException for who may not.
         upload_limit: bytes of one file.
     """
+
+    def allowed(request: Request) -> None:
+        try:
+            guard.admit(request.headers)
+        except RefusedError as error:
+            raise HTTPException(403, str(error)) from error
+        if not logged_in(request.app, request.cookies):
+            raise HTTPException(401, "log in first")
+
     router = APIRouter(dependencies=[Depends(allowed)])
     interface = {file.name: file for file in UI.iterdir()}
 

@@ -11,7 +11,7 @@ names a folder when paths are hidden.
 import math
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -70,8 +70,15 @@ class Page:
 
     # Searching
 
-    def search(self, query: str, *, video: int | None = None, top: int = 24) -> dict[str, Any]:
-        """The answer to a query, with what the cards need.
+    def search(
+        self,
+        query: str,
+        *,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = 24,
+    ) -> dict[str, Any]:
+        """The answer to a query, with what the cards need; in one video, or among some, if asked.
 
         Raises:
             QueryError: nothing in the query can be understood.
@@ -81,7 +88,8 @@ class Page:
             raise PageError(f"the query is longer than {LONGEST_TEXT} characters")
         if video is not None:
             self.video(video)
-        answer = self._searcher.search(query, video=video, top=max(1, min(top, MOST_MOMENTS)))
+        most = max(1, min(top, MOST_MOMENTS))
+        answer = self._searcher.search(query, video=video, among=among, top=most)
         return {
             "query": answer.query,
             "verdict": answer.verdict,
