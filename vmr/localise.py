@@ -86,7 +86,7 @@ def _grown(
     cuts: NDArray[np.float64],
 ) -> Proposal:
     """The rows around a peak that stay above `share` of its height over the floor."""
-    threshold = floor + share * max(float(level[peak]) - floor, 1e-6)
+    threshold = floor + share * max(float(level[peak]) - floor, 0.0)
     below = np.flatnonzero(level < threshold)
     first = int(below[below < peak].max(initial=-1)) + 1
     last = int(below[below > peak].min(initial=len(level))) - 1

@@ -1,0 +1,123 @@
+"""Words: tokens, vectors, unknown words, other sources of vectors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vmr.text import QueryError, Words, WordsError, tokenize
+
+
+@pytest.fixture(scope="module")
+def words() -> Words:
+    return Words.load()
+
+
+def test_packaged_vectors_are_the_published_ones(words: Words) -> None:
+    # First numbers of "the" in glove.6B.50d.txt, which anybody can check.
+    published = [0.418, 0.24968, -0.41242, 0.1217, 0.34527]
+    assert words.width == 50
+    np.testing.assert_allclose(words.query("the").vectors[0, :5], published, atol=1e-5)
+
+
+def test_tokens_are_lower_case_words_and_numbers() -> None:
+    text = "A dog's ball, 3.5 metres (or 10,000)! Café-au-lait"
+    assert tokenize(text) == ["a", "dog's", "ball", "3.5", "metres", "or", "10,000", "café-au-lait"]
+
+
+def test_unknown_words_are_reported_and_left_out(words: Words) -> None:
+    query = words.query("a frisbeeeee dog frisbeeeee")
+    assert query.words == ("a", "dog")
+    assert query.unknown == ("frisbeeeee",)
+    assert query.vectors.shape == (2, 50)
+
+
+def test_compounds_are_read_as_their_parts(words: Words) -> None:
+    assert words.query("the dog's ball").words == ("the", "dog", "ball")
+    assert words.query("skate-jumping").words == ("skate", "jumping")
+    assert words.query("t-shirt").words == ("t-shirt",)  # has a vector of its own
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("   ", "no words"), ("?!", "no words"), ("qqzzxx", "qqzzxx"), ("a " * 65, "at most 64")],
+)
+def test_queries_that_cannot_be_answered_say_why(words: Words, text: str, said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        words.query(text)
+
+
+def test_near_words_for_typing_errors(words: Words) -> None:
+    assert "bicycle" in words.near("bicycel")
+    assert "frisbee" in words.near("frisbeee")
+    assert words.near("qqzzxx") == []
+
+
+def _write_glove(path: Path, *, header: bool, width: int) -> None:
+    rows = {"dog": 1.0, "cat": -1.0, "ball": 0.5}
+    lines = [" ".join([word, *[str(value)] * width]) for word, value in rows.items()]
+    path.write_text("\n".join([f"{len(rows)} {width}"] * header + lines) + "\n")
+
+
+@pytest.mark.parametrize("header", [False, True], ids=["glove", "word2vec"])
+def test_own_vectors_of_any_width(
+    words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: bool
+) -> None:
+    monkeypatch.setenv("VMR_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "glove.own.txt"
+    _write_glove(file, header=header, width=300)
+    own = Words.load(file)
+    assert own.width == 300
+    np.testing.assert_array_equal(own.query("cat").vectors, np.full((1, 300), -1.0))
+    again = Words.load(file)
+    assert again.fingerprint == own.fingerprint != words.fingerprint
+
+
+def test_files_that_are_no_vectors_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMR_CACHE", str(tmp_path / "cache"))
+    prose = tmp_path / "prose.txt"
+    prose.write_text("It was a dark night.\nThe rain fell.\n")
+    with pytest.raises(WordsError, match=r"prose\.txt"):
+        Words.load(prose)
+    with pytest.raises(WordsError, match="no such file"):
+        Words.load(tmp_path / "absent.txt")
+    assert not list((tmp_path / "cache").glob(".words-*"))
+
+
+def test_a_damaged_cache_is_removed_and_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMR_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "glove.own.txt"
+    _write_glove(file, header=False, width=4)
+    Words.load(file)
+    (cached,) = (tmp_path / "cache").glob("*/words.kv")
+    cached.write_bytes(b"garbage")
+    with pytest.raises(WordsError, match="run it again"):
+        Words.load(file)
+    assert Words.load(file).width == 4
+
+
+def test_vectors_are_memory_mapped(words: Words) -> None:
+    assert isinstance(words._vectors.vectors, np.memmap)
+
+
+def test_two_processes_may_fill_the_cache_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMR_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "glove.own.txt"
+    _write_glove(file, header=False, width=4)
+    code = (
+        "import sys; from pathlib import Path; from vmr.text import Words; "
+        "print(Words.load(Path(sys.argv[1])).width)"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [run.communicate(timeout=120)[0].strip() for run in runs] == ["4", "4"]

@@ -1,0 +1,100 @@
+"""The thousand ImageNet classes as training rows with words, without a picture of them.
+
+    concepts = concept_pictures(real_rows, views=4, seed=0)     # rows (1000, V, D)
+
+The appearance network comes with a classifier, which knows what an espresso looks like although no
+caption in the training sets names one. Real rows are moved uphill until the classifier is sure of
+a class, and the result is captioned with the class's name: so its knowledge reaches the space in
+which words are searched. Rows stay what pooled features are (nothing negative, the same length).
+"""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import gradio
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from feature_extract.appearance import load_network
+from vmr.stills import Pictures
+
+SURE: Final = 0.9
+"""Probability of the class at which a row has arrived."""
+_STEPS: Final = 60
+_STEP: Final = 0.04  # of a row's length, per step
+_TEMPLATES: Final = ("a {}", "a photo of a {}", "a close up of a {}", "{}", "there is a {}")
+KINDS: Final = {
+    "fish": (range(7), range(389, 398)),
+    "bird": (range(7, 25), range(80, 101), range(127, 147)),
+    "lizard": (range(38, 49),),
+    "snake": (range(52, 69),),
+    "spider": (range(72, 78),),
+    "crab": (range(118, 122),),
+    "wolf": (range(269, 273),),
+    "fox": (range(277, 281),),
+    "cat": (range(281, 286),),
+    "wild cat": (range(286, 294),),
+    "bear": (range(294, 298),),
+    "insect": (range(300, 321),),
+    "butterfly": (range(321, 327),),
+    "rabbit": (range(330, 333),),
+    "monkey": (range(365, 383),),
+    "elephant": (range(385, 387),),
+    "fruit": (range(948, 958),),
+    "flower": (range(985, 987),),
+    "mushroom": (range(991, 998),),
+}
+"""Everyday names for groups of ImageNet's classes, by index; dogs have captions enough."""
+
+
+def class_names() -> list[str]:
+    """The names of the 1,000 classes, in the order of the classifier's outputs."""
+    # A list of labels travels with gradio, which the page needs anyway.
+    path = Path(gradio.__file__).parent / "media_assets" / "data" / "imagenet_labels.json"
+    names: list[str] = json.loads(path.read_text())
+    return names
+
+
+def class_captions() -> list[tuple[str, ...]]:
+    """For each class: its name in a few sentences, and the everyday names of its group."""
+    captions = []
+    for index, name in enumerate(class_names()):
+        said = [template.format(name.lower()) for template in _TEMPLATES]
+        for kind, ranges in KINDS.items():
+            if any(index in part for part in ranges):
+                said += [f"a {kind}", f"a photo of a {kind}", f"{kind}s"]
+        captions.append(tuple(said))
+    return captions
+
+
+def concept_pictures(real: NDArray[np.float16], *, views: int, seed: int) -> Pictures:
+    """The classes as one more set of captioned pictures, all of them for training."""
+    names = tuple(class_names())
+    rows = concept_rows(real, views=views, seed=seed)
+    return Pictures(names, rows, tuple(class_captions()), names, ("train",) * len(names))
+
+
+def concept_rows(real: NDArray[np.float16], *, views: int, seed: int) -> NDArray[np.float16]:
+    """(1000, V, D): for each class, real rows (N, D) moved until the classifier sees the class."""
+    classifier = load_network()._fc
+    draw = np.random.default_rng(seed)
+    classes = torch.arange(classifier.out_features).repeat_interleave(views)  # (1000 V,)
+    start = real[draw.integers(len(real), size=len(classes))]
+    rows = torch.from_numpy(start).float()  # (1000 V, D)
+    length = rows.norm(dim=1, keepdim=True)
+    with torch.inference_mode():
+        weight, bias = classifier.weight, classifier.bias  # (1000, D), (1000,)
+        for _ in range(_STEPS):
+            chance = (rows @ weight.T + bias).softmax(1)  # (1000 V, 1000)
+            pending = chance.gather(1, classes[:, None]) < SURE
+            if not pending.any():
+                break
+            # The gradient of log p(class): its weights minus the expected ones.
+            uphill = weight[classes] - chance @ weight
+            uphill = uphill / uphill.norm(dim=1, keepdim=True)
+            moved = (rows + _STEP * length * uphill).clamp_(min=0)
+            moved = moved * (length / moved.norm(dim=1, keepdim=True))
+            rows = torch.where(pending, moved, rows)
+    return rows.reshape(len(class_names()), views, -1).half().numpy()
