@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -210,6 +212,45 @@ def test_rescan_follows_moves_and_losses(run, videos, tmp_path):
     assert states == {"moved.mp4": "missing", "two words.mp4": "ready"}
     _, out, _ = run("remove", "--missing", library=library)
     assert out == f"forgotten: {tree / 'moved.mp4'}\n"
+
+
+def test_rescan_looks_through_the_folders_indexed_so_far(run, videos, tmp_path):
+    tree = Path(shutil.copytree(videos, tmp_path / "tree"))
+    library = tmp_path / "new"
+    run("index", tree, library=library)
+    counter_video(tree / "later.mp4", 2.0)
+    status, _, err = run("rescan", library=library)
+    assert (status, err.splitlines()[-1]) == (0, "1 indexed, 2 unchanged, 0 refused")
+    shutil.rmtree(tree)
+    status, _, err = run("rescan", library=library)
+    assert (status, err.count("missing: "), "no such file or folder" in err) == (3, 3, True)
+
+
+def test_features_of_other_networks_are_said_and_redone_on_request(run, library, videos):
+    with sqlite3.connect(library / "library.db") as db:
+        db.execute("UPDATE settings SET value = 'older' WHERE key = 'features'")
+        db.execute("UPDATE videos SET fingerprint = 'older'")
+    counter_video(videos.parent / "another.mp4", 2.0)
+    status, _, err = run("index", videos.parent / "another.mp4")
+    assert (status, err.count("\n"), "rescan --reindex" in err) == (1, 1, True)
+    status, _, err = run("rescan", "--reindex")
+    assert (status, err.splitlines()[-1]) == (0, "3 indexed, 0 unchanged, 0 refused")
+    assert len(json.loads(run("search", "a board", "--json")[1])["moments"]) > 2
+
+
+def test_watch_indexes_what_comes_and_stops_on_interrupt(videos, tmp_path):
+    folder, library = tmp_path / "films", tmp_path / "library"
+    folder.mkdir()
+    command = [sys.executable, "-m", "vmr", "watch", str(folder), "--library", str(library)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert "following" in process.stderr.readline()
+        shutil.copy(videos / "one.mp4", folder)
+        assert process.stdout.readline() == f"ready: {folder / 'one.mp4'}\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == "stopped; what was finished is kept\n"
 
 
 def test_doctor_says_what_is_there(run, tmp_path):

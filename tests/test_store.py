@@ -187,8 +187,8 @@ def test_what_cannot_be_read_is_listed_with_its_reason(library, tmp_path):
     }.items():
         with pytest.raises(ContentError, match=reason):
             library.register(tmp_path / name)
-        id = library.register_refused(tmp_path / name, reason)
-        assert library.register_refused(tmp_path / name, reason) == id
+        id = library.register_unread(tmp_path / name, "refused", reason)
+        assert library.register_unread(tmp_path / name, "refused", reason) == id
         assert (library.video(id).state, library.video(id).reason) == ("refused", reason)
 
 

@@ -85,9 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("videos", nargs="*", metavar="ID_OR_PATH")
     remove.add_argument("--missing", action="store_true", help="every video whose file is gone")
 
-    rescan = command("rescan", _rescan, "Look again: moved, changed, missing and unfinished files.")
-    rescan.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="also add what is here")
+    rescan = command("rescan", _rescan, "Look again for new, moved, changed and missing files.")
+    rescan.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="default: all folders indexed so far"
+    )
     rescan.add_argument("--reindex", action="store_true", help="redo what other networks made")
+
+    watch = command("watch", _watch, "Follow a folder: index what comes, once its copy is whole.")
+    watch.add_argument("folder", type=Path, metavar="DIR")
 
     doctor = command("doctor", _doctor, "Say what is installed and what is missing.")
     doctor.add_argument("--json", action="store_true")
@@ -112,18 +117,11 @@ def _positive(text: str) -> int:
 
 
 def _index(options: argparse.Namespace) -> int:
-    from vmr.ingest import find_videos
-    from vmr.store import Library, LibraryError
+    from vmr.store import Library
 
-    files, problems = [], []
-    for path in options.paths:
-        try:
-            files += find_videos([path])
-        except LibraryError as error:  # the others go on
-            problems.append(str(error))
     library = Library(options.library)
+    files, problems = _find(library, options.paths)
     jobs = _ingest(library, files)
-    _update_index(library)
     if options.json:
         print(json.dumps({"files": [_job_record(job) for job in jobs], "problems": problems}))
     return _report(jobs, problems)
@@ -131,38 +129,68 @@ def _index(options: argparse.Namespace) -> int:
 
 def _rescan(options: argparse.Namespace) -> int:
     from feature_extract.extract import extractor_fingerprint
-    from vmr.ingest import find_videos
     from vmr.store import Library
 
     library = Library(options.library)
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
     library.check_presence()
+    files, problems = _find(library, options.paths or library.folders())
     known = [video.path for video in library.videos() if video.state != "missing"]
-    jobs = _ingest(library, dict.fromkeys([*known, *find_videos(options.paths)]), retry=False)
-    _update_index(library)
+    jobs = _ingest(library, dict.fromkeys([*known, *files]), retry=False)
     for video in library.videos():
         if video.state == "missing":
-            print(f"missing: {video.path}; `remove --missing` forgets it", file=sys.stderr)
-    return _report(jobs, [])
+            line = _one_line(f"missing: {video.path}")
+            print(f"{line}; `remove --missing` forgets it", file=sys.stderr)
+    return _report(jobs, problems)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from threading import Event
+
+    from feature_extract.extract import Extractor
+    from vmr.ingest import Ingest
+    from vmr.store import Library
+    from vmr.watch import keep_indexed
+
+    library = Library(options.library)
+    print(f"following {options.folder}; Ctrl-C stops", file=sys.stderr)
+    with Ingest(library, Extractor) as ingest:
+        for job in keep_indexed(library, ingest, options.folder, Event()):
+            print(_one_line(f"{job.state}: {job.path}  {job.reason}").rstrip(), flush=True)
+    return DONE
+
+
+def _find(library: "Library", paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """The video files that these paths name, and what is wrong with the others."""
+    from vmr.ingest import find_videos
+    from vmr.store import LibraryError
+
+    files, problems = [], []
+    for path in paths:
+        try:
+            files += find_videos([path])
+        except LibraryError as error:
+            problems.append(str(error))
+        if path.is_dir():
+            library.remember(path)
+    return files, problems
 
 
 def _ingest(library: "Library", files: Iterable[Path], *, retry: bool = True) -> Sequence["Job"]:
     from feature_extract.extract import Extractor
+    from vmr.index import ClipIndex
     from vmr.ingest import Ingest
+    from vmr.ranker import Ranker
 
     with Ingest(library, Extractor) as ingest:
         ingest.add(files, retry=retry)
         _show(ingest)
-        return ingest.progress().jobs
-
-
-def _update_index(library: "Library") -> None:
-    """So that the next search starts with it; any search would also make it."""
-    from vmr.index import ClipIndex
-    from vmr.ranker import Ranker
-
-    ClipIndex.open(library, Ranker.load())
+        jobs = ingest.progress().jobs
+    if any(job.taken and not job.skipped for job in jobs):
+        # Any search brings the index up to date; this one spares the next search the wait.
+        ClipIndex.open(library, Ranker.load())
+    return jobs
 
 
 def _show(ingest: "Ingest") -> None:

@@ -36,6 +36,7 @@ CREATE TABLE paths (
     present INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX videos_quick ON videos (quick);
 CREATE INDEX paths_video ON paths (video);
+CREATE TABLE folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 COMMIT;

@@ -13,7 +13,7 @@ decoder's own process, so that closing a tab stops nothing.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +44,7 @@ def find_videos(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = list(_walk(path, set()))
+            inside = videos_inside(path)
             if not inside:
                 raise LibraryError(f"{path}: no video files in this folder")
             found.extend(inside)
@@ -55,8 +55,27 @@ def find_videos(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _walk(folder: Path, seen: set[str]) -> Iterable[Path]:
-    real = os.path.realpath(folder)
+def videos_inside(folder: Path) -> list[Path]:
+    """The video files in a folder and the folders in it, in order.
+
+    Raises:
+        LibraryError: a folder that cannot be listed.
+    """
+    return list(_walk(folder, set()))
+
+
+def is_video(path: Path) -> bool:
+    """Whether the name says so."""
+    return path.suffix.lower() in EXTENSIONS
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a folder search leaves it out: hidden names, and libraries with their previews."""
+    return path.name.startswith(".") or (path / "library.db").is_file()
+
+
+def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
+    real = os.path.realpath(folder)  # links to folders are followed, each folder once
     if real in seen:
         return
     seen.add(real)
@@ -65,11 +84,11 @@ def _walk(folder: Path, seen: set[str]) -> Iterable[Path]:
     except OSError as error:
         raise LibraryError(f"{folder}: {(error.strerror or str(error)).lower()}") from error
     for entry in entries:
-        if entry.name.startswith("."):
+        if is_hidden(entry):
             continue
         if entry.is_dir():
             yield from _walk(entry, seen)
-        elif entry.suffix.lower() in EXTENSIONS:
+        elif is_video(entry):
             yield entry
 
 
@@ -84,9 +103,15 @@ class Job:
     fraction: float = 0.0
     "0..1"
     reason: str = ""
-    size_bytes: int = 0
+    stamp: FileStamp | None = None
+    "of the file when it was queued; None for one that cannot be read"
     skipped: bool = False
     "it was in the library already, unchanged"
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file."""
+        return self.stamp.size_bytes if self.stamp else 0
 
     @property
     def taken(self) -> bool:
@@ -123,6 +148,9 @@ class Progress:
         total = sum(job.size_bytes for job in self.jobs)
         done = sum(job.size_bytes * (job.fraction if job.open else 1.0) for job in self.jobs)
         return done / total if total else 1.0
+
+
+_GROWING: Final = "it changed while it was read; index it again when it is whole"
 
 
 class _Cancelled(Exception):  # noqa: N818 - not an error: the way out of a running extraction
@@ -288,16 +316,18 @@ class Ingest:
             self._cancelled.discard(job.video)  # of an earlier attempt
             self._update(job.video, state="indexing", fraction=0.0)
         try:
-            stamp, full = FileStamp.of(job.path), full_digest(job.path)
+            full = full_digest(job.path)
             extraction = extractor.extract(job.path, on_progress=self._reporter(job.video))
-            if FileStamp.of(job.path) != stamp:
-                return "waiting", "it changed while it was read; index it again when it is whole"
+            if _changed(job):
+                return "waiting", _GROWING
             self._library.store(job.video, extraction, full=full)
         except _Cancelled:
             return "new", ""
         except LibraryError:
             raise
         except (VideoError, ContentError) as error:
+            if _changed(job):  # half a copy looks damaged
+                return "waiting", _GROWING
             return "refused", str(error).removeprefix(f"{job.path}: ")
         except Exception as error:  # one file must never stop the others
             return "refused", f"could not be indexed ({type(error).__name__}: {error})"
@@ -328,14 +358,16 @@ class Ingest:
 
     def _register(self, path: Path, retry: bool) -> Job:
         try:
+            stamp = FileStamp.of(path)
             video = self._library.register(path)
         except ContentError as error:
             reason = str(error).removeprefix(f"{path}: ")
-            return Job(self._library.register_refused(path, reason), path, "refused", 1.0, reason)
+            id = self._library.register_unread(path, "refused", reason)
+            return Job(id, path, "refused", 1.0, reason)
         done = video.searchable or (video.state == "refused" and not retry)
         state: State = video.state if done else "new"
         reason = video.reason if done else ""
-        return Job(video.id, path, state, float(done), reason, video.size_bytes, done)
+        return Job(video.id, path, state, float(done), reason, stamp, done)
 
     def _open_jobs(self) -> list[Job]:
         return [job for job in self._jobs if job.open]
@@ -347,3 +379,11 @@ class Ingest:
                 replace(job, **changes) if job.video == video else job for job in self._jobs
             ]
             self._changed.notify_all()
+
+
+def _changed(job: Job) -> bool:
+    """Whether the file is another one than when it was queued."""
+    try:
+        return FileStamp.of(job.path) != job.stamp
+    except ContentError:
+        return False  # gone: not a matter of waiting

@@ -146,15 +146,16 @@ class Library:
                     self._name(path, id, stamp)
                     return self.video(id)
 
-    def register_refused(self, path: Path, reason: str) -> int:
-        """Show a path that cannot even be read in the list, with the reason; the row's id."""
+    def register_unread(self, path: Path, state: State, reason: str) -> int:
+        """Show a path whose content is not known in the list, with the reason; the row's id."""
         known = self.find(path)
         if known is not None:
-            if known.state == "refused":
-                self.mark(known.id, "refused", reason)
+            new = (known.state, known.reason) != (state, reason)
+            if known.state in ("refused", "waiting") and new:
+                self.mark(known.id, state, reason)
             return known.id
         with self._transaction():
-            id = self._insert("refused", "", reason)
+            id = self._insert(state, "", reason)
             self._name(path, id, FileStamp(0, 0))
         return id
 
@@ -177,6 +178,15 @@ class Library:
         """Forget the videos that no path names any more: their content was overwritten."""
         with self._transaction() as db:
             db.execute("DELETE FROM videos WHERE id NOT IN (SELECT video FROM paths)")
+
+    def folders(self) -> list[Path]:
+        """The folders that a rescan looks through."""
+        return [Path(os.fsdecode(path)) for (path,) in self._all("SELECT path FROM folders")]
+
+    def remember(self, folder: Path) -> None:
+        """Have later rescans look through this folder, too."""
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (_key(folder),))
 
     # What was extracted
 

@@ -1,0 +1,104 @@
+"""A folder that is followed while files come, grow, move and go."""
+
+import shutil
+import threading
+import time
+
+import pytest
+
+from tests.planted import PlantedExtractor, write_file
+from vmr.ingest import Ingest
+from vmr.store import Library
+from vmr.watch import keep_indexed
+
+SETTLE = 0.7
+
+
+@pytest.fixture
+def followed(tmp_path):
+    """A library that follows `films`, in the background."""
+    films, library = tmp_path / "films", Library(tmp_path / "library")
+    films.mkdir()
+    write_file(films / "there before.mp4")
+    stop, failures = threading.Event(), []
+
+    def work():
+        try:
+            with Ingest(library, PlantedExtractor) as ingest:
+                for _ in keep_indexed(library, ingest, films, stop, settle_seconds=SETTLE):
+                    pass
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_for(library, {"there before.mp4": "ready"})
+    yield films, library
+    stop.set()
+    thread.join()
+    assert failures == []
+
+
+def states(library):
+    return {video.name: video.state for video in library.videos()}
+
+
+def wait_for(library, expected):
+    deadline = time.monotonic() + 15
+    while states(library) != expected:
+        assert time.monotonic() < deadline, states(library)
+        time.sleep(0.05)
+
+
+def test_files_that_come_move_change_and_go(followed, tmp_path):
+    films, library = followed
+    write_file(films / "deep/er/new.mp4")
+    write_file(films / ".hidden.mp4")
+    write_file(films / "notes.txt")
+    wait_for(library, {"there before.mp4": "ready", "new.mp4": "ready"})
+    ids = {video.name: video.id for video in library.videos()}
+    (films / "there before.mp4").rename(films / "renamed.mp4")
+    wait_for(library, {"renamed.mp4": "ready", "new.mp4": "ready"})
+    assert library.find(films / "renamed.mp4").id == ids["there before.mp4"]
+    write_file(films / "deep/er/new.mp4", b"another film")
+    deadline = time.monotonic() + 15
+    while library.find(films / "deep/er/new.mp4").id == ids["new.mp4"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (films / "renamed.mp4").unlink()
+    wait_for(library, {"renamed.mp4": "missing", "new.mp4": "ready"})
+
+
+def test_a_copy_is_waited_for(followed):
+    films, library = followed
+    with (films / "copy.mp4").open("wb") as file:
+        for part in range(15):
+            file.write(b"part %d" % part)
+            file.flush()
+            time.sleep(0.15)
+            seen = states(library).get("copy.mp4", "waiting")
+            assert seen == "waiting"
+    wait_for(library, {"there before.mp4": "ready", "copy.mp4": "ready"})
+    assert len(library.videos()) == 2  # nothing is left of the unfinished ones
+
+
+def test_a_folder_that_is_moved_in_and_out(followed, tmp_path):
+    films, library = followed
+    for name in ("a.mp4", "b.mp4"):
+        write_file(tmp_path / "trip" / name)
+    shutil.move(tmp_path / "trip", films / "trip")
+    there = {"there before.mp4": "ready", "a.mp4": "ready", "b.mp4": "ready"}
+    wait_for(library, there)
+    shutil.move(films / "trip", tmp_path / "away")
+    wait_for(library, there | {"a.mp4": "missing", "b.mp4": "missing"})
+    shutil.move(tmp_path / "away", films / "back")
+    wait_for(library, there)
+    assert len(library.videos()) == 3
+
+
+def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):
+    films, library = followed
+    write_file(films / "bad.mp4", b"bad")
+    wait_for(library, {"there before.mp4": "ready", "bad.mp4": "refused"})
+    write_file(films / "bad.mp4", b"mended")
+    wait_for(library, {"there before.mp4": "ready", "bad.mp4": "ready"})

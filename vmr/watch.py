@@ -1,0 +1,123 @@
+"""Follow a folder tree: which videos came or changed, once they have stopped growing.
+
+    for job in keep_indexed(library, ingest, Path("holiday"), stop):
+        print(job.state, job.path)
+
+A copy in progress looks like a finished file that is damaged, so nothing is handed out before its
+size and time have stood still for a while.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from watchfiles import Change as Kind
+from watchfiles import watch
+
+from vmr.content import ContentError, FileStamp
+from vmr.ingest import Ingest, Job, is_hidden, is_video, videos_inside
+from vmr.store import Library
+
+SETTLE_SECONDS: Final = 2.0
+"""A copy over a slow network pauses for less."""
+TICK_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened since the last tick; usually nothing."""
+
+    ready: tuple[Path, ...]
+    "files that came or changed, and are whole"
+    growing: tuple[Path, ...]
+    "files that are still being written"
+    gone: bool
+    "whether something was deleted or moved away"
+
+
+@dataclass
+class _Pending:
+    stamp: FileStamp
+    since: float
+    "monotonic seconds at which it was first seen like this"
+
+
+def follow(
+    folder: Path, stop: Event, *, settle_seconds: float = SETTLE_SECONDS
+) -> Iterator[Change]:
+    """Ticks, twice a second, until `stop` is set; the first one with everything that is there.
+
+    Raises:
+        FileNotFoundError: the folder is not there.
+    """
+    folder = folder.resolve()  # as the events name it
+    pending: dict[Path, _Pending | None] = dict.fromkeys(videos_inside(folder))
+    events = watch(
+        folder,
+        watch_filter=None,
+        stop_event=stop,
+        rust_timeout=int(TICK_SECONDS * 1000),
+        yield_on_timeout=True,
+    )
+    for event in events:
+        for kind, name in event:
+            if kind != Kind.deleted:
+                pending |= {path: pending.get(path) for path in _videos_at(Path(name), folder)}
+        pending = {path: seen for path, seen in pending.items() if os.path.lexists(path)}
+        ready = tuple(path for path in pending if _settled(pending, path, settle_seconds))
+        for path in ready:
+            del pending[path]
+        gone = any(kind == Kind.deleted for kind, _ in event)
+        yield Change(ready, tuple(pending), gone)
+
+
+def keep_indexed(
+    library: Library,
+    ingest: Ingest,
+    folder: Path,
+    stop: Event,
+    *,
+    settle_seconds: float = SETTLE_SECONDS,
+) -> Iterator[Job]:
+    """Index whatever comes into a folder until `stop` is set; every job, as it ends.
+
+    Raises:
+        LibraryError: the library could not be written.
+    """
+    told: set[Job] = set()
+    for change in follow(folder, stop, settle_seconds=settle_seconds):
+        for path in change.growing:
+            library.register_unread(path, "waiting", "waiting for its copy to finish")
+        if change.gone:
+            library.check_presence()
+        if change.ready:
+            ingest.add(change.ready, retry=False)
+        ingest.wait(0)  # raises what went wrong
+        ended = [job for job in ingest.progress().jobs if not job.open and job not in told]
+        told.update(ended)
+        yield from ended
+
+
+def _videos_at(path: Path, folder: Path) -> list[Path]:
+    """The videos that an event names: the file itself, or all of a folder that was moved in."""
+    inside = [path, *path.parents][: len(path.parts) - len(folder.parts)]
+    if any(is_hidden(part) for part in inside):
+        return []
+    return videos_inside(path) if path.is_dir() else [path] if is_video(path) else []
+
+
+def _settled(pending: dict[Path, _Pending | None], path: Path, settle_seconds: float) -> bool:
+    """Whether a file has been the same for long enough."""
+    try:
+        stamp = FileStamp.of(path)
+    except ContentError:
+        return True  # nothing to wait for; whoever takes it says why
+    known = pending[path]
+    if known is None or known.stamp != stamp:
+        pending[path] = _Pending(stamp, time.monotonic())
+        return False
+    return time.monotonic() - known.since >= settle_seconds
