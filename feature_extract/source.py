@@ -29,6 +29,7 @@ FORMATS: Final = (
 of these kinds names other files and addresses, and opening it would read them."""
 TIMED: Final = frozenset(("mov", "matroska", "avi", "asf"))
 """Containers whose header states the duration, so that shorter content means a cut file."""
+COUNTED: Final = frozenset(("avi", "h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu"))
 INDEXED: Final = frozenset(("mov", "matroska"))
 HDR_TRANSFERS: Final = {16: "pq", 18: "hlg"}  # SMPTE ST 2084, ARIB STD-B67
 COVER: Final = av.stream.Disposition.attached_pic
@@ -90,6 +91,8 @@ class Source:
     """Seconds from `origin` to the first picture."""
     turn: Turn
     hdr: str | None
+    counted: bool
+    """Whether packets carry no time and are counted, so that all times after a hole are wrong."""
     indexed: bool
     """Whether the container lists its packets. Others, such as transport streams, can lose some
     without a word."""
@@ -97,6 +100,13 @@ class Source:
     """Whether there is one video stream only, cover art counted."""
     promised: float | None
     """Seconds that the content has to fill, where the header can be believed."""
+
+
+def is_webp(path: str) -> bool:
+    """Whether a file is a WebP picture or animation, by its first bytes."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[:4] == b"RIFF" and head[8:] == b"WEBP"
 
 
 def open_video(path: str) -> tuple[Any, Any]:
@@ -146,6 +156,7 @@ def describe(path: str) -> Source:
             first=first - origin,
             turn=turn,
             hdr=HDR_TRANSFERS.get(int(frame.color_trc)),
+            counted=container.format.name in COUNTED,
             indexed=not INDEXED.isdisjoint(container.format.name.split(",")),
             single=len(container.streams.video) == 1,
             promised=_promised(container, origin),

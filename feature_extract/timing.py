@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 TOLERANCE: Final = 1e-3
 """Seconds. Matroska rounds times to 1 ms, decord to float32."""
+CUT_SECONDS: Final = 1.0
+"""Content that ends this much before the header says is a cut file, not rounding."""
 
 
 def slot(seconds: Any, rate: float) -> NDArray[np.float64]:

@@ -147,8 +147,11 @@ class FrameReader:
             if kind == "end":
                 self._finish(fields["end"], fields["unreadable"])
                 return
-            self._last = fields["times"][-1]
-            yield Frames(pixels, np.asarray(fields["times"], np.float64))
+            times = np.asarray(fields["times"], np.float64)
+            new = times > self._last  # a second child may repeat what the first one sent
+            if new.any():
+                self._last = float(times[-1])
+                yield Frames(pixels[new] if not new.all() else pixels, times[new])
 
     def _messages(self) -> Iterator["_Message"]:
         """What the child sends; when decord hangs or crashes, PyAV reads on in another child."""

@@ -9,18 +9,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageSequence
 
-from feature_extract.source import MAX_PIXELS, Info, Picture, RefusedError, Source, Turn
+from feature_extract.source import MAX_PIXELS, Info, Picture, RefusedError
 from feature_extract.timing import slot
 
 DEFAULT_MILLISECONDS: Final = 100
 """How long browsers show a picture whose length is not stated."""
-
-
-def is_webp(path: str) -> bool:
-    """Whether a file is a WebP picture or animation, by its first bytes."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-    return head[:4] == b"RIFF" and head[8:] == b"WEBP"
 
 
 class WebpReader:
@@ -36,11 +29,12 @@ class WebpReader:
         self._size = size
         self._starts = np.cumsum([0, *milliseconds]) / 1000
         self.end = float(self._starts[-1])
+        self.unreadable: list[tuple[float, float]] = []
 
     @property
-    def source(self) -> Source:
+    def info(self) -> Info:
         """What the file holds."""
-        info = Info(
+        return Info(
             duration=self.end,
             width=self._image.width,
             height=self._image.height,
@@ -49,17 +43,15 @@ class WebpReader:
             rotation=0,
             has_audio=False,
         )
-        return Source(info, 0.0, 0.0, Turn(), None, indexed=False, single=True, promised=None)
 
-    def pictures(self, rate: float, after: float) -> Iterator[tuple[float, Picture]]:
-        """(seconds, picture) of those shown at a sample time, later than `after`."""
+    def pictures(self, rate: float) -> Iterator[tuple[float, Picture]]:
+        """(seconds, picture) of those shown at a sample time."""
         shown = np.diff(slot(self._starts, rate)) > 0
         shown[0] = True
         for index in np.flatnonzero(shown).tolist():
-            if self._starts[index] > after:
-                self._image.seek(index)
-                picture = self._image.convert("RGB").resize(self._size, Image.Resampling.BICUBIC)
-                yield float(self._starts[index]), np.asarray(picture)
+            self._image.seek(index)
+            picture = self._image.convert("RGB").resize(self._size, Image.Resampling.BICUBIC)
+            yield float(self._starts[index]), np.asarray(picture)
 
 
 def _milliseconds(frame: Image.Image) -> int:

@@ -1,0 +1,151 @@
+"""Pictures through PyAV, around whatever damage there is.
+
+Runs inside the child process of `decoder.py`, after or instead of decord.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import av
+
+from feature_extract.hdr import to_sdr
+from feature_extract.source import MAX_SECONDS, Picture, Source, open_video, packets
+from feature_extract.timing import CUT_SECONDS, TOLERANCE, slot
+
+NOW: Final = -math.inf
+
+
+class AvReader:
+    """Pictures in order through PyAV, skipping what is damaged and remembering where that was."""
+
+    def __init__(self, path: str, source: Source, size: tuple[int, int], *, after: float) -> None:
+        self._path, self._source, self._size, self._after = path, source, size, after
+        self._fps = source.info.fps or 25.0
+        self._damage: float | None = None  # from this second on, until a key picture
+        self._clock = 0.0  # end of the last picture decoded, for streams without times
+        self._content_end = 0.0  # of all streams, pictures and sound
+        self.end = max(0.0, after)
+        self.unreadable: list[tuple[float, float]] = []
+
+    def pictures(self, rate: float) -> Iterator[tuple[float, Picture]]:
+        """(seconds, picture) of those shown at a sample time, later than `after`."""
+        shown: tuple[float, Any] | None = None
+        for seconds, frame in self._frames():
+            if shown is not None and slot(shown[0], rate) < slot(seconds, rate):
+                yield from self._new(shown)
+            elif shown is None and self._after < 0:
+                yield from self._new((seconds, frame))
+            shown = seconds, frame
+        if shown is not None and slot(shown[0], rate) < slot(self.end, rate):
+            yield from self._new(shown)
+        self._judge_tail()
+
+    def _new(self, shown: tuple[float, Any]) -> Iterator[tuple[float, Picture]]:
+        seconds, frame = shown
+        if seconds > self._after + TOLERANCE:
+            self._after = seconds
+            yield seconds, self._picture(frame)
+
+    def _frames(self) -> Iterator[tuple[float, Any]]:
+        """Sound pictures, times ascending. After damage the first is a key picture: the ones
+        before it are built upon pictures that are missing. Where times are counted, the end."""
+        last = -1.0
+        for item in self._decoded():
+            if isinstance(item, float):
+                self._damage = item if self._damage is None else max(item, self._damage)
+                if self._source.counted:
+                    return
+                continue
+            seconds = self._seconds(item)
+            if item.is_corrupt or seconds > MAX_SECONDS:
+                self._damage = NOW
+            if seconds <= last or not self._is_sound(item, seconds):
+                continue
+            last, self.end = seconds, self._clock
+            yield seconds, item
+
+    def _is_sound(self, frame: Any, seconds: float) -> bool:
+        if self._damage is None or seconds < self._damage:
+            return True
+        if not frame.key_frame or frame.is_corrupt or seconds == self._damage:
+            return False
+        self._mark(self.end, seconds)
+        self._damage = None
+        return True
+
+    def _seconds(self, frame: Any) -> float:
+        """Presentation time; pictures of raw streams have none, and follow one another."""
+        seconds = self._clock if frame.time is None else float(frame.time) - self._source.origin
+        length = float(frame.duration * frame.time_base) if frame.duration else 1 / self._fps
+        self._clock = max(0.0, seconds) + length
+        return max(0.0, seconds)
+
+    def _decoded(self) -> Iterator[Any]:
+        """Every picture in order; in between, as a float, the second from which on pictures are
+        damaged, NOW where only the place in the stream is known."""
+        container, stream = open_video(self._path)
+        with container:
+            if self._after > 0:
+                container, stream = self._seek(container, stream)
+            for packet in packets(container, stream, *container.streams.audio):
+                if packet is None:
+                    yield NOW
+                    continue
+                start = self._note_end(packet)
+                if packet.stream is not stream:
+                    continue
+                if packet.is_corrupt:
+                    yield start
+                try:
+                    yield from packet.decode()
+                except av.FFmpegError:
+                    yield NOW
+
+    def _note_end(self, packet: Any) -> float:
+        """Remember how far the content reaches; the packet's start in seconds."""
+        if packet.pts is None:
+            return NOW
+        start = float(packet.pts * packet.time_base) - self._source.origin
+        length = float((packet.duration or 0) * packet.time_base)
+        self._content_end = max(self._content_end, start + length)
+        return start
+
+    def _seek(self, container: Any, stream: Any) -> tuple[Any, Any]:
+        """To a key picture at or before `after`; to the file's head when seeking overshoots."""
+        target = int((self._after + self._source.origin) * av.time_base)
+        with contextlib.suppress(av.FFmpegError):
+            container.seek(target, backward=True)
+            first = next(container.decode(stream), None)
+            if first is not None and (first.time or 0) - self._source.origin <= self._after:
+                container.seek(target, backward=True)
+                return container, stream
+        container.close()
+        return open_video(self._path)
+
+    def _picture(self, frame: Any) -> Picture:
+        hdr, turn = self._source.hdr, self._source.turn
+        width, height = self._size[::-1] if turn.transpose else self._size
+        pixels = frame.to_ndarray(
+            format="rgb48le" if hdr else "rgb24",
+            width=width,
+            height=height,
+            interpolation="BICUBIC",
+        )
+        return turn.apply(to_sdr(pixels, hdr) if hdr else pixels)
+
+    def _judge_tail(self) -> None:
+        """Mark an end that broke off, by an error or by the header's promise."""
+        end = 0.0 if self._damage is None else self._content_end
+        promised = self._source.promised
+        if promised is not None and promised - max(self._content_end, self.end) > CUT_SECONDS:
+            end = promised
+        if end > self.end:
+            self._mark(self.end, end)
+            self.end = end
+
+    def _mark(self, start: float, end: float) -> None:
+        start = max(start, self._after, 0.0)
+        if end - start > TOLERANCE:
+            self.unreadable.append((start, end))

@@ -1,0 +1,65 @@
+"""Pictures through decord, as long as its answers can be trusted.
+
+Runs inside the child process of `decoder.py`; the only file with decord.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from feature_extract.source import Picture, Source
+from feature_extract.timing import CUT_SECONDS, slot
+
+CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
+"""Of MPEG-2 and MPEG-4 part 2 with B-frames it gives other pictures than those asked for."""
+
+
+class DistrustError(Exception):
+    """decord's answer cannot be right, or may not be; PyAV has to read on."""
+
+
+class DecordReader:
+    """Pictures in order through decord; raises DistrustError instead of a doubtful picture."""
+
+    def __init__(self, path: str, source: Source, size: tuple[int, int]) -> None:
+        usual = source.indexed and source.single and source.info.codec in CODECS
+        if not usual or source.turn.mirrored or source.hdr:
+            raise DistrustError("decord would show another picture, or at another time")
+        # What libav writes to standard error is the only sign of damage that decord lets out.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        os.dup2(self._complaints.fileno(), 2)
+        import decord  # here: not every file needs it
+
+        try:
+            self._reader = decord.VideoReader(path, width=size[0], height=size[1], fault_tol=2)
+            spans = self._reader.get_frame_timestamp(range(len(self._reader)))
+        except Exception as error:
+            raise DistrustError(str(error)) from error
+        # decord counts from the first picture, or wrongly: below zero where frames are hidden.
+        if spans[0, 0] < 0 or (np.diff(spans[:, 0]) <= 0).any() or not np.isfinite(spans).all():
+            raise DistrustError("times below zero or out of order")
+        self._starts = spans[:, 0].astype(np.float64) + source.first
+        self.end = float(spans[-1, 1]) + source.first
+        self.unreadable: list[tuple[float, float]] = []
+        if source.promised is not None and source.promised - self.end > CUT_SECONDS:
+            raise DistrustError("shorter than the header says")
+
+    def pictures(self, rate: float) -> Iterator[tuple[float, Picture]]:
+        """(seconds, picture) of the first picture and of each that is shown at a sample time."""
+        shown = np.diff(slot(np.append(self._starts, self.end), rate)) > 0
+        shown[0] = True
+        position = 0
+        for index in np.flatnonzero(shown).tolist():
+            try:
+                if index > position:
+                    self._reader.skip_frames(index - position)
+                picture = self._reader.next().asnumpy()
+            except Exception as error:
+                raise DistrustError(str(error)) from error
+            if os.fstat(self._complaints.fileno()).st_size:
+                raise DistrustError("libav complained")
+            yield float(self._starts[index]), picture
+            position = index + 1

@@ -1,0 +1,269 @@
+"""Damaged, hostile and random files: nothing hangs, nothing crashes the parent, nothing is wrong.
+
+What is readable comes with right times and right pictures, what is not is named by its seconds or
+refused in one line. `pytest -m soak` runs the long form of the fuzzing.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media import counter_video, ffmpeg, read_counter
+
+from feature_extract.video import VideoError, probe, read_frames
+
+FPS = 30
+Spans = tuple[tuple[float, float], ...]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one 8 s video in several containers; a key picture each second."""
+    folder = tmp_path_factory.mktemp("sound")
+    noise = {"crf": "4", "preset": "ultrafast"}  # many bytes a picture: damage hits pictures
+    counter_video(folder / "a.mp4", 8.0, FPS, gop=30, options=noise)
+    ffmpeg("-i", folder / "a.mp4", "-c", "copy", "-movflags", "+faststart", folder / "fast.mp4")
+    for name in ("a.mkv", "a.ts"):
+        ffmpeg("-i", folder / "a.mp4", "-c", "copy", folder / name)
+    counter_video(folder / "a.avi", 8.0, FPS, gop=30, codec="mpeg4", options={"qmin": "1"})
+    return folder
+
+
+def read(path: Path) -> tuple[np.ndarray, list[int], float, Spans]:
+    """Seconds, spelled numbers, duration, damaged spans. A scrambled picture raises."""
+    with read_frames(path, rate=8) as reader:
+        batches = list(reader)
+    times = np.concatenate([batch.times for batch in batches])
+    numbers = [read_counter(pixels) for batch in batches for pixels in batch.pixels]
+    return times, numbers, reader.duration, reader.unreadable
+
+
+def covered(seconds: np.ndarray, spans: Spans) -> np.ndarray:
+    return np.array([any(a - 0.2 <= s < b + 0.2 for a, b in spans) for s in seconds])
+
+
+@pytest.mark.parametrize("name", ["fast.mp4", "a.mkv", "a.avi"])
+def test_cut_tail(sound: Path, tmp_path: Path, name: str) -> None:
+    """decord gives up on the whole file, or says nothing; half of it is there."""
+    content = (sound / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    times, numbers, duration, unreadable = read(tmp_path / name)
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    ((start, end),) = unreadable
+    assert start == pytest.approx(4.0, abs=1.0)
+    assert times[-1] <= start
+    assert times[-1] > start - 0.3
+    assert end == duration == pytest.approx(8.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["fast.mp4", "a.mkv", "a.ts"])
+def test_zeroed_middle(sound: Path, tmp_path: Path, name: str) -> None:
+    """decord repeats pictures across the hole. Here every picture is the right one, what comes
+    after the hole is there too, and the hole is named."""
+    content = bytearray((sound / name).read_bytes())
+    first, last = int(len(content) * 0.4), int(len(content) * 0.6)
+    content[first:last] = bytes(last - first)
+    (tmp_path / name).write_bytes(content)
+    times, numbers, duration, unreadable = read(tmp_path / name)
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    assert times[0] < 0.05
+    assert times[-1] > 7.7
+    assert duration == pytest.approx(8.0, abs=0.1)
+    missing = np.setdiff1d(np.arange(64), np.round(times * 8 + 0.2).astype(int)) / 8
+    assert len(missing) >= 8  # of the 64 samples those in the hole, about 13
+    assert covered(missing, unreadable).all()
+    assert sum(end - start for start, end in unreadable) < 4
+
+
+def test_zeroed_middle_where_times_are_counted(sound: Path, tmp_path: Path) -> None:
+    """AVI stores no times: after a hole the count is short, and every time would be too early."""
+    content = bytearray((sound / "a.avi").read_bytes())
+    first, last = int(len(content) * 0.4), int(len(content) * 0.6)
+    content[first:last] = bytes(last - first)
+    (tmp_path / "a.avi").write_bytes(content)
+    times, numbers, duration, unreadable = read(tmp_path / "a.avi")
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    assert times[-1] > 2.5
+    ((start, end),) = unreadable
+    assert times[-1] <= start < 4
+    assert end == duration == pytest.approx(8.0, abs=0.1)
+
+
+def test_unfinished_recording(sound: Path, tmp_path: Path) -> None:
+    """An mp4 whose index was to be written last, and never was."""
+    content = (sound / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(content[: len(content) * 3 // 4])
+    with pytest.raises(VideoError, match=r"a\.mp4: .*unfinished"):
+        probe(tmp_path / "a.mp4")
+
+
+HOSTILE = {
+    "text.mp4": b"These are words, not pictures.\n" * 50,
+    "zeros.mp4": bytes(5000),
+    "page.mp4": b"<!DOCTYPE html><html><body><video src='x.mp4'></video></body></html>",
+    "archive.mkv": b"PK\x03\x04" + bytes(range(256)) * 8,
+    "list.mp4": b"#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXTINF:8,\nfile://SECRET\n#EXT-X-ENDLIST\n",
+    "concat.mp4": b"ffconcat version 1.0\nfile 'SECRET'\nduration 8\n",
+    "session.mp4": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\n"
+    b"m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    "script.mp4": b'import os; os.system("touch owned")\n',
+    "picture.mp4": b"\x89PNG\r\n\x1a\n" + bytes(200),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_video_is_refused(sound: Path, tmp_path: Path, name: str) -> None:
+    """Playlists would read the files and addresses they name: they are not opened at all."""
+    secret = str(sound / "a.mp4").encode()
+    (tmp_path / name).write_bytes(HOSTILE[name].replace(b"SECRET", secret))
+    with pytest.raises(VideoError, match="not a video|no video|no picture") as caught:  # noqa: RUF043
+        read(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["concat:a.mp4", "http:__localhost_a.mp4", "%03d.mp4", "-i.mp4"])
+def test_names_are_only_names(sound: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes((sound / "fast.mp4").read_bytes())
+    assert read(tmp_path / name)[1] == read(sound / "fast.mp4")[1]
+
+
+def test_huge_picture_is_refused(tmp_path: Path) -> None:
+    """A header that asks for 65,500 x 65,500 pixels, 12 GB of them."""
+    path = tmp_path / "huge.avi"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:d=1:r=5", "-c:v", "mjpeg", path)
+    content = bytearray(path.read_bytes())
+    place = -1
+    while (place := content.find(b"\xff\xc0\x00\x11\x08", place + 1)) >= 0:
+        content[place + 5 : place + 9] = (65_500).to_bytes(2, "big") * 2
+    path.write_bytes(content)
+    began = time.monotonic()
+    with pytest.raises(VideoError):
+        read(path)
+    assert time.monotonic() - began < 30
+
+
+def test_child_has_a_memory_limit() -> None:
+    program = (
+        "import numpy as np; from feature_extract.decoder import MEMORY_BYTES, limit_memory\n"
+        "limit_memory()\n"
+        "try: np.ones(MEMORY_BYTES, np.uint8)\n"
+        "except MemoryError: print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "refused"
+
+
+def test_no_temporary_file_is_left(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    read(sound / "fast.mp4")
+    reader = read_frames(sound / "fast.mp4", rate=30)
+    next(iter(reader))
+    reader._child._process.kill()
+    reader.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+FUZZED = {
+    "h264.mp4": (
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-pix_fmt",
+        "yuv420p",
+        "-movflags",
+        "+faststart",
+    ),
+    "vp9.webm": (
+        "-c:v",
+        "libvpx-vp9",
+        "-deadline",
+        "realtime",
+        "-cpu-used",
+        "8",
+        "-pix_fmt",
+        "yuv420p",
+    ),
+    "mpeg4.avi": ("-c:v", "mpeg4"),
+    "h264.ts": ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"),
+    "animation.gif": ("-r", "10"),
+}
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """One random injury: bits flipped, a piece zeroed, cut out, doubled or randomised, a cut."""
+    data = bytearray(content)
+    start = int(rng.integers(len(data)))
+    stop = min(len(data), start + int(2 ** rng.uniform(0, np.log2(len(data)))))
+    kind = rng.choice(["bits", "head", "zero", "remove", "repeat", "random", "cut"])
+    if kind in ("bits", "head"):
+        reach = len(data) if kind == "bits" else 600
+        for place in rng.integers(0, reach, int(rng.integers(1, 24))):
+            data[place] ^= 1 << int(rng.integers(8))
+    elif kind == "zero":
+        data[start:stop] = bytes(stop - start)
+    elif kind == "remove":
+        del data[start:stop]
+    elif kind == "repeat":
+        data[start:start] = data[start:stop]
+    elif kind == "random":
+        data[start:stop] = rng.bytes(stop - start)
+    else:
+        del data[start:]
+    return bytes(data)
+
+
+def fuzz(folder: Path, cases: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Read so many injured files; how many were read, salvaged and refused."""
+    monkeypatch.setattr("feature_extract.video.WAIT_SECONDS", 10.0)
+    rng = np.random.default_rng(0)
+    counts = {"read": 0, "salvaged": 0, "refused": 0}
+    counter_video(folder / "source.mkv", 2.0, 15, size=(96, 64), codec="ffv1", pix_fmt="bgr0")
+    for name, codec in FUZZED.items():
+        ffmpeg("-i", folder / "source.mkv", *codec, folder / name)
+    originals = {name: (folder / name).read_bytes() for name in FUZZED}
+    for case in range(cases):
+        name = list(FUZZED)[case % len(FUZZED)]
+        path = folder / f"case{Path(name).suffix}"
+        path.write_bytes(mutated(originals[name], rng))
+        began = time.monotonic()
+        try:
+            with read_frames(path, rate=4, size=(32, 32), deadline_seconds=20) as reader:
+                last = -1.0
+                for batch in reader:  # Frames checks shapes and the order of times
+                    assert batch.times[0] > last, (case, name)
+                    last = float(batch.times[-1])
+            counts["salvaged" if reader.unreadable else "read"] += 1
+            assert last <= reader.duration < 8 * 24 * 3600, (case, name)
+            for start, end in reader.unreadable:
+                assert 0 <= start < end <= reader.duration + 1e-6, (case, name)
+        except VideoError as refusal:
+            counts["refused"] += 1
+            reason = str(refusal)
+            assert reason.startswith(f"{path}: "), (case, name)
+            assert "\n" not in reason, (case, name)
+        assert time.monotonic() - began < 45, (case, name)
+        path.unlink(missing_ok=True)
+    return counts
+
+
+def test_fuzzed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = fuzz(tmp_path, 30, monkeypatch)
+    assert sum(counts.values()) == 30
+    assert min(counts.values()) > 0  # every way is tried
+
+
+@pytest.mark.soak
+def test_fuzzed_files_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    children = len(os.listdir("/proc"))
+    counts = fuzz(tmp_path, 2000, monkeypatch)
+    print(counts)
+    assert sum(counts.values()) == 2000
+    assert len(os.listdir("/proc")) < children + 50  # no child is left behind
