@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import skimage.data
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
@@ -430,3 +431,36 @@ def test_a_format_that_browsers_cannot_play_is_previewed(open_tab, tmp_path):
 def test_the_set_up_script_finds_this_browser():
     done = subprocess.run(["sh", "tests/setup_chromium.sh"], capture_output=True, check=True)
     assert b"NO CHROMIUM" not in done.stderr
+
+
+def test_everybody_can_use_it(open_tab):
+    """axe-core finds nothing to complain about, on every screen, in light and in dark."""
+    for scheme in ("light", "dark"):
+        tab = open_tab(color_scheme=scheme)
+        check_with_axe(tab)
+        ask(tab, DOG + "h")  # with an unknown word
+        tab.wait_for_timeout(500)  # the cards have faded in
+        check_with_axe(tab)
+        watch(tab, 1)
+        tab.click("[aria-label='Search only some videos']")
+        check_with_axe(tab)
+
+
+def check_with_axe(tab: Tab) -> None:
+    found = Axe().run(tab).response["violations"]
+    assert [(each["id"], each["impact"], each["nodes"][0]["html"]) for each in found] == []
+
+
+def test_filters_choose_the_videos(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    assert tab.locator(".card[data-key]").count() > 0
+    tab.click("[aria-label='Search only some videos']")
+    tab.fill(".filters input[type=number]", "5")
+    tab.keyboard.press("Enter")  # nothing lasts five minutes
+    expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+    assert tab.locator(".card[data-key]").count() == 0
+    tab.click("text=Search everything")
+    expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
+    tab.fill(".filters input[type=date] >> nth=1", "2001-01-01")
+    expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")

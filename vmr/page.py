@@ -151,9 +151,12 @@ class Page:
             "fps": video.fps,
             "rows": video.rows,
             "added": video.added,
+            "modified": video.modified,
             "playable": self.rights.originals and plays_in_browsers(video),
         }
-        return {**entry, "file": str(video.path)} if self.rights.paths else entry
+        if self.rights.paths:  # not "path": Gradio's client would try to download that
+            entry |= {"file": str(video.path), "folder": str(video.path.parent)}
+        return entry
 
     def video(self, id: int) -> Video:
         """The video with this id; PageError when there is none."""

@@ -3,6 +3,7 @@
 
 import { answerView, key, skeletons } from "./cards.js";
 import { h, icon, iconButton } from "./dom.js";
+import { Filters } from "./filters.js";
 import { dropAnywhere, LibraryView } from "./library.js";
 import { Player } from "./player.js";
 import { words } from "./words.js";
@@ -21,6 +22,7 @@ class Page {
       edges: () => {},
       close: () => this.close(),
     });
+    this.filters = new Filters(() => this.#filtered());
     this.library = new LibraryView(server, {
       open: (video) => this.openVideo(video),
       tell: (text) => this.tell(text),
@@ -35,15 +37,15 @@ class Page {
     this.box = h("input", { type: "search", name: "q", id: "ask", placeholder: words.askPlaceholder, "aria-label": words.ask, autocomplete: "off", enterkeyhint: "search" });
     this.scopeChip = h("button", { type: "button", class: "chip scope", hidden: true, title: words.everywhere, onclick: () => this.setScope(null) });
     this.form = h("form", { class: "ask", role: "search", onsubmit: (event) => this.#submit(event) },
-      icon("search"), this.scopeChip, this.box, h("button", { class: "button primary" }, words.search));
+      icon("search"), this.scopeChip, this.box, this.filters.button, h("button", { class: "button primary" }, words.search));
     const brand = h("a", { class: "brand", href: document.baseURI, onclick: (event) => { event.preventDefault(); this.home(); } },
       h("span", { class: "mark", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")), words.brand);
     this.results = h("section", { class: "results", id: "results" });
-    this.hero = h("div", { class: "hero" }, h("h1", {}, words.headline));
-    this.bar = h("header", { class: "bar" }, brand, h("div", { class: "slot" }), iconButton("half", words.theme, () => switchTheme()));
+    this.hero = h("div", { class: "hero" }, h("p", { class: "headline" }, words.headline));
+    this.bar = h("header", { class: "bar" }, h("h1", {}, brand), h("div", { class: "slot" }), iconButton("half", words.theme, () => switchTheme()));
     this.veil = h("div", { class: "veil", hidden: true }, h("div", {}, icon("upload"), words.dropNow));
     this.toast = h("div", { class: "toast", role: "alert", hidden: true });
-    this.main = h("main", {}, this.hero, h("div", { class: "stage" }, this.player.element, this.results), this.library.element);
+    this.main = h("div", { class: "content" }, this.hero, this.filters.panel, h("div", { class: "stage" }, this.player.element, this.results), this.library.element);
     root.replaceChildren(this.bar, this.main, this.veil, this.toast);
     dropAnywhere(this.veil, (files) => { this.home(); this.library.upload(files); });
   }
@@ -74,7 +76,7 @@ class Page {
     this.#view("results");
     const waiting = setTimeout(() => this.results.replaceChildren(...skeletons()), 120);
     if (remember) this.#remember({ q: query });
-    const answer = await this.server.search({ query, video: this.scope });
+    const answer = await this.server.search({ query, video: this.scope, among: this.filters.among });
     clearTimeout(waiting);
     if (number !== this.asked) return; // a later question has been asked meanwhile
     this.answer = answer ?? { error: words.unreachable, moments: [], unknown: [] };
@@ -172,7 +174,12 @@ class Page {
     history[replace ? "replaceState" : "pushState"](null, "", place);
   }
 
+  #filtered() {
+    if (this.answer) this.ask(this.answer.query, { remember: false });
+  }
+
   #libraryChanged(state) {
+    this.filters.update(state.videos);
     document.body.classList.toggle("read-only", !state.may_change);
     if (this.scope) this.setScope(this.scope);
   }

@@ -8,6 +8,7 @@ import { words } from "./words.js";
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const LEAD_INS = [0, 1, 2, 5]; // seconds
+const PREVIEW_SECONDS = 30; // of a file that browsers cannot play, when no moment is chosen
 
 export class Player {
   /**
@@ -20,8 +21,11 @@ export class Player {
     this.moment = null;
     this.moments = [];
     this.shift = 0;
+    this.previewed = false; // a preview is loaded, not the file itself
+    this.from = 0; // where to begin in it
     this.armed = false; // stops (or repeats) at the end of the moment
     this.looping = false;
+    this.wanted = true; // to play as soon as it can
     this.leadIn = 0;
     this.#build();
   }
@@ -35,6 +39,7 @@ export class Player {
       onseeked: () => this.#show(),
       onloadedmetadata: () => this.#loaded(),
       onerror: () => this.#failed(),
+      onended: () => this.#ended(),
     });
     this.playButton = iconButton("play", words.play, () => this.toggle(), { class: "tool main" });
     this.loopButton = iconButton("loop", words.loop, () => this.setLoop(!this.looping), { "aria-pressed": "false" });
@@ -90,7 +95,7 @@ export class Player {
 
   /** Show `moment` of `video` (null: the whole video) and, unless told otherwise, play it. */
   async open(video, moment, moments, { play = true } = {}) {
-    const same = this.video?.id === video.id && this.media.readyState > 0 && !this.shift;
+    const same = this.video?.id === video.id && this.media.readyState > 0 && !this.previewed;
     Object.assign(this, { video, moment, moments, armed: Boolean(moment), wanted: play });
     this.element.hidden = false;
     this.notice.hidden = true;
@@ -99,12 +104,14 @@ export class Player {
     else this.timeline.open(video, moments, moment);
     this.loopButton.disabled = !moment;
     if (same) return this.#enter();
+    this.media.removeAttribute("src");
     if (video.playable) this.#load(address(`media/${video.id}`), 0);
     else await this.#preview();
   }
 
   #load(source, shift) {
     this.shift = shift;
+    this.previewed = source.includes("/preview/");
     const at = this.moment ? this.moment.best : this.video.duration / 2;
     this.media.poster = address(`still/${this.video.id}/${at.toFixed(1)}`);
     this.media.src = source;
@@ -112,25 +119,27 @@ export class Player {
   }
 
   #loaded() {
-    this.#enter();
+    this.#enter(this.previewed ? this.from : this.entry);
   }
 
-  #enter() {
-    this.seek(this.entry, { keep: true });
+  #enter(at = this.entry) {
+    this.seek(at, { keep: at === this.entry });
     // A browser may refuse to start with sound before the first click; the play button stays.
     if (this.wanted) this.media.play().catch(() => this.#paused());
   }
 
-  /** A small copy of the moment alone, for files that browsers cannot play. */
-  async #preview() {
+  /** A small copy of the moment (or of half a minute from `from`), for files that browsers cannot play. */
+  async #preview(from = this.entry) {
     this.notice.hidden = false;
     this.notice.textContent = words.preparing;
     const { video, moment } = this;
-    const [start, end] = moment ? [this.entry, moment.end] : [this.time, this.time + 30];
-    const preview = await this.actions.preview(video, start, Math.min(end, video.duration));
+    const inside = moment && from >= this.entry && from < moment.end;
+    const end = Math.min(inside ? moment.end : from + PREVIEW_SECONDS, video.duration);
+    const preview = await this.actions.preview(video, Math.min(from, end - 0.5), end);
     if (this.video !== video || this.moment !== moment) return; // another was chosen meanwhile
     this.notice.textContent = preview?.error ?? words.unreachable;
     this.notice.hidden = Boolean(preview?.url);
+    this.from = from;
     if (preview?.url) this.#load(address(preview.url), preview.start);
   }
 
@@ -149,8 +158,18 @@ export class Player {
     const time = clamp(seconds, 0, this.video.duration);
     // Leaving the moment by hand lets the video run on; coming back in arms its end again.
     if (!keep) this.armed = Boolean(this.moment) && time >= this.entry && time < this.moment.end;
+    if (this.previewed && !this.#holds(time)) {
+      this.wanted = !this.media.paused;
+      this.#preview(time);
+      return;
+    }
     this.media.currentTime = time - this.shift;
     this.#show();
+  }
+
+  /** Whether the preview that is loaded holds this second of the video. */
+  #holds(seconds) {
+    return seconds >= this.shift - 0.05 && seconds <= this.shift + this.media.duration + 0.05;
   }
 
   toggle() {
@@ -216,8 +235,15 @@ export class Player {
     this.playButton.replaceChildren(icon("play"));
     this.playButton.setAttribute("aria-label", words.play);
     if (this.video) this.#show();
-    // The last second of a file ends by itself, just before the frame loop can see it.
-    if (this.video && this.looping && this.media.ended) this.seek(this.entry), this.media.play();
+  }
+
+  /** A moment that lasts to the very end of the file ends before the frame loop can see it. */
+  #ended() {
+    if (this.looping && this.moment) this.seek(this.entry), this.media.play();
+    else if (this.previewed && !this.moment && this.time < this.video.duration - 1) {
+      this.wanted = true;
+      this.#preview(this.time);
+    }
   }
 
   #show() {

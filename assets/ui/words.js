@@ -43,6 +43,14 @@ export const words = {
   everywhere: "Search the whole library",
   only: "Search inside this video",
 
+  filters: "Search only some videos",
+  folder: "Folder",
+  anyFolder: "All folders",
+  from: "From",
+  to: "To",
+  longer: "At least (minutes)",
+  clear: "Search everything",
+
   player: "Player",
   play: "Play (space)",
   pause: "Pause (space)",
@@ -98,6 +106,7 @@ export const words = {
   progress: "Videos being added",
 
   unreachable: "The server does not answer. Is it still running?",
+  link: "Copy a link to this moment",
   copied: "Link copied",
   duration,
 };
