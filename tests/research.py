@@ -36,7 +36,8 @@ def write_set(folder: Path) -> None:
         for number, sentence in enumerate(SENTENCES)
     ]
     file.write_text("\n".join(map(json.dumps, lines)) + "\n")
-    plant([str(file)], features, width=50, rate=1.0, noise=0.3, words=Words.load())
+    queries = read_annotations(file).queries
+    plant(queries, features, width=50, rate=1.0, noise=0.3, words=Words.load())
 
 
 def open_set(folder: Path, *changes: str) -> tuple[Preset, MomentData, tuple[str, ...]]:
