@@ -42,6 +42,8 @@ class BaseConfig:
     batch: int = 256
     extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "concepts": 96})
     "pictures of the other sets added to a batch"
+    mixed: float = 0.3
+    "weight of the contrast over all sets, beside the one over captioned pictures alone"
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     word_dropout: float = 0.1
@@ -119,7 +121,7 @@ def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str
         similarity = vectors @ clips.T  # (captions, pictures)
         truth = torch.tensor([place for place, _ in texts])[:, None]
         rank = (similarity > similarity.gather(1, truth)).sum(1)
-    return Recall(*[100 * float((rank < n).float().mean()) for n in (1, 5, 10)])
+    return Recall(*[100 * float((rank < n).double().mean()) for n in (1, 5, 10)])
 
 
 def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
@@ -226,7 +228,13 @@ def _loss(
         queries.append(np.stack(kept) if kept else vectors)
     clips = towers.encode_video(torch.from_numpy(rows).float())
     texts = towers.encode_text(*pad(queries))
-    return contrast(clips, texts, [p.groups[i] for p, i, _ in picked], towers.log_scale.exp())
+    groups = [pictures.groups[i] for pictures, i, _ in picked]
+    scale, captioned = towers.log_scale.exp(), config.batch
+    # Short captions of the other sets are true of many captioned pictures ("a person running"), so
+    # those pictures are poor negatives: the whole batch counts for less than the captioned part.
+    everything = contrast(clips, texts, groups, scale)
+    main = contrast(clips[:captioned], texts[:captioned], groups[:captioned], scale)
+    return main + config.mixed * everything
 
 
 @torch.no_grad()

@@ -1,0 +1,155 @@
+"""`train base` end to end on a small set of captioned pictures that we draw ourselves."""
+
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vmr.base_training import BaseConfig, Recall, contrast, pad, text_to_picture, train_base
+from vmr.calibration import _logistic
+from vmr.concepts import KINDS, class_captions, class_names, concept_rows
+from vmr.ranker import Ranker
+from vmr.stills import Pictures, StillsError, augment, load_pictures
+from vmr.text import Words
+from vmr.towers import Towers, TowersConfig
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
+PER_SPLIT = {"train": 36, "dev": 24, "test": 3}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set in the published layout: one plain colour a picture, and a caption that names it."""
+    folder = tmp_path_factory.mktemp("data")
+    draw = np.random.default_rng(0)
+    lines = []
+    with tarfile.open(folder / "flickr8k_images.tar", "w") as tar:
+        for split, count in PER_SPLIT.items():
+            for i in range(count):
+                colour = list(COLOURS)[i % 3]
+                noise = draw.integers(-25, 25, (64, 64, 3))
+                pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
+                buffer = io.BytesIO()
+                Image.fromarray(pixels).save(buffer, "JPEG")
+                member = tarfile.TarInfo(f"{split}_{i:02d}.jpg")
+                member.size = buffer.tell()
+                buffer.seek(0)
+                tar.addfile(member, buffer)
+                lines.append((member.name, split, f"a {colour} picture ."))
+    with (folder / "flickr8k_captions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "split", "caption"), *lines])
+    return folder
+
+
+def test_pictures_are_read_with_captions_and_splits(data: Path, tmp_path: Path) -> None:
+    sets = load_pictures(data, tmp_path, views=2)
+    pictures = sets["flickr8k"]
+    assert list(sets) == ["flickr8k"]
+    assert pictures.rows.shape == (63, 2, 1280)
+    assert [len(pictures.of(split)) for split in PER_SPLIT] == list(PER_SPLIT.values())
+    first = pictures.names.index("train_01.jpg")
+    assert pictures.captions[first] == ("a green picture .",)
+    assert np.abs(pictures.rows[:, 0] - pictures.rows[:, 1]).max() > 0.01
+    again = load_pictures(data, tmp_path, views=2)["flickr8k"]
+    np.testing.assert_array_equal(again.rows, pictures.rows)
+
+
+def test_a_folder_without_the_sets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StillsError, match="flickr8k_images"):
+        load_pictures(tmp_path, tmp_path, views=1)
+
+
+def test_views_depend_on_the_seed_only() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    views = [np.asarray(augment(picture, seed)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(views[0], views[1])
+    assert (views[0] != views[2]).any()
+    assert views[0].shape == (224, 224, 3)
+
+
+@torch.inference_mode()
+def test_contrast_against_a_hand_worked_case() -> None:
+    clips = torch.eye(3)
+    texts = torch.eye(3)
+    e = float(np.exp(2.0))
+    aligned = contrast(clips, texts, ["a", "b", "c"], torch.tensor(2.0))
+    assert float(aligned) == pytest.approx(-np.log(e / (e + 2)))
+    # Two pictures of one group share the target: the loss is the mean of both log-shares.
+    shared = contrast(clips, texts, ["a", "a", "c"], torch.tensor(2.0))
+    own, other = -np.log(e / (e + 2)), -np.log(1 / (e + 2))
+    assert float(shared) == pytest.approx((own + other) / 2 * 2 / 3 + own / 3)
+
+
+def test_recall_counts_the_rank_of_the_own_picture() -> None:
+    torch.manual_seed(0)
+    towers = Towers(TowersConfig(blocks={"appearance": 8}, width=8, hidden=8))
+    names = tuple(f"p{i}" for i in range(20))
+    rows = np.random.default_rng(0).random((20, 1, 8)).astype(np.float16)
+    pictures = Pictures(names, rows, (("a dog",),) * 20, names, ("dev",) * 20)
+    # All captions are the same, so every picture has another rank: 1 in 20 first, 5 in 20 in five.
+    assert text_to_picture(towers, Words.load(), pictures, "dev") == Recall(5.0, 25.0, 50.0)
+
+
+def test_padding_keeps_words_and_lengths() -> None:
+    words, mask = pad([np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)])
+    assert words.shape == (2, 4, 3)
+    assert mask.sum(1).tolist() == [2, 4]
+    assert words[0, 2:].abs().sum() == 0
+
+
+def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None:
+    config = BaseConfig(
+        epochs=8,
+        batch=12,
+        extra={"concepts": 4},
+        views=1,
+        average=0.5,
+        towers=TowersConfig(width=32, hidden=32),
+    )
+    train_base(data, tmp_path / "cache", tmp_path / "weights", config)
+    ranker, words = Ranker.load(tmp_path / "weights"), Words.load()
+    pictures = load_pictures(data, tmp_path / "cache", views=1)["flickr8k"]
+    clips = ranker.clip_vectors(pictures.rows[pictures.of("test"), 0])
+    for i, colour in zip(pictures.of("test"), COLOURS, strict=True):
+        assert colour in pictures.captions[i][0]
+    found = [
+        int((clips @ ranker.query_vector(words.query(f"a {colour} picture"))).argmax())
+        for colour in COLOURS
+    ]
+    assert found == [0, 1, 2]
+
+
+def test_concepts_reach_their_class_and_stay_feature_like() -> None:
+    real = np.random.default_rng(0).exponential(0.4, (50, 1280)).astype(np.float16)
+    rows = concept_rows(real, views=1, seed=0).astype(np.float32)
+    assert rows.shape == (1000, 1, 1280)
+    assert (rows >= 0).all()
+    lengths = np.linalg.norm(rows[:, 0], axis=1)
+    assert lengths.min() > 0.9 * np.linalg.norm(real.astype(np.float32), axis=1).min()
+    from feature_extract.appearance import load_network
+
+    with torch.inference_mode():
+        seen = load_network()._fc(torch.from_numpy(rows[:, 0])).argmax(1)
+    assert float((seen == torch.arange(1000)).float().mean()) > 0.95
+
+
+def test_class_names_are_in_the_order_of_the_classifier() -> None:
+    names = class_names()
+    assert (len(names), names[291], names[967]) == (1000, "lion", "espresso")
+    assert "a cat" in class_captions()[281]
+    assert all(0 <= index < 1000 for ranges in KINDS.values() for part in ranges for index in part)
+
+
+def test_logistic_fit_recovers_the_truth() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(0, 2, 20_000)
+    y = (draw.random(20_000) < 1 / (1 + np.exp(-(1.5 * x - 1)))).astype(float)
+    slope, offset = _logistic(x, y)
+    assert slope == pytest.approx(1.5, abs=0.1)
+    assert offset == pytest.approx(-1, abs=0.1)
