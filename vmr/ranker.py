@@ -68,7 +68,7 @@ class Ranker:
         word_fingerprint: str,
         fingerprint: str = "unsaved",
     ) -> None:
-        self._towers = towers.eval()
+        self.towers = towers.eval()
         self._background = np.asarray(background.float().numpy())  # (K, E)
         self.calibration = calibration
         self.word_fingerprint = word_fingerprint
@@ -78,12 +78,12 @@ class Ranker:
     @property
     def width(self) -> int:
         """E, the width of the shared space."""
-        return self._towers.config.width
+        return self.towers.config.width
 
     @property
     def blocks(self) -> dict[str, int]:
         """The feature blocks that the model reads, in order: name -> columns."""
-        return self._towers.config.blocks
+        return self.towers.config.blocks
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Ranker":
@@ -119,14 +119,14 @@ class Ranker:
     def save(self, folder: Path) -> None:
         """Write config.json and weights.safetensors (float16) into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        state = {name: tensor.half() for name, tensor in self._towers.state_dict().items()}
+        state = {name: tensor.half() for name, tensor in self.towers.state_dict().items()}
         state["background"] = torch.from_numpy(self._background).half()
         weights = folder / "weights.safetensors"
         save_file(state, weights)
         config = {
             "format": FORMAT,
             "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "towers": asdict(self._towers.config),
+            "towers": asdict(self.towers.config),
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
         }
@@ -142,7 +142,7 @@ class Ranker:
         vectors = np.empty((len(rows), self.width), dtype=np.float32)
         for first in range(0, len(rows), _BATCH):
             batch = torch.from_numpy(np.asarray(rows[first : first + _BATCH], dtype=np.float32))
-            vectors[first : first + _BATCH] = self._towers.encode_video(batch).numpy()
+            vectors[first : first + _BATCH] = self.towers.encode_video(batch).numpy()
         return vectors
 
     @torch.inference_mode()
@@ -152,7 +152,7 @@ class Ranker:
         Raises:
             RankerError: the word vectors are not of the width that the model was trained on.
         """
-        trained = self._towers.config.word_width
+        trained = self.towers.config.word_width
         if query.vectors.shape[1] != trained:
             raise RankerError(
                 f"word vectors of width {query.vectors.shape[1]}, but the weights were trained "
@@ -163,7 +163,7 @@ class Ranker:
             mask = torch.ones(words.shape[:2], dtype=torch.bool)  # (1, L)
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            self._remembered[query.words] = self._towers.encode_text(words, mask)[0].numpy()
+            self._remembered[query.words] = self.towers.encode_text(words, mask)[0].numpy()
         return self._remembered[query.words]
 
     def curve(

@@ -1,0 +1,73 @@
+"""How good the shipped weights are on captioned pictures that they were not trained on.
+
+    python -m benchmarks.accuracy --data DIR --cache DIR --split test
+
+Retrieval: every caption of the split over all pictures of the split (Flickr8k: 5,000 over 1,000).
+Timelines: a dozen pictures of 3 to 9 s each, composed in feature space, searched for one of them
+and for a picture that is elsewhere; what is counted stands beside the figure. Actions: held-out
+pictures of 15 actions (har15), each named by the nearest of 15 sentences.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from vmr.base_training import text_to_picture
+from vmr.calibration import trials
+from vmr.ranker import Ranker
+from vmr.stills import ACTIONS, Pictures, load_pictures
+from vmr.text import Words
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for their features")
+    parser.add_argument("--weights", type=Path, help="default: the shipped ones")
+    parser.add_argument("--split", choices=["dev", "test"], default="dev")
+    options = parser.parse_args()
+    ranker, words = Ranker.load(options.weights), Words.load()
+    sets = load_pictures(options.data, options.cache, views=2)
+    recall = text_to_picture(ranker.towers, words, sets["flickr8k"], options.split)
+    print(f"Flickr8k {options.split}, text -> picture: {recall}")
+    timelines(ranker, words, sets["flickr8k"], options.split)
+    if "har15" in sets and options.split == "test":
+        print(f"har15 test, 15 actions: {actions(ranker, words, sets['har15']):.1f} % right")
+
+
+def timelines(ranker: Ranker, words: Words, pictures: Pictures, split: str) -> None:
+    """In-video localisation, the verdict, and whether strength means what it says."""
+    done = list(trials(ranker, words, pictures, split, seed=1))
+    present = [trial for trial in done if trial.present]
+    right = 100 * np.mean([trial.right for trial in present])
+    print(f"timelines {split}: R@1 at IoU .5 {right:.1f} % of {len(present)} present queries")
+    strength = ranker.strength(np.array([trial.score for trial in done]))
+    none = np.array([ranker.verdict(float(s)) == "none" for s in strength])
+    is_present = np.array([trial.present for trial in done])
+    print(f"called none: {100 * none[~is_present].mean():.1f} % of absent, "
+          f"{100 * none[is_present].mean():.1f} % of present queries")  # fmt: skip
+    hit = np.array([trial.right for trial in done])
+    print("| strength | answers | right |\n|---|---|---|")
+    for low in np.arange(0, 1, 0.2):
+        inside = (strength >= low) & (strength < low + 0.2)
+        if inside.any():
+            share = 100 * hit[inside].mean()
+            print(f"| {low:.1f} to {low + 0.2:.1f} | {inside.sum()} | {share:.0f} % |")
+
+
+def actions(ranker: Ranker, words: Words, pictures: Pictures) -> float:
+    """Share of held-out pictures whose nearest sentence, of one an action, is their own; in %."""
+    names = list(ACTIONS)
+    queries = [words.query(f"a person {ACTIONS[name][0]}") for name in names]
+    sentences = np.stack([ranker.query_vector(query) for query in queries])  # (15, E)
+    held_out = pictures.of("test")
+    clips = ranker.clip_vectors(pictures.rows[held_out, 0])
+    found = (clips @ sentences.T).argmax(1)
+    truth = np.array([names.index(pictures.groups[i]) for i in held_out])
+    return float(100 * (found == truth).mean())
+
+
+if __name__ == "__main__":
+    main()
