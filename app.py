@@ -20,7 +20,7 @@ from vmr.database import default_library
 from vmr.guard import Guard, RateLimit, is_loopback
 from vmr.ingest import Ingest
 from vmr.media import routes
-from vmr.page import Page, Rights
+from vmr.page import Page, Rights, Screen
 from vmr.preview import Previews
 from vmr.ranker import Ranker
 from vmr.store import Library
@@ -146,7 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with Ingest(library, Extractor) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
         ranker, words = Ranker.load(), Words.load()
-        page = Page(library, ranker, words, ingest, previews, rights_of_visitors(options))
+        screen = Screen(options.kiosk, tuple(options.example))
+        page = Page(library, ranker, words, ingest, previews, rights_of_visitors(options), screen)
         try:
             blocks = serve(page, options)
         except OSError as error:
@@ -242,6 +243,13 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--kiosk",
         action="store_true",
         help="for a screen in public: nothing can be changed, the best moment plays by itself",
+    )
+    parser.add_argument(
+        "--example",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="a query to offer; repeatable",
     )
     parser.add_argument("--mcp", action="store_true", help="let assistants search the library")
     parser.add_argument("--upload-gb", type=int, default=4, help="limit for one upload")

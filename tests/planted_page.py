@@ -26,7 +26,7 @@ from tests.media import counter_frame, counter_video
 from tests.planted import BLOCKS, FINGERPRINT, random_rows, tiny_ranker
 from vmr.content import full_digest
 from vmr.ingest import Ingest
-from vmr.page import Page, Rights
+from vmr.page import Page, Rights, Screen
 from vmr.preview import Previews
 from vmr.ranker import Calibration, Ranker
 from vmr.store import Library
@@ -43,7 +43,12 @@ SHARP = Calibration(slope=4.0, offset=-4.0, possible=0.4, strong=0.7)
 
 
 def planted_page(
-    folder: Path, *, rights: Rights | None = None, hostile: str = "plain", suffix: str = ".mp4"
+    folder: Path,
+    *,
+    rights: Rights | None = None,
+    screen: Screen | None = None,
+    hostile: str = "plain",
+    suffix: str = ".mp4",
 ) -> Page:
     """Three videos of 20 s in a library; `hostile` is the stem of the third one's name."""
     words, ranker = Words.load(), tiny_ranker()
@@ -58,7 +63,8 @@ def planted_page(
         path.write_bytes(_film(suffix) + b"\0\0\0\x0cfree" + stem[:4].encode())
         _plant(library, path, _rows(pools, moments, len(stem)))
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
-    return Page(library, ranker, words, Ingest(library, Extractor), previews, rights)
+    ingest = Ingest(library, Extractor)
+    return Page(library, ranker, words, ingest, previews, rights, screen)
 
 
 @cache

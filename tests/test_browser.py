@@ -22,7 +22,7 @@ from feature_extract.extract import Extractor
 from tests.media import ffmpeg
 from tests.planted_page import ABSENT, DOG, GOAL, MOMENTS, planted_page, served
 from vmr.ingest import Ingest
-from vmr.page import Page
+from vmr.page import Page, Rights, Screen
 from vmr.preview import Previews
 from vmr.ranker import Ranker
 from vmr.store import Library
@@ -464,3 +464,37 @@ def test_filters_choose_the_videos(open_tab):
     expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
     tab.fill(".filters input[type=date] >> nth=1", "2001-01-01")
     expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+
+
+def test_the_basket_gathers_moments_of_several_queries(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 1)
+    tab.click("text=Keep in the basket")
+    expect(tab.locator(".keep")).to_have_text("In the basket")
+    ask(tab, GOAL)
+    watch(tab, 2)
+    tab.click("text=Keep in the basket")
+    expect(tab.locator(".count")).to_have_text("2")
+    tab.reload()  # it outlives the visit
+    tab.wait_for_selector("body[data-view]")
+    tab.click("[aria-label='Basket']")
+    expect(tab.locator(".drawer .name")).to_have_text(["beach.mp4", "party.mp4"])
+    tab.click(".drawer .kept >> nth=0")  # asks its query again and plays it
+    tab.wait_for_function("document.querySelector('video')?.readyState >= 3")
+    assert tab.input_value("#ask") == DOG
+    tab.click("[aria-label='Basket']")
+    tab.click(".drawer [aria-label='Take out of the basket'] >> nth=0")
+    expect(tab.locator(".drawer .name")).to_have_text(["party.mp4"])
+
+
+def test_a_kiosk_plays_the_best_moment_by_itself(open_tab, tmp_path):
+    screen = Screen(kiosk=True, examples=(GOAL, DOG))
+    page = planted_page(tmp_path, rights=Rights(change=False, paths=False), screen=screen)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        expect(tab.locator(".adder")).to_be_hidden()
+        tab.click(f".examples .chip >> text={GOAL}")
+        tab.wait_for_function("document.querySelector('video')?.currentTime > 3")
+        assert not paused(tab)
+        assert tab.locator("[aria-label^='Repeat']").get_attribute("aria-pressed") == "true"

@@ -48,6 +48,16 @@ class Rights:
     "stream the original files; otherwise only small previews of moments"
 
 
+@dataclass(frozen=True)
+class Screen:
+    """How the page presents itself."""
+
+    kiosk: bool = False
+    "for a screen in public: the best moment plays by itself, and idleness leads back to the start"
+    examples: tuple[str, ...] = ()
+    "queries offered under the search box"
+
+
 class Page:
     """The functions behind the page and its public interface."""
 
@@ -59,6 +69,7 @@ class Page:
         ingest: Ingest,
         previews: Previews,
         rights: Rights | None = None,
+        screen: Screen | None = None,
     ) -> None:
         self._library = library
         self._ranker = ranker
@@ -67,6 +78,7 @@ class Page:
         self.ingest = ingest
         self.previews = previews
         self.rights = rights or Rights()
+        self._screen = screen or Screen()
 
     # Searching
 
@@ -136,6 +148,9 @@ class Page:
             "seconds_left": progress.seconds_left,
             "may_change": self.rights.change,
             "may_name_paths": self.rights.change and self.rights.paths,
+            "may_export": self.rights.originals,
+            "kiosk": self._screen.kiosk,
+            "examples": self._screen.examples,
         }
 
     def _entry(self, video: Video) -> dict[str, Any]:

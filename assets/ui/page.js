@@ -1,12 +1,15 @@
 // The page: search box, results, player and library, and the address that says what is shown.
 // Everything that belongs to one visitor lives here, in the visitor's browser; the server keeps none of it.
 
+import { Basket, exportAddress } from "./basket.js";
 import { answerView, key, skeletons } from "./cards.js";
 import { h, icon, iconButton } from "./dom.js";
 import { Filters } from "./filters.js";
 import { dropAnywhere, LibraryView } from "./library.js";
 import { Player } from "./player.js";
 import { words } from "./words.js";
+
+const KIOSK_IDLE = 60_000; // milliseconds without a visitor
 
 class Page {
   constructor(root, server) {
@@ -19,8 +22,12 @@ class Page {
       preview: (video, start, end) => server.preview({ video: video.id, start, end }),
       step: (by) => this.step(by),
       choose: (moment) => this.watch(moment, { play: false }),
-      edges: () => {},
+      edges: () => this.#edgesMoved(),
       close: () => this.close(),
+    });
+    this.basket = new Basket({
+      play: (moment) => this.openMoment(moment),
+      changed: () => this.#drawExtras(),
     });
     this.filters = new Filters(() => this.#filtered());
     this.library = new LibraryView(server, {
@@ -41,12 +48,14 @@ class Page {
     const brand = h("a", { class: "brand", href: document.baseURI, onclick: (event) => { event.preventDefault(); this.home(); } },
       h("span", { class: "mark", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")), words.brand);
     this.results = h("section", { class: "results", id: "results" });
-    this.hero = h("div", { class: "hero" }, h("p", { class: "headline" }, words.headline));
-    this.bar = h("header", { class: "bar" }, h("h1", {}, brand), h("div", { class: "slot" }), iconButton("half", words.theme, () => switchTheme()));
+    this.examples = h("p", { class: "examples" });
+    this.hero = h("div", { class: "hero" }, h("p", { class: "headline" }, words.headline), this.examples);
+    this.bar = h("header", { class: "bar" }, h("h1", {}, brand), h("div", { class: "slot" }), 
+      h("nav", { class: "nav" }, this.basket.button, iconButton("half", words.theme, () => switchTheme())));
     this.veil = h("div", { class: "veil", hidden: true }, h("div", {}, icon("upload"), words.dropNow));
     this.toast = h("div", { class: "toast", role: "alert", hidden: true });
     this.main = h("div", { class: "content" }, this.hero, this.filters.panel, h("div", { class: "stage" }, this.player.element, this.results), this.library.element);
-    root.replaceChildren(this.bar, this.main, this.veil, this.toast);
+    root.replaceChildren(this.bar, this.main, this.basket.element, this.veil, this.toast);
     dropAnywhere(this.veil, (files) => { this.home(); this.library.upload(files); });
   }
 
@@ -58,8 +67,20 @@ class Page {
     if (!query) return this.#view("home");
     this.box.value = query;
     await this.ask(query, { remember: false });
-    const moment = this.answer?.moments?.find((candidate) => key(candidate) === wanted.get("m"));
+    const moment = this.#named(wanted.get("m"));
     if (moment) this.watch(moment, { play: false, remember: false });
+  }
+
+  /** The moment that a link names, also one whose edges were moved by hand. */
+  #named(name) {
+    const found = this.answer?.moments.find((candidate) => key(candidate) === name);
+    const [video, start, end] = (name ?? "").split(":").map(Number);
+    const known = this.library.video(video);
+    if (found || !known || !(start >= 0 && start < end)) return found;
+    const best = (start + end) / 2;
+    const moment = { video, name: known.name, start, end, best, strength: 0, verdict: "possible" };
+    this.answer.moments.push(moment);
+    return moment;
   }
 
   #submit(event) {
@@ -81,6 +102,8 @@ class Page {
     if (number !== this.asked) return; // a later question has been asked meanwhile
     this.answer = answer ?? { error: words.unreachable, moments: [], unknown: [] };
     this.#drawAnswer();
+    const best = this.answer.moments[0];
+    if (document.body.classList.contains("kiosk") && best && best.verdict !== "none") this.watch(best);
   }
 
   #drawAnswer() {
@@ -103,8 +126,41 @@ class Page {
     if (remember) this.#remember({ q: this.answer.query, m: key(moment) }, true);
     const opened = this.player.open(video, moment, moments.includes(moment) ? moments : [...moments, moment], { play });
     this.#markChosen();
+    this.#drawExtras();
     this.#curve(video);
     await opened;
+  }
+
+  /** A moment that was kept earlier: its query is asked again, and it is played as it was kept. */
+  async openMoment(moment) {
+    this.scope = null;
+    await this.ask(moment.query, { remember: false });
+    const found = this.answer.moments.find((other) => key(other) === key(moment));
+    if (!found) this.answer.moments.push({ ...moment, verdict: "possible" });
+    this.watch(found ?? this.answer.moments.at(-1));
+  }
+
+  /** What can be done with the moment that is shown. */
+  #drawExtras() {
+    const { moment } = this;
+    if (!moment) return this.player.extras.replaceChildren();
+    const kept = this.#kept(moment);
+    const held = this.basket.holds(kept);
+    const download = (name, label, file, href) => h("a", { class: "tool", href, download: file, "aria-label": label, title: label }, icon(name));
+    this.player.extras.replaceChildren(
+      h("button", { type: "button", class: "button keep", "aria-pressed": String(held), onclick: () => this.basket.toggle(kept) },
+        icon(held ? "tick" : "plus"), held ? words.kept : words.keep),
+      iconButton("link", words.link, () => this.#copyLink()),
+      ...(this.library.state.may_export ? [download("download", words.saveClip, "clip.mp4", exportAddress("film.mp4", [kept]))] : []));
+  }
+
+  #kept({ video, name, start, end, best, strength }) {
+    return { video, name, start, end, best, strength, query: this.answer.query };
+  }
+
+  async #copyLink() {
+    await navigator.clipboard?.writeText(location.href);
+    this.tell(words.copied);
   }
 
   /** Play a whole video of the library, and search inside it from now on. */
@@ -114,6 +170,7 @@ class Page {
     this.moment = null;
     this.results.replaceChildren();
     this.#view("watching");
+    this.#drawExtras();
     this.player.open(video, null, [], { play: true });
     this.#curve(video);
   }
@@ -158,7 +215,9 @@ class Page {
   #view(name) {
     document.body.dataset.view = name;
     const place = name === "home" ? this.hero : this.bar.querySelector(".slot");
-    if (this.form.parentElement !== place) place.append(this.form);
+    if (this.form.parentElement === place) return;
+    if (name === "home") this.examples.before(this.form);
+    else place.append(this.form);
   }
 
   #markChosen() {
@@ -174,13 +233,42 @@ class Page {
     history[replace ? "replaceState" : "pushState"](null, "", place);
   }
 
+  /** The moment has other edges now: the card, the address and the basket button follow. */
+  #edgesMoved() {
+    const card = this.results.querySelector(".card[aria-current='true']");
+    card?.setAttribute("data-key", key(this.moment));
+    card?.querySelector(".span")?.replaceChildren(words.span(this.moment));
+    this.#remember({ q: this.answer.query, m: key(this.moment) }, true);
+    this.#drawExtras();
+  }
+
   #filtered() {
     if (this.answer) this.ask(this.answer.query, { remember: false });
   }
 
+  /** A screen in public: nobody tidies up after the last visitor, so the page does. */
+  #startKiosk() {
+    document.body.classList.add("kiosk");
+    this.player.setLoop(true);
+    for (const type of ["pointerdown", "pointermove", "keydown"]) document.addEventListener(type, () => this.#wakeKiosk());
+    this.#wakeKiosk();
+  }
+
+  #wakeKiosk() {
+    clearTimeout(this.idle);
+    this.idle = setTimeout(() => this.home(), KIOSK_IDLE);
+  }
+
+  #offer(examples) {
+    if (this.examples.childElementCount || !examples.length) return;
+    this.examples.append(words.try, ...examples.map((query) => h("button", { type: "button", class: "chip", onclick: () => this.ask(query) }, query)));
+  }
+
   #libraryChanged(state) {
+    this.#offer(state.examples);
+    if (state.kiosk && !document.body.classList.contains("kiosk")) this.#startKiosk();
     this.filters.update(state.videos);
-    document.body.classList.toggle("read-only", !state.may_change);
+    this.basket.allow(state.may_export);
     if (this.scope) this.setScope(this.scope);
   }
 

@@ -152,7 +152,7 @@ export class Timeline {
     const moved = which === "start"
       ? [clamp(seconds, 0, end - shortest), end]
       : [start, clamp(seconds, start + shortest, this.video.duration)];
-    [this.chosen.start, this.chosen.end] = moved;
+    [this.chosen.start, this.chosen.end] = moved.map((second) => Math.round(second * 1000) / 1000);
     this.draw();
     this.actions.edges(which);
   }

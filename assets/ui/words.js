@@ -21,6 +21,8 @@ export const words = {
   theme: "Light or dark",
   skip: "Skip to the results",
 
+  try: "Try ",
+
   searching: "Looking through the library",
   strong: (moments, videos) =>
     `${count(moments, "moment", "moments")} in ${count(videos, "video", "videos")}`,
@@ -106,6 +108,20 @@ export const words = {
   progress: "Videos being added",
 
   unreachable: "The server does not answer. Is it still running?",
+  basket: "Basket",
+  basketEmpty: "Moments that you keep while watching gather here, from any number of searches.",
+  closeBasket: "Close the basket",
+  keep: "Keep in the basket",
+  kept: "In the basket",
+  takeOut: "Take out of the basket",
+  saveClip: "Save this clip",
+  savePicture: "Save this picture",
+  film: "One film",
+  clips: "Single clips",
+  csv: "Table (CSV)",
+  json: "JSON",
+  edl: "Edit list (EDL)",
+  otio: "OpenTimelineIO",
   link: "Copy a link to this moment",
   copied: "Link copied",
   duration,
