@@ -79,8 +79,8 @@ def test_a_run_of_other_settings_or_words_is_not_resumed(tmp_path: Path) -> None
 
 
 def test_learns_eight_queries_by_heart_and_keeps_the_best(tmp_path: Path) -> None:
-    preset, data, vocabulary = open_set(tmp_path, "train.validate_every=30", "model.dropout=0")
-    best = train(preset, data, data, vocabulary, tmp_path / "run", device="cpu", steps=240)
+    preset, data, vocabulary = open_set(tmp_path, "train.validate_every=60", "model.dropout=0")
+    best = train(preset, data, data, vocabulary, tmp_path / "run", device="cpu", steps=360)
     assert best.name == BEST
     model, loaded, words = load_run(tmp_path / "run")
     assert (loaded, words) == (preset, vocabulary)

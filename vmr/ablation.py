@@ -202,8 +202,7 @@ def plot(results: Sequence[Result], grown: Sequence[Scaling], file: Path) -> Non
     for scale in grown:
         costs = [cost.flops / 1e6 for cost in scale.by_clips.values()]
         lines.plot(list(scale.by_clips), costs, marker="o", label=scale.name)
-    lines.set_xlabel("clips of the video")
-    lines.set_ylabel("MFLOPs a query")
-    lines.set_yscale("log")
-    lines.legend()
+    lines.set(xlabel="clips of the video", ylabel="MFLOPs a query", yscale="log")
+    if grown:
+        lines.legend()
     figure.savefig(file, dpi=120)
