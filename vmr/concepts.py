@@ -8,17 +8,17 @@ a class, and the result is captioned with the class's name: so its knowledge rea
 which words are searched. Rows stay what pooled features are (nothing negative, the same length).
 """
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Final
 
-import gradio
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from feature_extract.appearance import load_network
-from vmr.stills import Pictures
+from vmr.stills import Pictures, StillsError
 
 SURE: Final = 0.9
 """Probability of the class at which a row has arrived."""
@@ -51,9 +51,12 @@ KINDS: Final = {
 
 def class_names() -> list[str]:
     """The names of the 1,000 classes, in the order of the classifier's outputs."""
-    # A list of labels travels with gradio, which the page needs anyway.
-    path = Path(gradio.__file__).parent / "media_assets" / "data" / "imagenet_labels.json"
-    names: list[str] = json.loads(path.read_text())
+    # A list of labels travels with gradio, which the page needs anyway; it is not imported for it.
+    package = importlib.util.find_spec("gradio")
+    if package is None or package.origin is None:
+        raise StillsError("package gradio is missing: pip install -r requirements.txt")
+    labels = Path(package.origin).parent / "media_assets" / "data" / "imagenet_labels.json"
+    names: list[str] = json.loads(labels.read_text())
     return names
 
 
