@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from vmr.cost import flops, measure
+from benchmarks.head_cost import Form
+from benchmarks.head_cost import measure as head_flops
+from vmr.cost import measure
 from vmr.encoder import Attention, BlockSizes, TwoStreamAttention
 from vmr.model import (
     ModelConfig,
@@ -131,48 +132,24 @@ def test_boundaries_average_the_rows_around_them() -> None:
     assert boundary_rows(rows[:, :3], 1).flatten().tolist() == [0.5, 1.5, 2.5, 1.5]
 
 
-def direct(head: ProposalHead, tokens: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
-    """The published form of the head: concatenate for every candidate, then the linears."""
-    start, end, middle = tokens.unbind(1)
-    parts = [start[:, starts], middle[:, (starts + ends) // 2], end[:, ends]]
-    return head.last(F.relu(head.first(torch.cat(parts, 2))))
-
-
 def test_split_head_equals_the_direct_form() -> None:
     torch.manual_seed(0)
     head = ProposalHead(64, 0.1).eval()
     tokens = torch.randn(2, 3, 33, 64)
     starts, ends = candidates(32).unbind(1)
     split = head.cells(head.project(tokens), starts, ends)
-    assert torch.allclose(split, direct(head, tokens, starts, ends), atol=1e-5)
+    direct = Form(head, candidates(32), split=False)
+    assert torch.allclose(split, direct(tokens), atol=1e-5)
     one = head.cells(head.project(tokens), starts, ends, torch.ones_like(starts))
     assert torch.allclose(one, split[1], atol=1e-6)
 
 
-class Whole(nn.Module):
-    """The head in either form, for counting."""
-
-    def __init__(self, head: ProposalHead, cells: Tensor, *, split: bool) -> None:
-        super().__init__()
-        self.head, self.cells, self.split = head, cells, split
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        starts, ends = self.cells.unbind(1)
-        if self.split:
-            return self.head.cells(self.head.project(tokens), starts, ends)
-        return direct(self.head, tokens, starts, ends)
-
-
 def test_split_head_takes_a_twentieth_of_the_arithmetic() -> None:
     """TACoS' sizes. MSAT's code fills the whole map of start and end boundaries."""
-    with torch.device("meta"):  # nothing is computed, only counted
-        head = ProposalHead(512, 0.0)
-        tokens = torch.randn(1, 3, 129, 512)
-    every = torch.cartesian_prod(torch.arange(129), torch.arange(129))
-    split = flops(Whole(head, candidates(128), split=True), (tokens,))
-    assert flops(Whole(head, every, split=False), (tokens,)) / split >= 20
-    # Beside a direct form that is already limited to the scored candidates, it is nearly as much.
-    assert flops(Whole(head, candidates(128), split=False), (tokens,)) / split >= 18
+    counted = head_flops(128)
+    assert counted["map"] / counted["split"] >= 20
+    # Beside a direct form that is limited to the scored candidates, it is nearly as much.
+    assert counted["candidates"] / counted["split"] >= 18
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -267,6 +244,14 @@ def test_switches_change_what_they_say() -> None:
     assert ffn == blocks * (16 * 8 + 8 + 8 * 16 + 16 + 2 * 16)
 
 
+def test_weights_start_with_the_configured_spread() -> None:
+    torch.manual_seed(0)
+    for spread in (0.02, 0.1):
+        model = MomentModel(replace(SMALL, width=64, spread=spread))
+        assert model.head.first.weight.std().item() == pytest.approx(spread, rel=0.05)
+        assert not model.head.first.bias.any()
+
+
 def test_hidden_words_are_not_read() -> None:
     model = made(SMALL)
     rows, words, mask = inputs(SMALL)
@@ -289,6 +274,7 @@ def test_hidden_words_are_not_read() -> None:
         ({"pool": 3}, "1 or even"),
         ({"clips": 0}, "at least 1"),
         ({"layers": 3}, "multiple"),
+        ({"spread": 0.0}, "must be positive"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(changes: dict[str, object], message: str) -> None:

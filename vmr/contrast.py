@@ -11,6 +11,7 @@ Queues, pointer, step count and copy are in the state dict, so a resumed run goe
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -69,13 +70,14 @@ class MomentumContrast(nn.Module):
     queue_identities: Tensor
     steps: Tensor
 
-    def __init__(self, head: ContrastHead, config: ContrastConfig) -> None:
+    def __init__(self, head: ContrastHead, config: ContrastConfig, spread: float = 0.02) -> None:
+        """A memory for `head`; `spread` is that of the initial weights of a fresh copy."""
         super().__init__()
         self.config = config
         self.temperature = nn.Parameter(torch.tensor(config.temperature))
         self.teacher = deepcopy(head).requires_grad_(False)
         if config.copy == "fresh":
-            self.teacher.apply(initialise)
+            self.teacher.apply(partial(initialise, spread=spread))
         width = head.video_projection.out_features
         for name in ("video_queue", "text_queue"):
             rows = F.normalize(torch.randn(config.queue, width), dim=1)

@@ -87,7 +87,8 @@ class Objective(nn.Module):
         self.model, self.config = model, config
         self.contrast: MomentumContrast | None = None
         if model.contrast is not None:
-            self.contrast = MomentumContrast(model.contrast, contrast or ContrastConfig())
+            chosen = contrast or ContrastConfig()
+            self.contrast = MomentumContrast(model.contrast, chosen, model.config.spread)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Every loss, unweighted, and their weighted sum as "total"."""

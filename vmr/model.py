@@ -15,6 +15,7 @@ Masks are True where there is something.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import torch
@@ -54,6 +55,8 @@ class ModelConfig:
     """Rows of the position table: N + 1 boundaries, then words."""
     contrast: bool = True
     """The maps and projections of the video-text contrastive loss (VTC)."""
+    spread: float = 0.02
+    """Standard deviation of the initial weights; a narrow network starts faster with more."""
 
     def __post_init__(self) -> None:
         for name in ("feature_width", "word_width", "clips", "pool", "width", "heads", "layers"):
@@ -67,6 +70,8 @@ class ModelConfig:
             )
         if self.encoder not in get_args(EncoderKind):
             raise ValueError(f"model.encoder: {self.encoder!r} is none of {get_args(EncoderKind)}")
+        if not (self.spread > 0 and 0 <= self.dropout < 1):
+            raise ValueError("model.spread must be positive and model.dropout within 0..1")
         if self.pool > 1 and self.pool % 2:
             raise ValueError(f"model.pool must be 1 or even, not {self.pool}")
         if self.encoder == "asymmetric" and self.layers % self.connect_every:
@@ -208,8 +213,8 @@ class MomentModel(nn.Module):
         self.register_buffer("candidates", candidates(config.clips), persistent=False)
         table = position_table(config.positions, width)
         self.register_buffer("positions", table, persistent=False)
-        self.apply(initialise)
-        nn.init.normal_(self.masked_word, std=0.02)
+        self.apply(partial(initialise, spread=config.spread))
+        nn.init.normal_(self.masked_word, std=config.spread)
 
     def encode_video(self, rows: Tensor, clips: Tensor | None = None) -> Tensor:
         """Boundary tokens (B, N+1, D) of rows (B, T, feature_width), T = N * pool.
@@ -364,8 +369,8 @@ def word_head(config: ModelConfig) -> nn.Module:
     )
 
 
-def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), biases 0, as published."""
+def initialise(module: nn.Module, spread: float) -> None:
+    """Weights from N(0, spread), biases 0, as published."""
     if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=spread)
         nn.init.zeros_(module.bias)
