@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from feature_extract.device import fast_dtype
+
 SIZE: Final = 224
 WIDTH: Final = 1280
 MEAN: Final = 127.0
@@ -102,15 +104,6 @@ def pooled(network: Any, pictures: Tensor) -> Tensor:
     """The spatial mean (N, 1280) of the last convolution's output."""
     features: Tensor = network.extract_features(pictures)  # (N, 1280, 7, 7)
     return features.mean(dim=(2, 3))
-
-
-def fast_dtype(device: str) -> torch.dtype:
-    """bfloat16 where it is computed in hardware; a processor that emulates it takes four times
-    as long as with float32."""
-    if device != "cpu":
-        return torch.bfloat16
-    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
 
 
 def weights_path() -> Path:

@@ -81,17 +81,15 @@ class Extractor:
             motion: True asks for the C3D row too, None for it where its weights are installed.
 
         Raises:
-            ValueError: motion asked for without weights.
+            ValueError: motion asked for without weights, or a GPU where there is none.
         """
-        import torch  # here: seconds of start-up that listing and searching do not need
-
+        # Here: torch costs seconds of start-up that listing and searching do not need.
         from feature_extract.appearance import WIDTH, Appearance
+        from feature_extract.device import chosen_device
 
         if motion:
             raise ValueError("motion rows need trained C3D weights, and none are installed")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._appearance = Appearance(device=device)
+        self._appearance = Appearance(device=chosen_device(device))
         self.blocks = {"appearance": WIDTH}
         self.fingerprint = extractor_fingerprint()
 

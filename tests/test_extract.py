@@ -187,8 +187,12 @@ def test_command_line_status(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
     assert main([str(video), "--out", str(video)]) == 1
     assert capsys.readouterr().err.startswith("error: ")
-    with pytest.raises(SystemExit, match="2"):
-        main(["--out", str(tmp_path)])
+    missing = [str(video), "--out", str(tmp_path), "--clips", "tacos", "--weights", "none.pth"]
+    assert main(missing) == 1
+    assert capsys.readouterr().err.startswith("error: none.pth: cannot be read")
+    for wrong in (["--out", str(tmp_path)], missing[:-2]):
+        with pytest.raises(SystemExit, match="2"):
+            main(wrong)
 
 
 def test_refused_video(extractor: Extractor, tmp_path: Path) -> None:
