@@ -72,6 +72,8 @@ def test_a_run_of_other_settings_or_words_is_not_resumed(tmp_path: Path) -> None
     words = (*vocabulary[:-1], "zebra")
     with pytest.raises(CheckpointError, match="trained with other annotations"):
         train(preset, data, None, words, out, device="cpu", resume=True)
+    with pytest.raises(TrainingError, match="holds a run: go on with --resume"):
+        train(preset, data, None, vocabulary, out, device="cpu")
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         train(preset, data, None, vocabulary, tmp_path / "none", device="cpu", resume=True)
     longer, _, _ = open_set(tmp_path, "train.epochs=50")

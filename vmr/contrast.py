@@ -122,11 +122,10 @@ class MomentumContrast(nn.Module):
             share = self._share()
             to_text = self._targets(own_seen, keys_read, same, share)
             to_video = self._targets(own_read, keys_seen, same, share)
-        loss = _cross_entropy(seen @ keys_read.T / self.temperature, to_text)
-        loss = (loss + _cross_entropy(read @ keys_seen.T / self.temperature, to_video)) / 2
-        with torch.no_grad():
             self._enqueue(all_seen, all_read, all_identities)
-        return loss
+        text_loss = _cross_entropy(self._similarity(seen, keys_read), to_text)
+        video_loss = _cross_entropy(self._similarity(read, keys_seen), to_video)
+        return (text_loss + video_loss) / 2
 
     def _vectors(
         self, head: ContrastHead, video: Tensor, text: Tensor, inside: Tensor, words: Tensor
@@ -144,8 +143,12 @@ class MomentumContrast(nn.Module):
         return total if self.config.pooling == "sum" else total / mask.sum(1, keepdim=True)
 
     def _targets(self, own: Tensor, keys: Tensor, same: Tensor, share: float) -> Tensor:
-        opinion = (own @ keys.T / self.temperature).softmax(1)
-        return share * opinion + (1 - share) * same
+        return share * self._similarity(own, keys).softmax(1) + (1 - share) * same
+
+    def _similarity(self, own: Tensor, keys: Tensor) -> Tensor:
+        """Logits (B, B' + Q); in full precision, for a hundred thousand of them share a softmax."""
+        with torch.autocast(own.device.type, enabled=False):
+            return own @ keys.T / self.temperature
 
     def _share(self) -> float:
         ramp = self.config.ramp_steps

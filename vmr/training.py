@@ -100,7 +100,8 @@ def train(
 
     Raises:
         CheckpointError: `resume` and the run in `out` do not fit.
-        TrainingError: the batch does not divide by the processes, or the loss is no number.
+        TrainingError: `out` holds a run that is not to be resumed, the batch does not divide by
+            the processes, or the loss is no number.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
     with processes(device) as place:
@@ -108,6 +109,8 @@ def train(
             raise TrainingError(
                 f"train.batch {preset.train.batch} does not divide by {place.count} processes"
             )
+        if (out / LAST).exists() and not resume:
+            raise TrainingError(f"{out} holds a run: go on with --resume, or give another --out")
         run = Run(preset, vocabulary, out, place.device)
         if resume:
             run.resume()
