@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 
 from tests.media import counter_video
@@ -130,6 +131,30 @@ def test_search_inside_one_video_by_id_and_by_path(run, videos):
         assert moment["video"] == id
 
 
+def test_the_other_forms_of_a_question(run, videos, tmp_path):
+    for form in ("a board AND a square", "a board -dog", "a board THEN a square WITHIN 3"):
+        status, out, _ = run("search", form, "--json")
+        assert (status, json.loads(out)["query"]) == (0, form)
+    _, out, _ = run("search", "--like", "1@0.5", "--json")
+    assert json.loads(out)["moments"]
+    with av.open(str(videos / "one.mp4")) as film:
+        next(film.decode(video=0)).to_image().save(tmp_path / "still.png")
+    _, out, _ = run("search", "--picture", tmp_path / "still.png", "--top", 2, "--json")
+    assert len(json.loads(out)["moments"]) == 2
+
+
+def test_search_in_a_part_of_the_library(run, videos):
+    def names(*scope):
+        moments = json.loads(run("search", "a board", "--json", *scope)[1])["moments"]
+        return {moment["name"] for moment in moments}
+
+    assert names() == {"one.mp4", "two words.mp4"}
+    assert names("--folder", videos / "deep") == {"two words.mp4"}
+    assert names("--min-length", 5) == {"two words.mp4"}
+    assert names("--since", "2100-01-01") == set()
+    assert names("--until", "2100-01-01") == {"one.mp4", "two words.mp4"}
+
+
 def test_search_in_words(run):
     status, out, _ = run("search", "a zzzqqx board")
     lines = out.splitlines()
@@ -143,12 +168,15 @@ def test_search_in_words(run):
     [
         (["search", "   "], "no words"),
         (["search", "qzzqx"], "qzzqx"),
+        (["search", "..."], "no words"),
+        (["search", "a dog THEN"], "both sides"),
+        (["search", "--like", "99@0"], "no video 99"),
+        (["search", "--picture", "gone.jpg"], "gone.jpg: no such file"),
         (["search", "a dog", "--video", "99"], "no video 99"),
         (["search", "a dog", "--video", "gone.mp4"], "gone.mp4: no such video"),
         (["search", "a dog", "--words-file", "gone.txt"], "gone.txt"),
         (["remove", "99"], "no video 99"),
         (["remove"], "--missing"),
-        (["rescan", "gone.mp4"], "gone.mp4"),
     ],
 )
 def test_errors_are_one_line(run, arguments, complaint):
@@ -167,7 +195,17 @@ def test_no_library_is_an_error_and_none_is_made(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["search"], ["nonsense"], ["search", "a", "--top", "0"], ["index"]]
+    "arguments",
+    [
+        [],
+        ["search"],
+        ["nonsense"],
+        ["index"],
+        ["search", "a", "--top", "0"],
+        ["search", "--like", "1"],
+        ["search", "a", "--like", "1@0"],
+        ["search", "a", "--since", "yesterday"],
+    ],
 )
 def test_wrong_usage_is_2(arguments):
     with pytest.raises(SystemExit) as exit:
@@ -245,12 +283,15 @@ def test_watch_indexes_what_comes_and_stops_on_interrupt(videos, tmp_path):
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert "following" in process.stderr.readline()
-        shutil.copy(videos / "one.mp4", folder)
-        assert process.stdout.readline() == f"ready: {folder / 'one.mp4'}\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
-        assert process.stderr.read() == "stopped; what was finished is kept\n"
+        try:
+            assert "following" in process.stderr.readline()
+            shutil.copy(videos / "one.mp4", folder)
+            assert process.stdout.readline() == f"ready: {folder / 'one.mp4'}\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+            assert process.stderr.read() == "stopped; what was finished is kept\n"
+        finally:
+            process.kill()
 
 
 def test_doctor_says_what_is_there(run, tmp_path):

@@ -9,10 +9,12 @@ Exit status: 0 done, 1 an error (one line says which), 2 wrong usage, 3 some fil
 
 import argparse
 import json
+import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from vmr.store import Library, Video
 
 DONE, FAILED, REFUSED = 0, 1, 3
+ASKING = """forms of WORDS:
+  a dog on a beach                              words, as they come
+  a dog AND a ball                              both at the same time
+  a dog -crowd -"parked car"                    without what follows a minus sign
+  a man enters THEN sits down WITHIN 20         in this order, at most 20 s apart (default: 60)
+words that begin with a minus sign go after --, as in: search -- -crowd a dog"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,9 +79,20 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     index.add_argument("--json", action="store_true", help="print what became of every file")
 
-    search = command("search", _search, "Find moments by words.")
-    search.add_argument("words", metavar="WORDS")
+    search = command("search", _search, "Find moments by words, by a picture, or by a moment.")
+    search.formatter_class = argparse.RawDescriptionHelpFormatter
+    search.epilog = ASKING
+    asked = search.add_mutually_exclusive_group(required=True)
+    asked.add_argument("words", metavar="WORDS", nargs="?")
+    asked.add_argument("--like", type=_moment, metavar="ID@SECONDS", help="like this moment")
+    asked.add_argument("--picture", type=Path, metavar="FILE", help="like this picture")
     search.add_argument("--video", metavar="ID_OR_PATH", help="look only into this video")
+    search.add_argument("--folder", type=Path, metavar="DIR", help="only into videos in here")
+    search.add_argument("--since", type=_day, metavar="DATE", help="files of this day and later")
+    search.add_argument("--until", type=_day, metavar="DATE", help="files from before this day")
+    search.add_argument(
+        "--min-length", type=float, default=0.0, metavar="SECONDS", help="videos as long or longer"
+    )
     search.add_argument("--top", type=_positive, default=10, metavar="N", help="default: 10")
     search.add_argument("--words-file", type=Path, metavar="FILE", help="glove.*.txt or word2vec")
     search.add_argument("--json", action="store_true")
@@ -105,6 +124,20 @@ def _parser() -> argparse.ArgumentParser:
 
         add_parsers(commands)
     return parser
+
+
+def _moment(text: str) -> tuple[int, float]:
+    id, _, second = text.partition("@")
+    if not (id.isdecimal() and second.replace(".", "", 1).isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID@SECONDS, such as 3@72.5")
+    return int(id), float(second)
+
+
+def _day(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date, such as 2026-05-31") from error
 
 
 def _positive(text: str) -> int:
@@ -241,10 +274,29 @@ def _search(options: argparse.Namespace) -> int:
 
     library = _open(options.library)
     video = None if options.video is None else _video(library, options.video).id
+    among = _among(options, library)
     searcher = Searcher(library, Ranker.load(), Words.load(options.words_file))
-    answer = searcher.search(options.words, video=video, top=options.top)
+    if options.like:
+        id, second = options.like
+        answer = searcher.like(id, second, second + 0.001, among=among, top=options.top)
+    elif options.picture:
+        from vmr.picture import PictureReader
+
+        row = PictureReader().row(options.picture)
+        answer = searcher.like_picture(row, video=video, among=among, top=options.top)
+    else:
+        answer = searcher.search(options.words, video=video, among=among, top=options.top)
     print(json.dumps(_answer_record(answer)) if options.json else _answer_text(answer))
     return DONE
+
+
+def _among(options: argparse.Namespace, library: "Library") -> Collection[int] | None:
+    if options.folder is None and not (options.since or options.until or options.min_length):
+        return None
+    from vmr.asking import Scope
+
+    since, until = options.since or -math.inf, options.until or math.inf
+    return Scope(options.folder, since, until, options.min_length).choose(library.videos())
 
 
 def _answer_record(answer: "Answer") -> dict[str, Any]:

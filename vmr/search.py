@@ -10,19 +10,20 @@ window of up to 128 rows around each hit and says where the moment starts and en
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.asking import Target, parse, understand
 from vmr.index import ClipIndex
 from vmr.localise import Proposal
 from vmr.moments import suppress
 from vmr.ranker import Ranker
 from vmr.store import Library, LibraryError, Video
-from vmr.text import Query, Words
+from vmr.text import Words
 
 WINDOW: Final = 128
 """Rows that stage two reads at once: what the model was trained on."""
@@ -94,42 +95,96 @@ class Searcher:
         among: Collection[int] | None = None,
         top: int = 10,
     ) -> Answer:
-        """The moments that match the words, in the whole library or in a part of it.
+        """The moments that match a question, in the whole library or in a part of it.
 
         Args:
+            text: words, or one of the forms that asking.py describes.
             video: the only video to look into.
             among: ids of the videos to look into; what is not searchable is passed over.
 
         Raises:
-            QueryError: no word of the query is known.
+            QueryError: no word of the query, or of one of its parts, is known.
             LibraryError: there is no such video, or it is not searchable.
         """
-        if top < 1:
-            raise ValueError(f"top must be at least 1, not {top}")
-        query = self._words.query(text)
-        vector = self._ranker.query_vector(query)
-        self._index.sync()
-        videos = {video.id: video for video in self.library.videos() if video.searchable}
-        chosen = videos.keys() if among is None else videos.keys() & set(among)
-        if video is not None:
-            chosen = {self._searchable(video).id}
-        ids, rows, _ = self._index.nearest(vector, CANDIDATES, videos=chosen)
-        moments = [
+        request = parse(text)
+        targets, unknown = understand(request, self._words, self._ranker)
+        chosen = self._chosen(video, among)
+        steps = [self._find(target, chosen) for target in targets]
+        return self._answer(text, unknown, follow_on(steps, request.within), top)
+
+    def like(
+        self,
+        video: int,
+        start: float,
+        end: float,
+        *,
+        among: Collection[int] | None = None,
+        top: int = 10,
+    ) -> Answer:
+        """Moments that look like one of them; that one itself is left out.
+
+        Raises:
+            LibraryError: there is no such video, or it is not searchable.
+            ValueError: no row of the video lies in [start, end).
+        """
+        chosen = self._chosen(None, among)
+        seen, timeline = self._searchable(video), self._timeline(self._searchable(video))
+        inside = (timeline.starts < end) & (timeline.ends > start)
+        if not inside.any():
+            raise ValueError(f"{seen.name} has nothing from {start:.1f} to {end:.1f} s")
+        vector = _unit(self._index.vectors(video)[inside].mean(axis=0))
+        others = [
             hit
-            for id, firsts in open_windows(ids, rows, {id: videos[id].rows for id in videos})
-            for hit in self._moments(videos[id], firsts, query)
+            for hit in self._find(Target((vector,)), chosen)
+            if hit.video != video or hit.end <= start or hit.start >= end
         ]
-        moments.sort(key=lambda hit: -hit.score)
-        verdict = self._ranker.verdict(moments[0].strength) if moments else "none"
-        return Answer(text, query.unknown, verdict, tuple(moments[:top]))
+        return self._answer(f"like {seen.name} at {start:.1f} s", (), others, top)
+
+    def like_picture(
+        self,
+        row: NDArray[np.float32],
+        *,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = 10,
+    ) -> Answer:
+        """Moments that look like a picture.
+
+        Args:
+            row: (D,) the picture's features, from picture.py.
+
+        Raises:
+            LibraryError: there is no such video, it is not searchable, or the model needs more
+                than a picture can give.
+        """
+        if [*self._ranker.blocks] != ["appearance"]:
+            raise LibraryError("this model looks at motion, too: a picture cannot be the query")
+        vector = self._ranker.clip_vectors(row[None])[0]
+        found = self._find(Target((vector,)), self._chosen(video, among))
+        return self._answer("a picture", (), found, top)
 
     def strip(self, text: str, video: int) -> NDArray[np.float64]:
-        """How strongly every row (T,) of a video matches the words, 0..1."""
+        """How strongly every row (T,) of a video matches a question, 0..1; of THEN, any part."""
         self._index.sync()
         clips = self._index.vectors(self._searchable(video).id)
-        vector = self._ranker.query_vector(self._words.query(text))
-        curve = self._ranker.curve(clips, vector)
-        return self._ranker.strength(curve)
+        targets, _ = understand(parse(text), self._words, self._ranker)
+        curves = [target.curve(self._ranker, clips) for target in targets]
+        return self._ranker.strength(np.max(curves, axis=0))
+
+    def _answer(self, text: str, unknown: tuple[str, ...], found: list[Hit], top: int) -> Answer:
+        if top < 1:
+            raise ValueError(f"top must be at least 1, not {top}")
+        best = sorted(found, key=lambda hit: -hit.score)[:top]
+        verdict = self._ranker.verdict(best[0].strength) if best else "none"
+        return Answer(text, unknown, verdict, tuple(best))
+
+    def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
+        """The searchable videos to look into, with the index up to date for them."""
+        self._index.sync()
+        if video is not None:
+            return {video: self._searchable(video)}
+        videos = {video.id: video for video in self.library.videos() if video.searchable}
+        return videos if among is None else {id: videos[id] for id in videos.keys() & set(among)}
 
     def _searchable(self, id: int) -> Video:
         video = self.library.video(id)
@@ -137,7 +192,19 @@ class Searcher:
             raise LibraryError(f"{video.path} cannot be searched: it is {video.state}")
         return video
 
-    def _moments(self, video: Video, firsts: list[int], query: Query) -> Iterator[Hit]:
+    def _find(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
+        """Every moment of these videos that the two stages find."""
+        near = [self._index.nearest(v, CANDIDATES, videos=videos) for v in target.directions]
+        ids = np.stack([found[0] for found in near], axis=1).ravel()  # the best of each, in turn
+        rows = np.stack([found[1] for found in near], axis=1).ravel()
+        lengths = {id: video.rows for id, video in videos.items()}
+        return [
+            hit
+            for id, firsts in open_windows(ids, rows, lengths)
+            for hit in self._moments(videos[id], firsts, target)
+        ]
+
+    def _moments(self, video: Video, firsts: list[int], target: Target) -> Iterator[Hit]:
         """The moments of one video, from the windows that begin at these rows."""
         try:
             timeline, clips = self._timeline(video), self._index.vectors(video.id)
@@ -147,7 +214,7 @@ class Searcher:
         for first in firsts:
             rows = slice(first, first + WINDOW)
             starts, ends = timeline.starts[rows], timeline.ends[rows]
-            for moment in self._ranker.propose(clips[rows], starts, ends, timeline.cuts, query):
+            for moment in target.propose(self._ranker, clips[rows], starts, ends, timeline.cuts):
                 best = int(np.searchsorted(timeline.starts, moment.best, side="right")) - 1
                 if window_of(best, len(clips)) == first:  # otherwise it may be cut off here
                     found.append(moment)
@@ -173,6 +240,50 @@ class Searcher:
             features = self.library.features(video.id)
             self._timelines[key] = _Timeline(features.starts, features.ends, features.cuts)
         return self._timelines[key]
+
+
+def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:
+    """Moments that follow each other in a video, joined; a sequence is as good as its worst part.
+
+    Args:
+        within: seconds from the end of a step to the start of the next, at most.
+    """
+    chains = [(hit, hit) for hit in steps[0]]  # the sequence so far, and its last part
+    for step in steps[1:]:
+        chains = [
+            (_joined(chain, hit), hit)
+            for chain, last in chains
+            for hit in step
+            if hit.video == last.video
+            and hit.best > last.best
+            and hit.end > last.end
+            and hit.start - last.end <= within
+        ]
+    if len(steps) == 1:
+        return steps[0]
+    by_video: dict[int, list[Hit]] = {}
+    for chain, _ in chains:
+        by_video.setdefault(chain.video, []).append(chain)
+    return [hits[i] for hits in by_video.values() for i in _distinct(hits)]
+
+
+def _joined(first: Hit, last: Hit) -> Hit:
+    return replace(
+        first,
+        end=last.end,
+        score=min(first.score, last.score),
+        strength=min(first.strength, last.strength),
+    )
+
+
+def _distinct(hits: list[Hit]) -> NDArray[np.intp]:
+    spans = [(hit.start, hit.end) for hit in hits]
+    scores = [hit.score for hit in hits]
+    return suppress(spans, scores, threshold=OVERLAP, keep=len(hits))
+
+
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), dtype=np.float32)
 
 
 def window_of(row: int, length: int) -> int:
