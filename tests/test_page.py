@@ -17,9 +17,10 @@ from mcp.client.streamable_http import streamablehttp_client
 import app
 from tests.media import counter_video, read_counter
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
+from vmr.ffmpeg import FfmpegError
 from vmr.guard import RateLimit, from_our_page
 from vmr.page import PageError, Rights
-from vmr.preview import PreviewError, Previews
+from vmr.preview import Previews
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 OWN_ROUTES = (
@@ -237,7 +238,7 @@ def test_a_play_list_cannot_name_other_files(tmp_path):
     hostile = tmp_path / "hostile.mp4"
     hostile.write_text(f"ffconcat version 1.0\nfile {secret}\n")
     previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
-    with pytest.raises(PreviewError, match=r"hostile\.mp4: nothing can be shown"):
+    with pytest.raises(FfmpegError, match=r"hostile\.mp4: nothing can be read"):
         previews.still(hostile, 0.0)
 
 

@@ -12,9 +12,9 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from vmr.ffmpeg import FfmpegError
 from vmr.guard import Guard, RefusedError, logged_in
 from vmr.page import Page, PageError, discard_upload
-from vmr.preview import PreviewError
 
 UI: Final = Path(__file__).resolve().parents[1] / "assets" / "ui"
 _KEEP: Final = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -93,7 +93,7 @@ def routes(page: Page, guard: Guard, *, upload_limit: int) -> APIRouter:
 def _or_404(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     try:
         return function(*arguments, **named)
-    except (PageError, PreviewError) as error:
+    except (PageError, FfmpegError) as error:
         raise HTTPException(404, str(error)) from error
 
 
@@ -102,7 +102,7 @@ def _still(page: Page, id: int, seconds: float) -> Response:
     try:
         file = page.previews.still(page.source(id), max(0.0, seconds))
         return FileResponse(file, media_type="image/jpeg", headers=_KEEP)
-    except (PageError, PreviewError):
+    except (PageError, FfmpegError):
         row = page.video(id).rows - 1
         picture = page.thumbnail(id, max(0, min(int(seconds), row)))
         return Response(picture, media_type="image/jpeg", headers=_KEEP)

@@ -11,29 +11,16 @@ deleted at any time.
 
 import hashlib
 import os
-import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import imageio_ffmpeg
+from vmr.ffmpeg import SQUARE, FfmpegError, input_of, run
 
 STILL_WIDTH: Final = 640  # pixels: a card on a screen of double density
 PREVIEW_HEIGHT: Final = 540
 LONGEST_PREVIEW: Final = 150.0  # seconds
-_TIMEOUT_SECONDS: Final = 120
-# Containers that hold their own streams. Play lists (hls, concat, dash) could name other files.
-_CONTAINERS: Final = (
-    "asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mp4,mpeg,mpegts,mpegvideo,mxf,ogg,webm,"
-    "webp_pipe,yuv4mpegpipe"
-)
-# As it is shown: square pixels first, then no larger than needed; H.264 wants even sizes.
-_SQUARE: Final = "scale=trunc(iw*sar/2)*2:trunc(ih/2)*2,setsar=1"
-
-
-class PreviewError(ValueError):
-    """No picture or copy could be made; the message says why, without naming folders."""
 
 
 class Previews:
@@ -52,9 +39,9 @@ class Previews:
         """A JPEG of the frame shown at `seconds`.
 
         Raises:
-            PreviewError: there is none, or the file cannot be read there.
+            FfmpegError: there is none, or the file cannot be read there.
         """
-        size = f"{_SQUARE},scale='min({STILL_WIDTH},iw)':-2"
+        size = f"{SQUARE},scale='min({STILL_WIDTH},iw)':-2"
         output = ["-frames:v", "1", "-vf", size, "-q:v", "4"]
         return self._made(source, ".jpg", ["-ss", f"{seconds:.3f}"], output)
 
@@ -62,7 +49,7 @@ class Previews:
         """An MP4 of [start, end) seconds, small, H.264 and AAC, whose own time begins at 0.
 
         Raises:
-            PreviewError: nothing can be read there.
+            FfmpegError: nothing can be read there.
             ValueError: the span is empty or too long.
         """
         if not 0 <= start < end <= start + LONGEST_PREVIEW:
@@ -70,7 +57,7 @@ class Previews:
                 f"{start:.1f} to {end:.1f} s: a preview needs 0 <= start < end, at most "
                 f"{LONGEST_PREVIEW:.0f} s apart"
             )
-        size = f"{_SQUARE},scale=-2:'min({PREVIEW_HEIGHT},ih)',format=yuv420p"
+        size = f"{SQUARE},scale=-2:'min({PREVIEW_HEIGHT},ih)',format=yuv420p"
         video = ["-vf", size, "-c:v", "libx264", "-preset", "veryfast", "-crf", "25"]
         sound = ["-c:a", "aac", "-b:a", "96k", "-ac", "2"]
         window = ["-ss", f"{start:.3f}", "-t", f"{end - start:.3f}"]
@@ -88,7 +75,7 @@ class Previews:
                 return target
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._workers:
-                _run_ffmpeg(source, window, output, target)
+                run([*window, *input_of(source)], output, target, name=source.name)
         self._trim(target)
         return target
 
@@ -114,27 +101,6 @@ def _name(source: Path, wanted: Sequence[str]) -> str:
     try:
         stat = source.stat()
     except OSError as error:
-        raise PreviewError(f"{source.name}: the file is no longer there") from error
+        raise FfmpegError(f"{source.name}: the file is no longer there") from error
     facts = (str(source), stat.st_size, stat.st_mtime_ns, *wanted)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
-
-
-def _run_ffmpeg(source: Path, window: Sequence[str], output: Sequence[str], target: Path) -> None:
-    draft = target.with_name(f"{target.stem}.tmp{target.suffix}")
-    # "file:" keeps a name such as "concat:a|b.mp4" from being read as a protocol.
-    inputs = ["-format_whitelist", _CONTAINERS, *window, "-i", f"file:{source.resolve()}"]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *inputs]
-    try:
-        done = subprocess.run(
-            [*command, *output, "-map_metadata", "-1", str(draft)],
-            capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        draft.unlink(missing_ok=True)
-        raise PreviewError(f"{source.name}: no preview within {_TIMEOUT_SECONDS} s") from error
-    if done.returncode or not draft.is_file() or not draft.stat().st_size:
-        draft.unlink(missing_ok=True)
-        raise PreviewError(f"{source.name}: nothing can be shown at this place")
-    draft.replace(target)

@@ -1,0 +1,122 @@
+"""The README's pictures of the page, over the sample library: `python -m tests.screenshots`.
+
+Chromium opens the real page; the pictures in assets/screenshots are written anew. The sample
+library is the one of `make demo`, and is made first where it is not there yet.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page as Tab
+from playwright.sync_api import sync_playwright
+
+from feature_extract.extract import Extractor
+from tests.planted_page import served
+from tests.test_browser import CHROMIUM, FLAGS
+from vmr.ingest import Ingest
+from vmr.page import Page, Screen
+from vmr.preview import Previews
+from vmr.ranker import Ranker
+from vmr.samples import build_samples
+from vmr.store import Library
+from vmr.text import Words
+
+FOLDER = Path(__file__).parent.parent / "assets" / "screenshots"
+QUERY = "a motorcycle"
+EXAMPLES = ("a motorcycle", "a horse", "a cat", "a rocket on the launch pad", "a lion")
+ABSENT = "people dance at a wedding"
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+def sample_page(folder: Path) -> Page:
+    """The page over the samples, indexed."""
+    library = Library(folder / "library")
+    ingest = Ingest(library, Extractor)
+    ingest.add(build_samples(folder / "videos"))
+    ingest.wait()
+    previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
+    screen = Screen(examples=EXAMPLES)
+    return Page(library, Ranker.load(), Words.load(), ingest, previews, screen=screen)
+
+
+def home(tab: Tab) -> None:
+    """The library, with the search box above it."""
+    tab.wait_for_selector(".videos .card:enabled")
+
+
+def results(tab: Tab) -> None:
+    """The cards of an answer."""
+    home(tab)
+    tab.fill("#ask", QUERY)
+    tab.press("#ask", "Enter")
+    tab.wait_for_selector(".card[data-key]")
+
+
+def moment(tab: Tab) -> None:
+    """A moment being watched, with the pointer on the strip."""
+    results(tab)
+    tab.locator(".card[data-key]").first.click()
+    tab.wait_for_function("document.querySelector('video').readyState >= 3")
+    tab.wait_for_timeout(1500)
+    tab.keyboard.press("k")
+    strip = tab.locator(".strip").bounding_box()
+    assert strip is not None
+    tab.mouse.move(strip["x"] + strip["width"] * 0.66, strip["y"] + 30)
+
+
+def absent(tab: Tab) -> None:
+    """What is said when nothing matches."""
+    home(tab)
+    tab.fill("#ask", ABSENT)
+    tab.press("#ask", "Enter")
+    tab.wait_for_selector(".results h2:not(.quiet)")
+
+
+def basket(tab: Tab) -> None:
+    """Moments of two queries, kept."""
+    for query in EXAMPLES[:2]:
+        home(tab) if query == EXAMPLES[0] else None
+        tab.fill("#ask", query)
+        tab.press("#ask", "Enter")
+        tab.locator(".card[data-key]").first.click()
+        tab.click(".keep")
+    tab.click("[aria-label='Basket']")
+
+
+PICTURES: dict[str, tuple[Callable[[Tab], None], dict[str, int], str]] = {
+    "home": (home, LAPTOP, "light"),
+    "results": (results, LAPTOP, "light"),
+    "moment": (moment, LAPTOP, "light"),
+    "moment-dark": (moment, LAPTOP, "dark"),
+    "absent": (absent, LAPTOP, "light"),
+    "basket": (basket, LAPTOP, "light"),
+    "phone-home": (home, PHONE, "light"),
+    "phone-moment": (moment, PHONE, "dark"),
+}
+
+
+def main() -> None:
+    """Write every picture, or the named ones."""
+    parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
+    parser.add_argument("names", nargs="*", default=list(PICTURES), help="default: all")
+    parser.add_argument("--demo", type=Path, default=Path(".demo"), help="folder of `make demo`")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with served(sample_page(options.demo)) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for name in options.names:
+            prepare, size, scheme = PICTURES[name]
+            context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+            tab = context.new_page()
+            tab.goto(address)
+            prepare(tab)
+            tab.wait_for_timeout(900)  # pictures arrive, cards fade in
+            tab.screenshot(path=FOLDER / f"{name}.jpg", type="jpeg", quality=88)
+            context.close()
+            print(FOLDER / f"{name}.jpg")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
