@@ -105,9 +105,11 @@ class Extractor:
         Raises:
             VideoError: the file cannot be read as video.
         """
+        from feature_extract.device import beside_decoder
+
         rows: _Kept[NDArray[np.float32]] = _Kept(NETWORK_SAMPLES)
         thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))
-        with read_frames(path, rate=RATE, size=(SIZE, SIZE)) as reader:
+        with beside_decoder(), read_frames(path, rate=RATE, size=(SIZE, SIZE)) as reader:
             shots = ShotDetector(fps=reader.info.fps)
             for batch in _shown(reader):
                 shots.add(batch.pixels, batch.times)
