@@ -1,5 +1,6 @@
 """The command line from end to end: real files, the real networks, what a user sees and gets."""
 
+import io
 import json
 import os
 import resource
@@ -13,7 +14,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.media import counter_video
+from tests.media import counter_video, read_counter
 from vmr.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -211,6 +212,55 @@ def test_wrong_usage_is_2(arguments):
     with pytest.raises(SystemExit) as exit:
         main(arguments)
     assert exit.value.code == 2
+
+
+# Taking away
+
+
+def counters(path):
+    """The numbers that the frames of a clip spell."""
+    with av.open(str(path)) as film:
+        return [read_counter(frame.to_ndarray(format="rgb24")) for frame in film.decode(video=0)]
+
+
+def test_export_takes_exactly_the_frames_of_a_moment(run, tmp_path):
+    status, _, err = run("export", "1@1-2.5", "--to", tmp_path / "clip.mp4")
+    assert (status, err) == (0, f"1 moments in {tmp_path / 'clip.mp4'}\n")
+    fps = round(json.loads(run("list", "--json")[1])["videos"][0]["fps"])
+    assert counters(tmp_path / "clip.mp4") == list(range(fps, round(2.5 * fps)))
+    assert run("export", "1@1-2", "2@0-1", "--to", tmp_path / "film.mp4")[0] == 0
+    assert counters(tmp_path / "film.mp4") == [*range(fps, 2 * fps), *range(fps)]
+    assert run("export", "1@1-2", "--to", tmp_path / "still.png")[0] == 0
+    assert counters(tmp_path / "still.png") == [fps]
+    (tmp_path / "clips").mkdir()
+    assert run("export", "1@1-2", "2@0-1", "--to", tmp_path / "clips")[0] == 0
+    names = sorted(path.name for path in (tmp_path / "clips").iterdir())
+    assert [name[:4] for name in names] == ["001 ", "002 "]
+
+
+def test_export_writes_the_lists_of_what_search_prints(run, tmp_path, monkeypatch):
+    found = run("search", "a board", "--json")[1]
+    for ending in ("csv", "json", "edl", "otio"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(found))
+        status, _, _ = run("export", "-", "--to", tmp_path / f"list.{ending}")
+        assert status == 0
+        text = (tmp_path / f"list.{ending}").read_text()
+        assert all(moment["name"] in text for moment in json.loads(found)["moments"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["1@5"], "ID@START-END"),
+        (["99@1-2"], "no video 99"),
+        (["1@3-2"], "span"),
+        (["1@0-1", "2@0-1", "--copy"], "--copy"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(run, tmp_path, arguments, complaint):
+    status, out, err = run("export", *arguments, "--to", tmp_path / "clip.mp4")
+    assert (status, out, err.count("\n"), complaint in err) == (1, "", 1, True)
+    assert not (tmp_path / "clip.mp4").exists()
 
 
 # Looking after the library

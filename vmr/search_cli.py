@@ -1,0 +1,202 @@
+"""The commands that ask a library: search and export.
+
+Heavy modules are imported inside the commands that need them, so that `--help` answers at once.
+"""
+
+import argparse
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vmr.console import DONE, Commands, clock, one_line, open_library, video_named
+
+if TYPE_CHECKING:
+    from vmr.export import Cut
+    from vmr.search import Answer
+    from vmr.store import Library
+
+ASKING = """forms of WORDS:
+  a dog on a beach                              words, as they come
+  a dog AND a ball                              both at the same time
+  a dog -crowd -"parked car"                    without what follows a minus sign
+  a man enters THEN sits down WITHIN 20         in this order, at most 20 s apart (default: 60)
+words that begin with a minus sign go after --, as in: search -- -crowd a dog"""
+
+
+def add_parsers(command: Commands) -> None:
+    """Register the commands."""
+    search = command("search", _search, "Find moments by words, by a picture, or by a moment.")
+    search.formatter_class = argparse.RawDescriptionHelpFormatter
+    search.epilog = ASKING
+    asked = search.add_mutually_exclusive_group(required=True)
+    asked.add_argument("words", metavar="WORDS", nargs="?")
+    asked.add_argument("--like", type=_moment, metavar="ID@SECONDS", help="like this moment")
+    asked.add_argument("--picture", type=Path, metavar="FILE", help="like this picture")
+    search.add_argument("--video", metavar="ID_OR_PATH", help="look only into this video")
+    search.add_argument("--folder", type=Path, metavar="DIR", help="only into videos in here")
+    search.add_argument("--since", type=_day, metavar="DATE", help="files of this day and later")
+    search.add_argument("--until", type=_day, metavar="DATE", help="files from before this day")
+    search.add_argument(
+        "--min-length", type=float, default=0.0, metavar="SECONDS", help="videos as long or longer"
+    )
+    search.add_argument("--top", type=_positive, default=10, metavar="N", help="default: 10")
+    search.add_argument("--words-file", type=Path, metavar="FILE", help="glove.*.txt or word2vec")
+    search.add_argument("--json", action="store_true")
+
+    export = command("export", _export, "Take moments out: a clip, a film of several, a list.")
+    export.add_argument(
+        "moments",
+        nargs="+",
+        metavar="ID@START-END",
+        help="seconds; or -: what search --json prints",
+    )
+    export.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="its ending says what: .mp4 .mov .mkv .jpg .png .csv .json .edl .otio; "
+        "a folder: a clip of each",
+    )
+    export.add_argument(
+        "--copy", action="store_true", help="clips without encoding, from the key picture before"
+    )
+
+
+def _moment(text: str) -> tuple[int, float]:
+    id, _, second = text.partition("@")
+    if not (id.isdecimal() and second.replace(".", "", 1).isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID@SECONDS, such as 3@72.5")
+    return int(id), float(second)
+
+
+def _day(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date, such as 2026-05-31") from error
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _search(options: argparse.Namespace) -> int:
+    from vmr.ranker import Ranker
+    from vmr.search import Searcher
+    from vmr.text import Words
+
+    library = open_library(options.library)
+    video = None if options.video is None else video_named(library, options.video).id
+    among = _among(options, library)
+    searcher = Searcher(library, Ranker.load(), Words.load(options.words_file))
+    if options.like:
+        id, second = options.like
+        answer = searcher.like(id, second, second + 0.001, among=among, top=options.top)
+    elif options.picture:
+        from vmr.picture import PictureReader
+
+        row = PictureReader().row(options.picture)
+        answer = searcher.like_picture(row, video=video, among=among, top=options.top)
+    else:
+        answer = searcher.search(options.words, video=video, among=among, top=options.top)
+    print(json.dumps(_answer_record(answer)) if options.json else _answer_text(answer))
+    return DONE
+
+
+def _among(options: argparse.Namespace, library: "Library") -> Collection[int] | None:
+    if options.folder is None and not (options.since or options.until or options.min_length):
+        return None
+    from vmr.asking import Scope
+
+    since, until = options.since or -math.inf, options.until or math.inf
+    return Scope(options.folder, since, until, options.min_length).choose(library.videos())
+
+
+def _answer_record(answer: "Answer") -> dict[str, Any]:
+    return {
+        "query": answer.query,
+        "unknown_words": list(answer.unknown_words),
+        "verdict": answer.verdict,
+        "moments": [asdict(hit) | {"path": str(hit.path)} for hit in answer.moments],
+    }
+
+
+def _answer_text(answer: "Answer") -> str:
+    lines = [
+        f"{clock(hit.start)} - {clock(hit.end)}  {hit.strength:4.0%}  {one_line(str(hit.path))}"
+        for hit in answer.moments
+    ]
+    if answer.verdict == "none":
+        weak = "; the nearest:" if lines else ""
+        lines.insert(0, f"nothing in the library looks like that{weak}")
+    if answer.unknown_words:
+        lines.append(f"unknown words, not used: {', '.join(answer.unknown_words)}")
+    return "\n".join(lines)
+
+
+# Taking moments out
+
+
+def _export(options: argparse.Namespace) -> int:
+    from vmr.export import as_csv, as_edl, as_json, as_otio, write_clip, write_film, write_still
+
+    library, target = open_library(options.library), options.to
+    cuts = _cuts(options.moments, library)
+    lists: dict[str, Callable[[list[Cut]], str]]
+    lists = {".csv": as_csv, ".json": as_json, ".edl": as_edl, ".otio": as_otio}
+    if target.is_dir():
+        for number, cut in enumerate(cuts, 1):
+            write_clip(cut, target / f"{number:03} {cut.path.stem}.mp4", copy=options.copy)
+    elif target.suffix in lists:
+        with target.open("w", encoding="utf-8", newline="") as file:
+            file.write(lists[target.suffix](cuts))
+    elif target.suffix in (".jpg", ".png"):
+        write_still(cuts[0].path, cuts[0].start, target)
+    elif target.suffix not in (".mp4", ".mov", ".mkv"):
+        raise ValueError(f"{target}: no folder, and no ending that says what to write")
+    elif len(cuts) == 1:
+        write_clip(cuts[0], target, copy=options.copy)
+    elif options.copy:
+        raise ValueError("--copy makes single clips: name one moment, or a folder")
+    else:
+        write_film(cuts, target)
+    print(f"{len(cuts)} moments in {one_line(str(target))}", file=sys.stderr)
+    return DONE
+
+
+def _cuts(moments: list[str], library: "Library") -> list["Cut"]:
+    if moments != ["-"]:
+        return [_cut(library, *_span(text)) for text in moments]
+    try:
+        answer = json.load(sys.stdin)
+        return [
+            _cut(library, m["video"], m["start"], m["end"], answer["query"], m["strength"])
+            for m in answer["moments"]
+        ]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError("standard input is not what `search --json` prints") from error
+
+
+def _cut(
+    library: "Library", id: int, start: float, end: float, query: str = "", strength: float = 0.0
+) -> "Cut":
+    from vmr.export import Cut
+
+    video = library.video(id)
+    return Cut(video.path, start, end, video.fps, query, strength)
+
+
+def _span(text: str) -> tuple[int, float, float]:
+    found = re.fullmatch(r"(\d+)@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
+    if found is None:
+        raise ValueError(f"{text!r} is not ID@START-END, such as 3@72.5-80")
+    return int(found[1]), float(found[2]), float(found[3])
