@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import av
 import pytest
 import skimage.data
 from axe_playwright_python.sync_playwright import Axe
@@ -19,8 +20,8 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
 
 from feature_extract.extract import Extractor
-from tests.media import ffmpeg
-from tests.planted_page import ABSENT, DOG, GOAL, MOMENTS, planted_page, served
+from tests.media import ffmpeg, read_counter
+from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
 from vmr.ingest import Ingest
 from vmr.page import Page, Rights, Screen
 from vmr.preview import Previews
@@ -486,6 +487,32 @@ def test_the_basket_gathers_moments_of_several_queries(open_tab):
     tab.click("[aria-label='Basket']")
     tab.click(".drawer [aria-label='Take out of the basket'] >> nth=0")
     expect(tab.locator(".drawer .name")).to_have_text(["party.mp4"])
+
+
+def test_what_is_kept_is_downloaded(open_tab, tmp_path):
+    """The clip holds the frames from the dragged start to the end, and no other."""
+    tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 1)
+    tab.keyboard.press("k")
+    tab.focus(".edge.start")
+    tab.keyboard.press("Shift+ArrowRight")  # one second later
+    _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
+    tab.click("text=Keep in the basket")
+    tab.click("[aria-label='Basket']")
+    with tab.expect_download() as waiting:
+        tab.click("text=One film")
+    waiting.value.save_as(tmp_path / "film.mp4")
+    numbers = frames_of(tmp_path / "film.mp4")
+    assert numbers[0] == pytest.approx(float(start) * FPS, abs=1)
+    assert numbers[-1] == pytest.approx(float(end) * FPS - 1, abs=1)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert float(start) == pytest.approx(MOMENTS[1][DOG][0] + 1, abs=1)
+
+
+def frames_of(path: Path) -> list[int]:
+    with av.open(str(path)) as video:
+        return [read_counter(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
 
 
 def test_a_kiosk_plays_the_best_moment_by_itself(open_tab, tmp_path):

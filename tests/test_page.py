@@ -1,10 +1,12 @@
 """The page's server from outside: its public interface, its files, and who is turned away."""
 
 import asyncio
+import io
 import json
 import re
 import subprocess
 import time
+import zipfile
 
 import av
 import httpx
@@ -240,6 +242,70 @@ def test_a_play_list_cannot_name_other_files(tmp_path):
     previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
     with pytest.raises(FfmpegError, match=r"hostile\.mp4: nothing can be read"):
         previews.still(hostile, 0.0)
+
+
+# Exports
+
+
+def export(address: str, file: str, *moments: dict) -> httpx.Response:
+    wanted = {"moments": json.dumps(moments)}
+    return httpx.get(address + f"export/{file}", params=wanted, timeout=60)
+
+
+def test_a_film_of_two_moments_holds_their_frames(address, tmp_path):
+    first = {"video": 1, "start": 6.0, "end": 7.0, "query": DOG, "strength": 0.9}
+    second = {"video": 2, "start": 12.04, "end": 12.2}
+    reply = export(address, "film.mp4", first, second)
+    assert "film.mp4" in reply.headers["content-disposition"]
+    film = tmp_path / "film.mp4"
+    film.write_bytes(reply.content)
+    assert frames(film) == [*range(150, 175), *range(301, 305)]
+
+
+def test_single_clips_come_in_one_archive(address, tmp_path):
+    moments = [{"video": 1, "start": 1, "end": 1.4}, {"video": 3, "start": 2, "end": 2.4}]
+    reply = export(address, "clips.zip", *moments)
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
+        names = archive.namelist()
+        assert len(names) == 2
+        assert all(name.endswith(".mp4") for name in names)
+        (tmp_path / "clip.mp4").write_bytes(archive.read(names[0]))
+    assert frames(tmp_path / "clip.mp4") == list(range(25, 35))
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "edl", "otio"])
+def test_lists_name_the_moment(address, ending):
+    reply = export(address, f"moments.{ending}", {"video": 1, "start": 6, "end": 10, "query": DOG})
+    assert reply.status_code == 200
+    assert "beach.mp4" in reply.text
+    assert DOG in reply.text
+
+
+@pytest.mark.parametrize(
+    ("file", "moments"),
+    [
+        ("film.mp4", []),
+        ("film.mp4", [{"video": 99, "start": 1, "end": 2}]),
+        ("film.mp4", [{"video": 1, "start": 5, "end": 2}]),
+        ("film.mp4", [{"video": 1, "start": 500, "end": 600}]),
+        ("film.mp4", [{"video": 1}]),
+        ("film.mp4", ["x"]),
+        ("film.mp4", [{"video": "../1", "start": 1, "end": 2}]),
+        ("evil.sh", [{"video": 1, "start": 1, "end": 2}]),
+        ("moments.csv", [{"video": 1, "start": "a", "end": 2}]),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused(address, file, moments):
+    assert export(address, file, *moments).status_code == 422
+
+
+def test_a_shared_page_exports_lists_without_paths(shared):
+    visitor = log_in(shared)
+    wanted = {"moments": json.dumps([{"video": 1, "start": 6, "end": 10, "query": DOG}])}
+    listed = visitor.get("export/moments.json", params=wanted)
+    assert json.loads(listed.text)["moments"][0]["file"] == "beach.mp4"
+    assert visitor.get("export/film.mp4", params=wanted).status_code == 422
+    assert httpx.get(shared + "export/moments.json", params=wanted).status_code == 401
 
 
 # Uploads

@@ -5,13 +5,18 @@ the application that carries the page; the guard and the login come before each 
 """
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.background import BackgroundTask
 
+from vmr.download import make
+from vmr.export import ExportError
 from vmr.ffmpeg import FfmpegError
 from vmr.guard import Guard, RefusedError, logged_in
 from vmr.page import Page, PageError, discard_upload
@@ -73,6 +78,21 @@ def routes(page: Page, guard: Guard, *, upload_limit: int) -> APIRouter:
     def preview(id: int, start: Seconds, end: Seconds) -> Response:
         file, _ = _or_404(page.moment_preview, id, start, end)
         return FileResponse(file, media_type="video/mp4", headers=_KEEP)
+
+    @router.get("/export/{file}")
+    def export(file: str, moments: str, request: Request) -> Response:
+        try:
+            guard.count(str(request.client and request.client.host))
+        except RefusedError as error:
+            raise HTTPException(429, str(error)) from error
+        folder = Path(tempfile.mkdtemp(prefix="moments-"))
+        clean = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            made = make(page, file, moments, folder)
+        except (PageError, ExportError, FfmpegError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise HTTPException(422, str(error)) from error
+        return FileResponse(made, filename=file, headers=_FRESH, background=clean)
 
     @router.put("/upload")
     async def upload(name: str, request: Request) -> Response:
