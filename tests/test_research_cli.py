@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from feature_extract.features import Features
 from tests.research import CHANGES, write_set
 from vmr.__main__ import main
 
@@ -48,6 +49,28 @@ def test_evaluate_predictions_as_json(
     assert (report["queries"], report["strict"], report["R@1,IoU=0.7"]) == (8, False, 50)
     assert main(["evaluate", "--predictions", str(found), *files[:2], "--iou", "strict"]) == 0
     assert "4 queries have no prediction" in capsys.readouterr().out
+
+
+def test_our_own_feature_files_train_too(files: list[str], tmp_path: Path) -> None:
+    """Extractor's files, variable length: what is between raw videos and a trained network."""
+    folder = tmp_path / "features"
+    folder.mkdir()
+    with h5py.File(files[3]) as file:
+        for name, node in file.items():
+            seconds = np.arange(len(node), dtype=np.float64)
+            Features(
+                rows=node[()].astype(np.float16),
+                starts=seconds,
+                ends=seconds + 1,
+                blocks={"appearance": 50},
+                cuts=np.zeros(0),
+                duration=float(len(node)),
+                unreadable=(),
+                fingerprint="test",
+            ).save(folder / f"{name}.safetensors")
+    options = [*OPTIONS, "--set=data.length=variable", "--out", str(tmp_path / "run")]
+    line = ["train", *files[:2], "--features", str(folder), "--device", "cpu", *options]
+    assert main([*line, "--validation", files[1], "--steps", "2"]) == 0
 
 
 def wrong(line: list[str], capsys: pytest.CaptureFixture[str]) -> str:

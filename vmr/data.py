@@ -170,13 +170,7 @@ class MomentData:
         """A video's prepared rows, from memory where there is room."""
         if name in self._cache:
             return self._cache[name]
-        rows = self._source.rows(name)
-        broken = ~np.isfinite(rows).all(1, keepdims=True)
-        prepared = prepare_rows(np.where(broken, np.float32(0), rows), self._model, self._config)
-        if self._cached_bytes + prepared.rows.nbytes <= CACHE_BYTES:
-            self._cached_bytes += prepared.rows.nbytes
-            self._cache[name] = prepared
-        return prepared
+        return self._prepare(name, self._source.rows(name))
 
     def item(self, number: int, span: Span, generator: np.random.Generator | None = None) -> Item:
         """Query `number` with one of its moments; words are hidden where there is a generator."""
@@ -210,6 +204,14 @@ class MomentData:
         query = self.queries[number]
         return query.duration / self.video(query.video).extent
 
+    def _prepare(self, name: str, rows: NDArray[np.float32]) -> PreparedVideo:
+        broken = ~np.isfinite(rows).all(1, keepdims=True)
+        prepared = prepare_rows(np.where(broken, np.float32(0), rows), self._model, self._config)
+        if self._cached_bytes + prepared.rows.nbytes <= CACHE_BYTES:
+            self._cached_bytes += prepared.rows.nbytes
+            self._cache[name] = prepared
+        return prepared
+
     def _scan(self, videos: Sequence[str], dropped: Counter[str]) -> set[str]:
         """Read every video once: find the missing ones, broken rows, the wrong width."""
         where = self._source.path
@@ -230,6 +232,7 @@ class MomentData:
                 )
             broken = int((~np.isfinite(rows).all(1)).sum())
             dropped["row with NaN or infinity (read as zero)"] += broken
+            self._prepare(video, rows)
         return present
 
     def _usable(
