@@ -199,11 +199,6 @@ class MomentData:
             numbers = range(first, min(first + size, len(self.queries)))
             yield collate([self.item(number, self.queries[number].spans[0]) for number in numbers])
 
-    def seconds_per_clip(self, number: int) -> float:
-        """To turn the network's spans for query `number` into seconds."""
-        query = self.queries[number]
-        return query.duration / self.video(query.video).extent
-
     def _prepare(self, name: str, rows: NDArray[np.float32]) -> PreparedVideo:
         broken = ~np.isfinite(rows).all(1, keepdims=True)
         prepared = prepare_rows(np.where(broken, np.float32(0), rows), self._model, self._config)
