@@ -175,7 +175,7 @@ def test_search_in_words(run):
         (["search", "--picture", "gone.jpg"], "gone.jpg: no such file"),
         (["search", "a dog", "--video", "99"], "no video 99"),
         (["search", "a dog", "--video", "gone.mp4"], "gone.mp4: no such video"),
-        (["search", "a dog", "--words-file", "gone.txt"], "gone.txt"),
+        (["search", "a dog", "--words", "gone.txt"], "gone.txt"),
         (["remove", "99"], "no video 99"),
         (["remove"], "--missing"),
     ],
