@@ -63,20 +63,24 @@ class ClipIndex:
         index.sync()
         return index
 
-    def sync(self) -> None:
-        """Follow the library: drop what went, add what came; the file follows when it can."""
+    def sync(self) -> list[Video]:
+        """Follow the library: drop what went, add what came; the videos that can be searched now.
+
+        The file follows when it can be written.
+        """
         videos = [video for video in self._library.videos() if video.searchable]
         wanted = {(video.id, video.fingerprint): video for video in videos}
         with self._lock:
             held = {(part.video, part.fingerprint) for part in self._parts}
             if held == wanted.keys():
-                return
+                return videos
             self._drop([i for i, part in enumerate(self._parts) if _name(part) not in wanted])
             for name, video in wanted.items():
                 if name not in held:
                     self._add(video)
             if not self._library.read_only:
                 self._write()
+        return videos
 
     def nearest(
         self, vector: NDArray[np.float32], count: int, *, videos: Collection[int] | None = None

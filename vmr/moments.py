@@ -23,14 +23,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: a span is not finite or ends before it starts.
     """
-    left, right = _spans(a), _spans(b)
-    starts = np.maximum(left[:, None, 0], right[None, :, 0])  # (N, M)
-    ends = np.minimum(left[:, None, 1], right[None, :, 1])  # (N, M)
-    intersection = np.maximum(ends - starts, 0.0)
-    union = _lengths(left)[:, None] + _lengths(right)[None, :] - intersection
-    overlap = np.zeros(union.shape)
-    np.divide(intersection, union, out=overlap, where=union > 0)
-    return overlap
+    return _overlap(_spans(a)[:, None], _spans(b)[None])  # (N, 1, 2), (1, M, 2) -> (N, M)
 
 
 def suppress(
@@ -56,8 +49,17 @@ def suppress(
     while order.size and len(kept) < keep:
         best, order = int(order[0]), order[1:]
         kept.append(best)
-        order = order[iou(boxes[best : best + 1], boxes[order])[0] <= threshold]
+        order = order[_overlap(boxes[best], boxes[order]) <= threshold]
     return np.asarray(kept, dtype=np.intp)
+
+
+def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of spans that broadcast, (..., 2) each, checked already."""
+    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
+    shared = np.maximum(shared, 0.0)
+    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - shared
+    overlap: NDArray[np.float64] = shared / np.where(union > 0, union, 1.0)
+    return overlap
 
 
 def _spans(values: ArrayLike) -> NDArray[np.float64]:
@@ -65,8 +67,3 @@ def _spans(values: ArrayLike) -> NDArray[np.float64]:
     if not np.isfinite(spans).all() or (spans[:, 1] < spans[:, 0]).any():
         raise ValueError("spans must be finite pairs (start, end) with start <= end")
     return spans
-
-
-def _lengths(spans: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths: NDArray[np.float64] = spans[:, 1] - spans[:, 0]
-    return lengths

@@ -180,10 +180,9 @@ class Searcher:
 
     def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
         """The searchable videos to look into, with the index up to date for them."""
-        self._index.sync()
+        videos = {video.id: video for video in self._index.sync()}
         if video is not None:
             return {video: self._searchable(video)}
-        videos = {video.id: video for video in self.library.videos() if video.searchable}
         return videos if among is None else {id: videos[id] for id in videos.keys() & set(among)}
 
     def _searchable(self, id: int) -> Video:
