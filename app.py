@@ -19,6 +19,7 @@ from feature_extract.extract import Extractor
 from vmr.database import default_library
 from vmr.guard import Guard, RateLimit, is_loopback
 from vmr.ingest import Ingest
+from vmr.intake import Intake
 from vmr.media import routes
 from vmr.page import Page, Rights, Screen
 from vmr.preview import Previews
@@ -36,21 +37,21 @@ HEAD = '<link rel="stylesheet" href="ui/theme.css"><meta name="color-scheme" con
 SEARCHES = (60, 10.0)  # calls in seconds for one visitor, where visitors are not at this computer
 
 
-def build_app(page: Page, guard: Guard) -> gr.Blocks:
+def build_app(page: Page, intake: Intake, guard: Guard) -> gr.Blocks:
     """The page and its public interface."""
     blocks = gr.Blocks(title="Moments", analytics_enabled=False, fill_width=True)
     with blocks:
         gr.HTML(
             html_template=TEMPLATE,
             js_on_load=START,
-            server_functions=page_functions(page, guard),
+            server_functions=page_functions(page, intake, guard),
             apply_default_css=False,
         )
         public_interface(page, guard)
     return blocks
 
 
-def page_functions(page: Page, guard: Guard) -> list[Callable[..., Any]]:
+def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..., Any]]:
     """What the page's scripts call: an object in, an object out, with `error` if it must be."""
 
     def answering(
@@ -74,13 +75,20 @@ def page_functions(page: Page, guard: Guard) -> list[Callable[..., Any]]:
         "search": lambda asked: page.search(
             asked["query"], video=asked.get("video"), among=asked.get("among")
         ),
+        "like": lambda asked: page.like(
+            int(asked["video"]), asked["start"], asked["end"], among=asked.get("among")
+        ),
+        "picture": lambda asked: page.like_picture(
+            asked["picture"], video=asked.get("video"), among=asked.get("among")
+        ),
+        "why": lambda asked: page.why(asked["query"], int(asked["video"])),
         "strip": lambda asked: page.strip(asked["query"], int(asked["video"])),
         "library": lambda _: page.library(),
         "preview": lambda asked: page.preview_address(
             int(asked["video"]), float(asked["start"]), float(asked["end"])
         ),
-        "add": lambda asked: page.add_path(asked["path"]),
-        "act": lambda asked: page.act(asked["what"], asked.get("id")),
+        "add": lambda asked: intake.add_path(asked["path"]),
+        "act": lambda asked: intake.act(asked["what"], asked.get("id")),
     }
     return [answering(name, work) for name, work in functions.items()]
 
@@ -160,8 +168,9 @@ def serve(page: Page, options: argparse.Namespace) -> gr.Blocks:
     auth = account(options)
     limit = RateLimit(*SEARCHES) if open_to_others(options) else None
     guard = Guard(loopback=not open_to_others(options), limit=limit)
-    blocks = build_app(page, guard)
-    router = routes(page, guard, upload_limit=options.upload_gb * 2**30)
+    intake = Intake(page)
+    blocks = build_app(page, intake, guard)
+    router = routes(page, intake, guard, upload_limit=options.upload_gb * 2**30)
     blocks.launch(
         server_name=options.host,
         server_port=options.port,

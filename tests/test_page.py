@@ -21,6 +21,7 @@ from tests.media import counter_video, read_counter
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
 from vmr.ffmpeg import FfmpegError
 from vmr.guard import RateLimit, from_our_page
+from vmr.intake import Intake
 from vmr.page import PageError, Rights
 from vmr.preview import Previews
 
@@ -323,7 +324,7 @@ def test_what_is_no_video_is_refused_and_not_kept(page, address, name, content):
     assert reply.status_code == 422
     assert name in reply.json()["detail"]
     assert str(page.library) not in reply.json()["detail"]
-    uploads = page.upload_place("a.mp4").parent.parent
+    uploads = Intake(page).upload_place("a.mp4").parent.parent
     assert [file for file in uploads.rglob("*") if file.is_file()] == []
 
 
@@ -339,7 +340,7 @@ def test_only_names_of_videos_are_taken(address, name):
     ["../../evil.mp4", "..\\..\\evil.mp4", "/etc/evil.mp4", "C:\\evil.mp4", "a/b\\c.mp4", "\0.mp4"],
 )
 def test_an_upload_is_named_by_us(page, name):
-    place = page.upload_place(name)
+    place = Intake(page).upload_place(name)
     uploads = (page.previews.folder.parent / "uploads").resolve()
     assert place.resolve().parent.parent == uploads
     assert re.fullmatch(r"[\w\- ().,]+\.mp4", place.name)
@@ -349,7 +350,7 @@ def test_an_upload_over_the_limit_leaves_nothing(tmp_path):
     page = planted_page(tmp_path)
     with served(page, "--upload-gb", "0") as address:
         assert upload(address, "large.mp4", b"x" * 1000).status_code == 413
-    uploads = page.upload_place("a.mp4").parent.parent
+    uploads = Intake(page).upload_place("a.mp4").parent.parent
     assert [file for file in uploads.rglob("*") if file.is_file()] == []
 
 
@@ -498,3 +499,32 @@ def test_assistants_find_three_tools_and_use_them(page):
     assert {tool.name for tool in tools} == {"search", "list_videos", "clip"}
     assert all(len(tool.description) > 30 for tool in tools)
     assert "party.mp4" in text
+
+
+# Other ways to ask
+
+
+def test_more_like_this_moment(page):
+    like = page.like(1, 6.0, 10.0)
+    best = like["moments"][0]
+    assert best["video"] == 2
+    assert 11 <= best["start"] < best["end"] <= 17
+    with pytest.raises(PageError, match="no video 99"):
+        page.like(99, 0, 1)
+
+
+def test_each_word_is_explained_alone(page):
+    explained = page.why("a dog runs on the beach", 1)["words"]
+    assert [entry["word"] for entry in explained] == ["dog", "runs", "beach"]
+    for entry in explained:
+        assert len(entry["strength"]) == 20
+        assert all(0 <= value <= 1 for value in entry["strength"])
+        # Each value is what a search for this word alone would show.
+        alone = page.strip(entry["word"], 1)["strength"]
+        assert entry["strength"] == alone
+
+
+@pytest.mark.parametrize("picture", ["", "bm8gcGljdHVyZQ==", "%%%", "x" * 9_000_000])
+def test_what_is_no_picture_is_said(address, picture):
+    reply = call_page(httpx.Client(base_url=address), "picture", {"picture": picture})
+    assert "picture" in reply["error"]

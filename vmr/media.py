@@ -19,7 +19,8 @@ from vmr.download import make
 from vmr.export import ExportError
 from vmr.ffmpeg import FfmpegError
 from vmr.guard import Guard, RefusedError, logged_in
-from vmr.page import Page, PageError, discard_upload
+from vmr.intake import Intake, discard_upload
+from vmr.page import Page, PageError
 
 UI: Final = Path(__file__).resolve().parents[1] / "assets" / "ui"
 _KEEP: Final = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -32,7 +33,7 @@ T = TypeVar("T")
 Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
 
 
-def routes(page: Page, guard: Guard, *, upload_limit: int) -> APIRouter:
+def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> APIRouter:
     """Every route of the page, for an application of Gradio's, which keeps the login.
 
     Args:
@@ -97,12 +98,12 @@ def routes(page: Page, guard: Guard, *, upload_limit: int) -> APIRouter:
     @router.put("/upload")
     async def upload(name: str, request: Request) -> Response:
         try:
-            path = page.upload_place(name)
+            path = intake.upload_place(name)
         except PageError as error:
             raise HTTPException(422, str(error)) from error
         await _receive(request, path, upload_limit)
         try:
-            await asyncio.to_thread(page.take_upload, path)
+            await asyncio.to_thread(intake.take_upload, path)
         except PageError as error:
             raise HTTPException(422, str(error)) from error
         return JSONResponse({"name": path.name})

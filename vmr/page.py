@@ -8,16 +8,19 @@ names a folder when paths are hidden.
     page.search("a dog runs")["moments"][0]["start"]
 """
 
+import base64
+import binascii
+import io
 import math
-import re
-import secrets
+import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from feature_extract.video import VideoError, probe
-from vmr.ingest import EXTENSIONS, Ingest, Job, Progress, find_videos
+from vmr.asking import parse
+from vmr.ingest import Ingest, Job, Progress
+from vmr.picture import PictureReader
 from vmr.preview import LONGEST_PREVIEW, Previews
 from vmr.ranker import Ranker
 from vmr.search import Answer, Hit, Searcher
@@ -26,6 +29,12 @@ from vmr.text import Words
 
 LONGEST_TEXT: Final = 1000  # characters of a query
 MOST_MOMENTS: Final = 50
+MOST_WORDS: Final = 12  # of a query, explained one by one
+LARGEST_PICTURE: Final = 8_000_000  # characters of base64; the page sends far smaller ones
+# Words that say nothing about what is seen, left out where words are explained one by one.
+_UNTELLING: Final = frozenset(
+    "a an the of in on at to into from by with and or is are was be it its this that as".split()  # noqa: SIM905
+)
 _PREVIEW_MARGIN: Final = 2.0  # seconds around a moment, for the lead-in and for moving its edges
 # What every current browser plays by itself.
 _PLAYED_CODECS: Final = frozenset(("h264", "vp8", "vp9", "av1"))
@@ -71,10 +80,12 @@ class Page:
         rights: Rights | None = None,
         screen: Screen | None = None,
     ) -> None:
-        self._library = library
+        self.store = library
         self._ranker = ranker
         self._words = words
         self._searcher = Searcher(library, ranker, words)
+        self._pictures: PictureReader | None = None
+        self._picture_lock = threading.Lock()
         self.ingest = ingest
         self.previews = previews
         self.rights = rights or Rights()
@@ -102,6 +113,71 @@ class Page:
             self.video(video)
         most = max(1, min(top, MOST_MOMENTS))
         answer = self._searcher.search(query, video=video, among=among, top=most)
+        return self._view(answer)
+
+    def like(
+        self,
+        video: int,
+        start: float,
+        end: float,
+        *,
+        among: Collection[int] | None = None,
+        top: int = 24,
+    ) -> dict[str, Any]:
+        """Moments that look like this one.
+
+        Raises:
+            PageError: there is no such video.
+            ValueError: nothing of the video lies in this span.
+        """
+        self.video(video)
+        most = max(1, min(top, MOST_MOMENTS))
+        return self._view(self._searcher.like(video, start, end, among=among, top=most))
+
+    def like_picture(
+        self,
+        picture: str,
+        *,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = 24,
+    ) -> dict[str, Any]:
+        """Moments that look like a picture.
+
+        Args:
+            picture: the bytes of a JPEG, PNG or similar, in base64.
+
+        Raises:
+            PageError: it is too large.
+            PictureError: it is no picture.
+        """
+        if len(picture) > LARGEST_PICTURE:
+            raise PageError("the picture is too large")
+        with self._picture_lock:  # the network loads once, when the first picture comes
+            self._pictures = self._pictures or PictureReader()
+        try:
+            content = base64.b64decode(picture, validate=True)
+        except binascii.Error as error:
+            raise PageError("the picture did not arrive whole") from error
+        row = self._pictures.row(io.BytesIO(content))
+        most = max(1, min(top, MOST_MOMENTS))
+        return self._view(self._searcher.like_picture(row, video=video, among=among, top=most))
+
+    def why(self, query: str, video: int) -> dict[str, Any]:
+        """How strongly each word of a query, taken alone, matches every second of a video."""
+        self.video(video)
+        things = [thing for step in parse(query).steps for thing in step]
+        known = [word for thing in things for word in self._words.query(thing).words]
+        telling = [word for word in dict.fromkeys(known) if word not in _UNTELLING]
+        rows = {word: self._searcher.strip(word, video) for word in telling[:MOST_WORDS]}
+        return {
+            "words": [
+                {"word": word, "strength": [round(float(value), 3) for value in row]}
+                for word, row in rows.items()
+            ]
+        }
+
+    def _view(self, answer: Answer) -> dict[str, Any]:
         return {
             "query": answer.query,
             "verdict": answer.verdict,
@@ -128,7 +204,7 @@ class Page:
     def strip(self, query: str, video: int) -> dict[str, Any]:
         """Match strength of every second of a video, and its shot cuts; no query, no strength."""
         self.video(video)
-        cuts = self._library.features(video).cuts
+        cuts = self.store.features(video).cuts
         strength: Iterable[float] = self._searcher.strip(query, video) if query.strip() else ()
         return {
             "strength": [round(float(value), 3) for value in strength],
@@ -141,7 +217,7 @@ class Page:
         """Every video and every file on its way into the library."""
         progress = self.ingest.progress()
         return {
-            "videos": [self._entry(video) for video in self._library.videos()],
+            "videos": [self._entry(video) for video in self.store.videos()],
             "jobs": [_job(job, progress) for job in progress.jobs if _shown(job)],
             "paused": progress.paused,
             "note": progress.note if self.rights.paths else "",
@@ -176,14 +252,14 @@ class Page:
     def video(self, id: int) -> Video:
         """The video with this id; PageError when there is none."""
         try:
-            return self._library.video(id)
+            return self.store.video(id)
         except LibraryError as error:
             raise PageError(f"there is no video {id}") from error
 
     def thumbnail(self, id: int, row: int) -> bytes:
         """The JPEG of one second; PageError when there is none."""
         try:
-            return self._library.thumbnail(id, row)
+            return self.store.thumbnail(id, row)
         except LibraryError as error:
             raise PageError(f"video {id} has no picture {row}") from error
 
@@ -219,83 +295,6 @@ class Page:
         if isinstance(error, LibraryError) and not self.rights.paths:
             return "the library cannot do that now"
         return str(error)
-
-    # Changing it
-
-    def add_path(self, path: str) -> dict[str, Any]:
-        """Queue a file or folder of this computer.
-
-        Raises:
-            LibraryError: nothing is there.
-            PageError: visitors may not.
-        """
-        if not (self.rights.change and self.rights.paths):
-            raise PageError("files of this computer cannot be added from here")
-        found = find_videos([Path(path.strip().strip('"')).expanduser().resolve()])
-        self.ingest.add(found)
-        return {"added": len(found)}
-
-    def upload_place(self, name: str) -> Path:
-        """Where an upload called `name` is written: a fresh folder of ours, a name we made.
-
-        Raises:
-            PageError: visitors may not, or the name's ending is not that of a video.
-        """
-        if not self.rights.change:
-            raise PageError("videos cannot be added from here")
-        suffix = Path(name).suffix.lower()
-        if suffix not in EXTENSIONS:
-            raise PageError(f"{name}: not the name of a video file")
-        stem = re.sub(r"[^\w\- ().,]+", "_", Path(name.replace("\\", "/")).stem).strip(" ._")
-        folder = (self._library.folder / "uploads" / secrets.token_hex(8)).resolve()
-        folder.mkdir(parents=True)
-        return folder / f"{stem[:80] or 'video'}{suffix}"
-
-    def take_upload(self, path: Path) -> None:
-        """Queue an uploaded file that probes as a video; otherwise it is deleted again.
-
-        Raises:
-            PageError: it is no video.
-        """
-        try:
-            probe(path)
-        except VideoError as error:
-            discard_upload(path)
-            raise PageError(str(error).replace(str(path), path.name)) from error
-        self.ingest.add([path])
-
-    def act(self, what: str, id: int | None = None) -> dict[str, Any]:
-        """Pause, resume or cancel the queue, or retry or remove a video.
-
-        Raises:
-            PageError: visitors may not, or there is no such action.
-        """
-        if not self.rights.change:
-            raise PageError("this library can be searched here, not changed")
-        if what in ("pause", "resume"):
-            (self.ingest.pause if what == "pause" else self.ingest.resume)()
-        elif what == "cancel":
-            self.ingest.cancel(id)
-        elif what == "retry" and id is not None:
-            self.ingest.add([self.video(id).path])
-        elif what == "remove" and id is not None:
-            self._remove(self.video(id))
-        else:
-            raise PageError(f"{what!r} is not something the page can do")
-        return {}
-
-    def _remove(self, video: Video) -> None:
-        self.ingest.cancel(video.id)
-        self._library.remove(video.id)
-        uploads = (self._library.folder / "uploads").resolve()
-        if video.path.parent.parent == uploads:  # our own copy; files of the user are never touched
-            discard_upload(video.path)
-
-
-def discard_upload(path: Path) -> None:
-    """Delete an upload and the folder made for it."""
-    path.unlink(missing_ok=True)
-    path.parent.rmdir()
 
 
 def plays_in_browsers(video: Video) -> bool:

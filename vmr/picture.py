@@ -12,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from feature_extract.appearance import SIZE, Appearance
 
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+"""Opened by Pillow alone; some others run outside programs, such as Ghostscript for EPS."""
 MAX_PIXELS: Final = 100_000_000
 """More is no photograph, and would take gigabytes to open."""
 
@@ -34,7 +36,7 @@ class PictureReader:
         """
         name = picture if isinstance(picture, Path) else "the picture"
         try:
-            with Image.open(picture) as image:
+            with Image.open(picture, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise PictureError(f"{name}: more than {MAX_PIXELS // 1_000_000} megapixels")
                 upright = ImageOps.exif_transpose(image).convert("RGB")

@@ -3,7 +3,7 @@
 
 import { Basket, exportAddress } from "./basket.js";
 import { answerView, key, skeletons } from "./cards.js";
-import { h, icon, iconButton } from "./dom.js";
+import { address, h, icon, iconButton } from "./dom.js";
 import { Filters } from "./filters.js";
 import { dropAnywhere, LibraryView } from "./library.js";
 import { Player } from "./player.js";
@@ -43,8 +43,11 @@ class Page {
   #build(root) {
     this.box = h("input", { type: "search", name: "q", id: "ask", placeholder: words.askPlaceholder, "aria-label": words.ask, autocomplete: "off", enterkeyhint: "search" });
     this.scopeChip = h("button", { type: "button", class: "chip scope", hidden: true, title: words.everywhere, onclick: () => this.setScope(null) });
+    this.example = h("button", { type: "button", class: "chip example", hidden: true, title: words.forget, onclick: () => this.home() });
+    this.picker = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => this.askByPicture(this.picker.files[0]) });
     this.form = h("form", { class: "ask", role: "search", onsubmit: (event) => this.#submit(event) },
-      icon("search"), this.scopeChip, this.box, this.filters.button, h("button", { class: "button primary" }, words.search));
+      icon("search"), this.scopeChip, this.example, this.box, this.picker,
+      iconButton("picture", words.askPicture, () => this.picker.click()), this.filters.button, h("button", { class: "button primary" }, words.search));
     const brand = h("a", { class: "brand", href: document.baseURI, onclick: (event) => { event.preventDefault(); this.home(); } },
       h("span", { class: "mark", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")), words.brand);
     this.results = h("section", { class: "results", id: "results" });
@@ -56,7 +59,8 @@ class Page {
     this.toast = h("div", { class: "toast", role: "alert", hidden: true });
     this.main = h("div", { class: "content" }, this.hero, this.filters.panel, h("div", { class: "stage" }, this.player.element, this.results), this.library.element);
     root.replaceChildren(this.bar, this.main, this.basket.element, this.veil, this.toast);
-    dropAnywhere(this.veil, (files) => { this.home(); this.library.upload(files); });
+    dropAnywhere(this.veil, (files) => this.#take(files));
+    document.addEventListener("paste", ({ clipboardData }) => clipboardData.files.length && this.#take([...clipboardData.files]));
   }
 
   /** Show what the address says: a query, a moment of it, or the library. */
@@ -64,9 +68,9 @@ class Page {
     const wanted = new URLSearchParams(location.search);
     this.setScope(Number(wanted.get("video")) || null);
     const query = wanted.get("q");
-    if (!query) return this.#view("home");
-    this.box.value = query;
-    await this.ask(query, { remember: false });
+    const like = this.#spanOf(wanted.get("like"));
+    if (!query && !like) return this.#view("home");
+    await this.ask(query ?? { like }, { remember: false });
     const moment = this.#named(wanted.get("m"));
     if (moment) this.watch(moment, { play: false, remember: false });
   }
@@ -74,13 +78,17 @@ class Page {
   /** The moment that a link names, also one whose edges were moved by hand. */
   #named(name) {
     const found = this.answer?.moments.find((candidate) => key(candidate) === name);
+    const moment = found ?? this.#spanOf(name);
+    if (moment && !found) this.answer.moments.push(moment);
+    return moment;
+  }
+
+  /** "3:12:19.5" as a moment of video 3; nothing where that is no span of a video we have. */
+  #spanOf(name) {
     const [video, start, end] = (name ?? "").split(":").map(Number);
     const known = this.library.video(video);
-    if (found || !known || !(start >= 0 && start < end)) return found;
-    const best = (start + end) / 2;
-    const moment = { video, name: known.name, start, end, best, strength: 0, verdict: "possible" };
-    this.answer.moments.push(moment);
-    return moment;
+    if (!known || !(start >= 0 && start < end)) return null;
+    return { video, name: known.name, start, end, best: (start + end) / 2, strength: 0, verdict: "possible" };
   }
 
   #submit(event) {
@@ -90,20 +98,58 @@ class Page {
     else this.home();
   }
 
-  async ask(query, { remember = true } = {}) {
+  /** Ask in words (a string), by a moment ({like: moment}) or by a picture ({picture: base64, image}). */
+  async ask(asked, { remember = true } = {}) {
+    const question = typeof asked === "string" ? { query: asked } : asked;
     const number = ++this.asked;
-    this.box.value = query;
+    this.question = question;
+    this.box.value = question.query ?? "";
+    this.#showExample(question);
     this.player.stop();
+    this.moment = null;
     this.#view("results");
     const waiting = setTimeout(() => this.results.replaceChildren(...skeletons()), 120);
-    if (remember) this.#remember({ q: query });
-    const answer = await this.server.search({ query, video: this.scope, among: this.filters.among });
+    if (remember) this.#remember();
+    const answer = await this.#send(question);
     clearTimeout(waiting);
     if (number !== this.asked) return; // a later question has been asked meanwhile
-    this.answer = answer ?? { error: words.unreachable, moments: [], unknown: [] };
+    this.answer = { moments: [], unknown: [], ...(answer ?? { error: words.unreachable }) };
     this.#drawAnswer();
     const best = this.answer.moments[0];
     if (document.body.classList.contains("kiosk") && best && best.verdict !== "none") this.watch(best);
+  }
+
+  #send({ query, like, picture }) {
+    const among = this.filters.among;
+    if (like) return this.server.like({ video: like.video, start: like.start, end: like.end, among });
+    if (picture) return this.server.picture({ picture, video: this.scope, among });
+    return this.server.search({ query, video: this.scope, among });
+  }
+
+  /** The moment or picture that is asked for, shown in the search box. */
+  #showExample({ like, picture, image }) {
+    this.example.hidden = !like && !picture;
+    if (this.example.hidden) return;
+    const source = image ?? address(`thumbnail/${like.video}/${Math.floor(like.start)}`);
+    this.example.replaceChildren(h("img", { alt: "", src: source }), like ? words.likeMoment(like) : words.likePicture, icon("close"));
+  }
+
+  /** Search by a picture file that was dropped, pasted or chosen; sent small, for it is looked at small. */
+  async askByPicture(file) {
+    const bitmap = await createImageBitmap(file).catch(() => null);
+    if (!bitmap) return this.tell(words.noPicture(file.name));
+    const scale = Math.min(1, 512 / Math.max(bitmap.width, bitmap.height));
+    const canvas = h("canvas", { width: Math.max(1, bitmap.width * scale), height: Math.max(1, bitmap.height * scale) });
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const image = canvas.toDataURL("image/jpeg", 0.92);
+    this.ask({ picture: image.split(",")[1], image });
+  }
+
+  #take(files) {
+    const picture = files.find(({ type }) => type.startsWith("image/") && type !== "image/gif");
+    if (picture) return this.askByPicture(picture);
+    this.home();
+    this.library.upload(files);
   }
 
   #drawAnswer() {
@@ -123,7 +169,7 @@ class Page {
     this.moment = moment;
     const moments = this.answer.moments.filter((other) => other.video === moment.video && other.verdict !== "none");
     this.#view("watching");
-    if (remember) this.#remember({ q: this.answer.query, m: key(moment) }, true);
+    if (remember) this.#remember({ replace: true });
     const opened = this.player.open(video, moment, moments.includes(moment) ? moments : [...moments, moment], { play });
     this.#markChosen();
     this.#drawExtras();
@@ -150,6 +196,7 @@ class Page {
     this.player.extras.replaceChildren(
       h("button", { type: "button", class: "button keep", "aria-pressed": String(held), onclick: () => this.basket.toggle(kept) },
         icon(held ? "tick" : "plus"), held ? words.kept : words.keep),
+      iconButton("alike", words.alike, () => this.ask({ like: moment })),
       iconButton("link", words.link, () => this.#copyLink()),
       ...(this.library.state.may_export ? [download("download", words.saveClip, "clip.mp4", exportAddress("film.mp4", [kept]))] : []));
   }
@@ -176,8 +223,12 @@ class Page {
   }
 
   async #curve(video) {
-    const curve = await this.server.strip({ query: this.answer?.query ?? "", video: video.id });
-    if (curve && this.player.video === video) this.player.timeline.mark(curve);
+    const query = (this.answer && this.question?.query) ?? "";
+    this.player.why.open([], video.duration);
+    const curve = await this.server.strip({ query, video: video.id });
+    if (curve?.strength && this.player.video === video) this.player.timeline.mark(curve);
+    const explained = query && (await this.server.why({ query, video: video.id }));
+    if (explained?.words && this.player.video === video) this.player.why.open(explained.words, video.duration);
   }
 
   step(by) {
@@ -192,17 +243,19 @@ class Page {
     this.#markChosen();
     if (!this.answer) return this.home();
     this.#view("results");
-    this.#remember({ q: this.answer.query }, true);
+    this.#remember({ replace: true });
   }
 
   home() {
     this.player.stop();
-    this.answer = null;
+    this.answer = this.moment = null;
+    this.question = {};
+    this.#showExample({});
     this.box.value = "";
     this.setScope(null);
     this.results.replaceChildren();
     this.#view("home");
-    this.#remember({});
+    this.#remember();
   }
 
   setScope(id) {
@@ -226,11 +279,12 @@ class Page {
     }
   }
 
-  #remember(parts, replace = false) {
-    const query = new URLSearchParams(parts);
-    if (this.scope) query.set("video", this.scope);
-    const place = query.size ? `?${query}` : location.pathname;
-    history[replace ? "replaceState" : "pushState"](null, "", place);
+  /** Write what is shown into the address; a picture is too large for one. */
+  #remember({ replace = false } = {}) {
+    const { query, like } = this.question ?? {};
+    const parts = { q: query, like: like && key(like), m: this.moment && key(this.moment), video: this.scope };
+    const told = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
+    history[replace ? "replaceState" : "pushState"](null, "", told.size ? `?${told}` : location.pathname);
   }
 
   /** The moment has other edges now: the card, the address and the basket button follow. */
@@ -238,12 +292,12 @@ class Page {
     const card = this.results.querySelector(".card[aria-current='true']");
     card?.setAttribute("data-key", key(this.moment));
     card?.querySelector(".span")?.replaceChildren(words.span(this.moment));
-    this.#remember({ q: this.answer.query, m: key(this.moment) }, true);
+    this.#remember({ replace: true });
     this.#drawExtras();
   }
 
   #filtered() {
-    if (this.answer) this.ask(this.answer.query, { remember: false });
+    if (this.answer) this.ask(this.question, { remember: false });
   }
 
   /** A screen in public: nobody tidies up after the last visitor, so the page does. */

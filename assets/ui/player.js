@@ -4,6 +4,7 @@
 
 import { address, clamp, clock, h, icon, iconButton } from "./dom.js";
 import { Timeline } from "./timeline.js";
+import { Why } from "./why.js";
 import { words } from "./words.js";
 
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
@@ -48,7 +49,9 @@ export class Player {
     this.title = h("h2", { class: "title" });
     this.notice = h("p", { class: "notice", hidden: true, role: "status" });
     this.extras = h("div", { class: "extras" });
+    this.why = new Why();
     this.timeline = new Timeline({
+      viewed: (view) => this.why.show(view),
       seek: (seconds) => this.seek(seconds),
       choose: (index) => this.actions.choose(this.moments[index]),
       edges: (which) => this.#edgeMoved(which),
@@ -58,7 +61,7 @@ export class Player {
       h("button", { type: "button", class: "big-play", tabindex: "-1", "aria-hidden": "true", onclick: () => this.toggle() }, icon("play")));
     this.element = h("section", { class: "player", "aria-label": words.player, hidden: true },
       h("div", { class: "player-head" }, this.title, iconButton("close", words.close, () => this.actions.close())),
-      screen, this.timeline.element, this.#controls());
+      screen, this.timeline.element, this.#controls(), this.why.element);
   }
 
   #controls() {
@@ -81,7 +84,7 @@ export class Player {
         choice(words.leadIn, LEAD_INS, words.leadInOption, 0, (seconds) => (this.leadIn = seconds)),
         this.soundButton,
         iconButton("full", words.full, () => this.full())),
-      this.extras);
+      this.extras, this.timeline.zoomTools);
   }
 
   get time() {

@@ -10,7 +10,7 @@ const SHORTEST_VIEW = 4; // seconds: below this, one second rows have nothing mo
 export class Timeline {
   /**
    * @param {{seek: (seconds) => void, choose: (index) => void, edges: (which) => void,
-   *   picture: (seconds) => string}} actions  what the timeline asks of its owner
+   *   picture: (seconds) => string, viewed: (view) => void}} actions  what the timeline asks of its owner
    */
   constructor(actions) {
     this.actions = actions;
@@ -35,7 +35,7 @@ export class Timeline {
     this.peekTime = h("span");
     this.peek = h("div", { class: "peek", hidden: true }, this.picture, this.peekTime);
     this.strip = h("div", {
-      class: "strip",
+      class: "strip", title: words.legend,
       onpointerdown: (event) => this.#press(event),
       onpointermove: (event) => this.#hover(event),
       onpointerleave: () => (this.peek.hidden = true),
@@ -47,12 +47,11 @@ export class Timeline {
       oninput: () => this.actions.seek(Number(this.slider.value)),
     });
     this.ruler = h("div", { class: "ruler", "aria-hidden": "true" });
-    const zoom = h("div", { class: "zoom" },
-      h("span", { class: "legend" }, words.legend),
+    this.zoomTools = h("div", { class: "zoom group" },
       iconButton("minus", words.zoomOut, () => this.zoom(2)),
       iconButton("plus", words.zoomIn, () => this.zoom(0.5)),
       iconButton("fit", words.fit, () => this.#show(0, this.video.duration)));
-    this.element = h("div", { class: "timeline" }, this.slider, this.strip, this.ruler, zoom);
+    this.element = h("div", { class: "timeline" }, this.slider, this.strip, this.ruler);
   }
 
   #edge(which) {
@@ -110,6 +109,7 @@ export class Timeline {
 
   #show(from, to) {
     this.view = [from, Math.max(to, from + 0.1)];
+    this.actions.viewed(this.view);
     this.draw();
     this.setTime(this.time);
   }

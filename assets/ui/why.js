@@ -1,0 +1,51 @@
+// Why this moment: each word of the query alone, second by second, in rows under the strip.
+
+import { h } from "./dom.js";
+import { words } from "./words.js";
+
+export class Why {
+  constructor() {
+    this.rows = [];
+    this.view = [0, 1];
+    this.duration = 1;
+    this.body = h("div", { class: "why-rows" });
+    this.element = h("details", { class: "why", hidden: true, ontoggle: () => this.draw() },
+      h("summary", {}, words.why), this.body, h("p", { class: "detail" }, words.whyNote));
+  }
+
+  /** Show the words of an answer, or nothing where there is none. */
+  open(explained, duration) {
+    this.rows = explained;
+    this.duration = duration;
+    this.element.hidden = explained.length === 0;
+    this.canvases = explained.map(() => h("canvas", { "aria-hidden": "true" }));
+    this.body.replaceChildren(...explained.flatMap(({ word }, row) => [h("span", {}, word), this.canvases[row]]));
+    this.draw();
+  }
+
+  /** Follow the strip: it shows these seconds now. */
+  show(view) {
+    this.view = view;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.element.open) return;
+    const [from, to] = this.view;
+    this.rows.forEach(({ strength }, row) => {
+      const canvas = this.canvases[row];
+      const { clientWidth: width, clientHeight: height } = canvas;
+      canvas.width = width;
+      canvas.height = height;
+      const pen = canvas.getContext("2d");
+      pen.fillStyle = getComputedStyle(canvas).color;
+      const second = this.duration / strength.length;
+      const pixels = width / (to - from);
+      strength.forEach((value, index) => {
+        pen.globalAlpha = value;
+        // Half a pixel over, so that no seam shows between two seconds.
+        pen.fillRect((index * second - from) * pixels, 0, second * pixels + 0.5, height);
+      });
+    });
+  }
+}
