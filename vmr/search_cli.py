@@ -46,7 +46,9 @@ def add_parsers(command: Commands) -> None:
         "--min-length", type=float, default=0.0, metavar="SECONDS", help="videos as long or longer"
     )
     search.add_argument("--top", type=_positive, default=10, metavar="N", help="default: 10")
-    search.add_argument("--words", dest="words_file", type=Path, metavar="FILE", help="glove.*.txt or word2vec")
+    search.add_argument(
+        "--words", dest="words_file", type=Path, metavar="FILE", help="glove.*.txt or word2vec"
+    )
     search.add_argument("--json", action="store_true")
 
     export = command("export", _export, "Take moments out: a clip, a film of several, a list.")
