@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from feature_extract.appearance import SIZE, Appearance
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Opened by Pillow alone; some others run outside programs, such as Ghostscript for EPS."""
 MAX_PIXELS: Final = 100_000_000
 """More is no photograph, and would take gigabytes to open."""
