@@ -164,7 +164,7 @@ class Ingest:
         self._library = library
         self._make_extractor = make_extractor
         self._extractor: Extractor | None = None
-        self._jobs: list[Job] = []
+        self._jobs: dict[Path, Job] = {}
         self._cancelled: set[int] = set()
         self._changed = threading.Condition(threading.RLock())
         self._paused = self._closing = False
@@ -189,7 +189,8 @@ class Ingest:
         for path in paths:
             job = self._register(path, retry)
             with self._changed:
-                self._jobs = [other for other in self._jobs if other.path != path] + [job]
+                self._jobs.pop(path, None)  # so that a file added again comes last
+                self._jobs[path] = job
                 self._changed.notify_all()
         self._library.drop_unnamed()
         with self._changed:
@@ -201,14 +202,18 @@ class Ingest:
     def progress(self) -> Progress:
         """Where the queue stands now."""
         with self._changed:
-            begun = [job for job in self._jobs if job.state == "indexing"]
+            begun = [job for job in self._open_jobs() if job.state == "indexing"]
             worked = self._worked_bytes + sum(job.size_bytes * job.fraction for job in begun)
             running = time.monotonic() - self._began if self._began is not None else 0.0
             seconds = self._worked_seconds + running
             speed = worked / seconds if worked else 0.0
             left = sum(job.size_bytes * (1 - job.fraction) for job in self._open_jobs())
             return Progress(
-                tuple(self._jobs), self._paused, speed, left / speed if speed else None, self._note
+                tuple(self._jobs.values()),
+                self._paused,
+                speed,
+                left / speed if speed else None,
+                self._note,
             )
 
     def pause(self) -> None:
@@ -225,11 +230,10 @@ class Ingest:
     def cancel(self, video: int | None = None) -> None:
         """Take one video, or everything, off the queue; the file in work is left at once."""
         with self._changed:
-            dropped = {job.video for job in self._open_jobs() if video in (None, job.video)}
-            self._cancelled |= {
-                job.video for job in self._jobs if job.state == "indexing"
-            } & dropped
-            self._jobs = [job for job in self._jobs if not (job.open and job.video in dropped)]
+            for job in [job for job in self._open_jobs() if video in (None, job.video)]:
+                del self._jobs[job.path]
+                if job.state == "indexing":
+                    self._cancelled.add(job.video)
             self._changed.notify_all()
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -284,7 +288,7 @@ class Ingest:
                     return
             with self._changed:
                 self._note = "another process is indexing this library; waiting for it"
-                if self._closing or job not in self._jobs:
+                if self._closing or self._jobs.get(job.path) != job:
                     return
 
     def _index(self, job: Job) -> None:
@@ -292,7 +296,8 @@ class Ingest:
             video = self._library.video(job.video)
         except NoVideoError:  # removed while it waited
             with self._changed:
-                self._jobs = [other for other in self._jobs if other.video != job.video]
+                for path in [p for p, other in self._jobs.items() if other.video == job.video]:
+                    del self._jobs[path]
                 self._changed.notify_all()
             return
         if video.searchable:  # another process did it while we waited
@@ -370,14 +375,14 @@ class Ingest:
         return Job(video.id, path, state, float(done), reason, stamp, done)
 
     def _open_jobs(self) -> list[Job]:
-        return [job for job in self._jobs if job.open]
+        return [job for job in self._jobs.values() if job.open]
 
     def _update(self, video: int, **changes: Any) -> None:
         """Change every job of this video: the same content may be queued under two names."""
         with self._changed:
-            self._jobs = [
-                replace(job, **changes) if job.video == video else job for job in self._jobs
-            ]
+            for path, job in self._jobs.items():
+                if job.video == video:
+                    self._jobs[path] = replace(job, **changes)
             self._changed.notify_all()
 
 

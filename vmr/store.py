@@ -134,6 +134,8 @@ class Library:
         stamp = FileStamp.of(path)
         known = self.find(path)
         if known is not None and known.state != "refused" and self._stamp(path) == stamp:
+            if known.state != "missing":
+                return known  # the usual case of a rescan: nothing to write
             self._name(path, known.id, stamp)
             return self.video(known.id)
         quick = quick_digest(path)
