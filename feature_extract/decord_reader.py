@@ -28,6 +28,7 @@ class DecordReader:
         usual = source.indexed and source.single and source.info.codec in CODECS
         if not usual or source.turn.mirrored or source.hdr:
             raise DistrustError("decord would show another picture, or at another time")
+        self._shape = (size[1], size[0], 3)
         # What libav writes to standard error is the only sign of damage that decord lets out.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         os.dup2(self._complaints.fileno(), 2)
@@ -65,5 +66,7 @@ class DecordReader:
                 raise DistrustError(str(error)) from error
             if os.fstat(self._complaints.fileno()).st_size:
                 raise DistrustError("libav complained")
+            if picture.shape != self._shape:  # six channels, of videos with more than 8 bits
+                raise DistrustError(f"a picture of {picture.shape}")
             yield float(self._starts[index]), picture
             position = index + 1

@@ -44,6 +44,8 @@ QUEUE: Final = 4
 """Batches decoded ahead of their use: 16 pictures each, 2.4 MB at 224 x 224."""
 
 
+LONGEST_HEADER: Final = 1 << 24
+"""Bytes: the damaged spans of a very damaged long file, with room to spare."""
 NO_PIXELS: Final = np.empty((0, 1, 1, 3), np.uint8)
 
 _Message = tuple[str, dict[str, Any], NDArray[np.uint8]]
@@ -293,6 +295,8 @@ class _Child:
             try:
                 while True:
                     (length,) = struct.unpack("<Q", _exactly(stream, 8))
+                    if length > LONGEST_HEADER:
+                        raise EOFError  # out of step: as good as lost
                     fields = json.loads(_exactly(stream, length))
                     pixels = np.empty((len(fields.get("times", ())), *self._shape), np.uint8)
                     if pixels.size and stream.readinto(pixels.data) < pixels.nbytes:
