@@ -7,9 +7,12 @@ import h5py
 import numpy as np
 import pytest
 
+from benchmarks.chance import hits
 from benchmarks.evaluation_speed import measure
 from benchmarks.planted import Planter, as_json_line, plant, split_passes
 from vmr.annotations import AnnotatedQuery, read_annotations
+from vmr.evaluation import THRESHOLDS
+from vmr.model import candidates
 from vmr.text import Words
 
 SENTENCES = ("a dog runs", "she cuts an onion", "he plays the guitar", "a plane takes off")
@@ -75,3 +78,11 @@ def test_evaluation_speed_is_measured() -> None:
     figures = measure(3)
     assert (figures["queries"], figures["candidates"]) == (3, 2548)
     assert figures["rank_seconds"] > 0
+
+
+def test_chance_by_hand() -> None:
+    """Two clips: candidates 0-1, 1-2 and 0-2; the truth is the first half of the video."""
+    right = hits((AnnotatedQuery("q", "v", 40.0, "a", ((0.0, 20.0),)),), clips=2)
+    cells = [tuple(cell) for cell in candidates(2).tolist()]
+    assert right[THRESHOLDS.index(0.3)].tolist() == [float(c in ((0, 1), (0, 2))) for c in cells]
+    assert right[THRESHOLDS.index(0.5)].tolist() == [float(c == (0, 1)) for c in cells]  # > .5
