@@ -12,8 +12,8 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import sync_playwright
 
 from feature_extract.extract import Extractor
+from tests.browser import CHROMIUM, FLAGS
 from tests.planted_page import served
-from tests.test_browser import CHROMIUM, FLAGS
 from vmr.ingest import Ingest
 from vmr.page import Page, Screen
 from vmr.preview import Previews

@@ -130,7 +130,7 @@ class Page {
   #showExample({ like, picture, image }) {
     this.example.hidden = !like && !picture;
     if (this.example.hidden) return;
-    const source = image ?? address(`thumbnail/${like.video}/${Math.floor(like.start)}`);
+    const source = image ?? address(`thumbnail/${like.video}/${Math.floor(like.best)}`);
     this.example.replaceChildren(h("img", { alt: "", src: source }), like ? words.likeMoment(like) : words.likePicture, icon("close"));
   }
 

@@ -91,6 +91,10 @@ export class Player {
     return this.media.currentTime + this.shift;
   }
 
+  get frameSeconds() {
+    return 1 / (this.video.fps || 25);
+  }
+
   /** Where playing the moment begins: its start, less the lead-in. */
   get entry() {
     return this.moment ? Math.max(0, this.moment.start - this.leadIn) : 0;
@@ -177,7 +181,7 @@ export class Player {
 
   toggle() {
     if (!this.media.paused) return this.media.pause();
-    if (this.armed && this.time >= this.moment.end - 0.06) this.seek(this.entry);
+    if (this.armed && this.time >= this.moment.end - Math.max(0.06, this.frameSeconds)) this.seek(this.entry);
     this.media.play().catch(() => this.#paused());
   }
 
@@ -203,7 +207,7 @@ export class Player {
 
   frame(by) {
     this.media.pause();
-    this.seek(this.time + by / (this.video.fps || 25));
+    this.seek(this.time + by * this.frameSeconds);
   }
 
   stop() {
@@ -229,8 +233,10 @@ export class Player {
   }
 
   #atEnd() {
-    if (this.looping) this.seek(this.entry);
-    else this.media.pause();
+    if (this.looping) return this.seek(this.entry);
+    this.media.pause();
+    // A busy computer may notice late: the last picture of the moment is what stays on the screen.
+    if (this.time > this.moment.end) this.media.currentTime = this.moment.end - this.frameSeconds / 2 - this.shift;
   }
 
   #paused() {
@@ -260,7 +266,7 @@ export class Player {
     this.armed = true;
     this.media.pause();
     // The picture follows the edge under the hand, so that it can be set by eye; the end is half-open.
-    const seconds = which === "start" ? this.moment.start : this.moment.end - 1 / (this.video.fps || 25);
+    const seconds = which === "start" ? this.moment.start : this.moment.end - this.frameSeconds;
     this.media.currentTime = seconds - this.shift;
     this.#show();
     this.actions.edges(this.moment);

@@ -19,7 +19,7 @@ export class Why {
     this.duration = duration;
     this.element.hidden = explained.length === 0;
     this.canvases = explained.map(() => h("canvas", { "aria-hidden": "true" }));
-    this.body.replaceChildren(...explained.flatMap(({ word }, row) => [h("span", {}, word), this.canvases[row]]));
+    this.body.replaceChildren(...explained.map(({ word }, row) => h("div", {}, this.canvases[row], h("span", {}, word))));
     this.draw();
   }
 
@@ -43,8 +43,9 @@ export class Why {
       const pixels = width / (to - from);
       strength.forEach((value, index) => {
         pen.globalAlpha = value;
-        // Half a pixel over, so that no seam shows between two seconds.
-        pen.fillRect((index * second - from) * pixels, 0, second * pixels + 0.5, height);
+        // Whole pixels, so that no seam shows between two seconds.
+        const [left, right] = [index, index + 1].map((edge) => Math.round((edge * second - from) * pixels));
+        pen.fillRect(left, 0, right - left, height);
       });
     });
   }

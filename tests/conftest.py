@@ -1,0 +1,43 @@
+"""The browser and the page that the browser tests share, started when a test needs them."""
+
+import pytest
+from playwright.sync_api import Page as Tab
+from playwright.sync_api import sync_playwright
+
+from tests.browser import CHROMIUM, FLAGS, HOSTILE
+from tests.planted_page import planted_page, served
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    with served(planted_page(tmp_path_factory.mktemp("browser"), hostile=HOSTILE)) as address:
+        yield address
+
+
+@pytest.fixture
+def open_tab(browser, address):
+    """Opens a tab of a visitor of its own; any error of the page's scripts fails the test."""
+    contexts, errors = [], []
+
+    def open_(query: str = "", *, base: str = "", **options: object) -> Tab:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(15_000)
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto((base or address) + query)
+        tab.wait_for_selector("body[data-view]")
+        return tab
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == []

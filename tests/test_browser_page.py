@@ -1,0 +1,231 @@
+"""Everything around the player in a real browser: answers, filters, basket, library, looks."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import av
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page as Tab
+from playwright.sync_api import expect
+
+from tests.browser import HOSTILE, NEEDED, ask, drop, watch
+from tests.media import read_counter
+from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS
+
+pytestmark = NEEDED
+
+
+def test_two_visitors_see_their_own(open_tab):
+    one, two = open_tab(), open_tab()
+    ask(one, DOG)
+    ask(two, GOAL)
+    watch(one, 1)
+    watch(two, 2)
+    assert one.input_value("#ask") == DOG
+    assert two.input_value("#ask") == GOAL
+    assert "/media/1" in one.evaluate("document.querySelector('video').src")
+    assert "/media/2" in two.evaluate("document.querySelector('video').src")
+
+
+def test_what_is_not_there_is_said_and_weak_matches_are_folded(open_tab):
+    tab = open_tab()
+    ask(tab, ABSENT)
+    expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+    expect(tab.locator(".card[data-key]").first).to_be_hidden()
+    tab.click("details.weak summary")
+    expect(tab.locator(".card[data-key]").first).to_be_visible()
+
+
+def test_unknown_words_are_shown_with_near_ones(open_tab):
+    tab = open_tab()
+    ask(tab, "a dog runs on the beachh")
+    expect(tab.locator(".unknown")).to_contain_text("“beachh” is not known")
+    tab.click(".unknown .chip >> text=beach")
+    expect(tab.locator(".unknown")).to_have_count(0)
+    assert tab.input_value("#ask") == DOG
+
+
+def test_results_by_video(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    tab.click("text=By video")
+    assert sorted(tab.locator("h3").all_inner_texts()) == ["beach.mp4", "party.mp4"]
+
+
+def test_search_inside_one_video(open_tab):
+    tab = open_tab()
+    tab.click(".videos .card >> nth=1")
+    expect(tab.locator(".scope")).to_contain_text("in party.mp4")
+    ask(tab, DOG)
+    keys = tab.eval_on_selector_all(".card[data-key]", "cards => cards.map(c => c.dataset.key)")
+    assert {key.split(":")[0] for key in keys} == {"2"}
+    tab.click(".scope")
+    ask(tab, DOG)
+    assert tab.locator(".card[data-key^='1:']").count() > 0
+
+
+def test_a_bad_file_is_refused_in_one_line(open_tab, tmp_path):
+    tab = open_tab()
+    bad = tmp_path / "notes.mp4"
+    bad.write_text("this is no video\n" * 200)
+    drop(tab, bad)
+    expect(tab.locator(".toast")).to_contain_text("notes.mp4")
+    assert tab.locator(".videos .card").count() == 3
+
+
+def test_a_name_is_never_markup(open_tab):
+    tab = open_tab()
+    expect(tab.locator(".videos .name").nth(2)).to_have_text(f"{HOSTILE}.mp4")
+    tab.click(".videos .card >> nth=2")
+    expect(tab.locator(".player .title")).to_have_text(f"{HOSTILE}.mp4")
+    ask(tab, HOSTILE)
+    assert tab.title() == "Moments"
+    assert tab.locator("img[onerror]").count() == 0
+
+
+def test_light_and_dark(open_tab):
+    def shade(tab: Tab) -> float:
+        colour = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3
+
+    light, dark = open_tab(), open_tab(color_scheme="dark")
+    assert shade(light) > 220
+    assert shade(dark) < 40
+    dark.click("[aria-label='Light or dark']")
+    assert shade(dark) > 220
+    dark.reload()
+    dark.wait_for_selector("body[data-view]")
+    assert shade(dark) > 220  # the visitor's choice outlives the visit
+
+
+def test_a_phone(open_tab):
+    tab = open_tab(viewport={"width": 390, "height": 844}, has_touch=True)
+    fits = "document.documentElement.scrollWidth <= 390"
+    outside = """[...document.querySelectorAll('.moments button, .moments input, .moments h2')]
+      .filter((e) => e.checkVisibility() && !e.closest('.unseen'))
+      .filter((e) => e.getBoundingClientRect().right > 391).map((e) => e.outerHTML)"""
+    assert tab.evaluate(fits)
+    assert tab.evaluate(outside) == []
+    ask(tab, DOG)
+    tab.locator(".card[data-key]").first.tap()
+    tab.wait_for_function("document.querySelector('video').readyState >= 3")
+    assert tab.evaluate(fits)
+    assert tab.evaluate(outside) == []
+    expect(tab.locator(".tool.main")).to_be_in_viewport()
+
+
+def test_nothing_is_fetched_from_elsewhere(browser, address):
+    context = browser.new_context()
+    tab = context.new_page()
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(address)
+    tab.wait_for_selector(".videos .card")
+    ask(tab, DOG)
+    context.close()
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+
+
+def test_the_set_up_script_finds_this_browser():
+    done = subprocess.run(["sh", "tests/setup_chromium.sh"], capture_output=True, check=True)
+    assert b"NO CHROMIUM" not in done.stderr
+
+
+def test_everybody_can_use_it(open_tab):
+    """axe-core finds nothing to complain about, on every screen, in light and in dark."""
+    for scheme in ("light", "dark"):
+        tab = open_tab(color_scheme=scheme)
+        check_with_axe(tab)
+        ask(tab, DOG + "h")  # with an unknown word
+        tab.wait_for_timeout(500)  # the cards have faded in
+        check_with_axe(tab)
+        watch(tab, 1)
+        tab.click("[aria-label='Search only some videos']")
+        check_with_axe(tab)
+
+
+def check_with_axe(tab: Tab) -> None:
+    found = Axe().run(tab).response["violations"]
+    assert [(each["id"], each["impact"], each["nodes"][0]["html"]) for each in found] == []
+
+
+def test_filters_choose_the_videos(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    assert tab.locator(".card[data-key]").count() > 0
+    tab.click("[aria-label='Search only some videos']")
+    tab.fill(".filters input[type=number]", "5")
+    tab.keyboard.press("Enter")  # nothing lasts five minutes
+    expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+    assert tab.locator(".card[data-key]").count() == 0
+    tab.click("text=Search everything")
+    expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
+    tab.fill(".filters input[type=date] >> nth=1", "2001-01-01")
+    expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+
+
+def test_the_basket_gathers_moments_of_several_queries(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 1)
+    tab.click("text=Keep in the basket")
+    expect(tab.locator(".keep")).to_have_text("In the basket")
+    ask(tab, GOAL)
+    watch(tab, 2)
+    tab.click("text=Keep in the basket")
+    expect(tab.locator(".count")).to_have_text("2")
+    tab.reload()  # it outlives the visit
+    tab.wait_for_selector("body[data-view]")
+    tab.click("[aria-label='Basket']")
+    expect(tab.locator(".drawer .name")).to_have_text(["beach.mp4", "party.mp4"])
+    tab.click(".drawer .kept >> nth=0")  # asks its query again and plays it
+    tab.wait_for_function("document.querySelector('video')?.readyState >= 3")
+    assert tab.input_value("#ask") == DOG
+    tab.click("[aria-label='Basket']")
+    tab.click(".drawer [aria-label='Take out of the basket'] >> nth=0")
+    expect(tab.locator(".drawer .name")).to_have_text(["party.mp4"])
+
+
+def test_what_is_kept_is_downloaded(open_tab, tmp_path):
+    """The clip holds the frames from the dragged start to the end, and no other."""
+    tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 1)
+    tab.keyboard.press("k")
+    tab.focus(".edge.start")
+    tab.keyboard.press("Shift+ArrowRight")  # one second later
+    _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
+    tab.click("text=Keep in the basket")
+    tab.click("[aria-label='Basket']")
+    with tab.expect_download() as waiting:
+        tab.click("text=One film")
+    waiting.value.save_as(tmp_path / "film.mp4")
+    numbers = frames_of(tmp_path / "film.mp4")
+    assert numbers[0] == pytest.approx(float(start) * FPS, abs=1)
+    assert numbers[-1] == pytest.approx(float(end) * FPS - 1, abs=1)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert float(start) == pytest.approx(MOMENTS[1][DOG][0] + 1, abs=1)
+
+
+def frames_of(path: Path) -> list[int]:
+    with av.open(str(path)) as video:
+        return [read_counter(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
+
+
+def test_more_like_this_and_a_link_to_it(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 1)
+    tab.click("[aria-label='More like this moment']")
+    expect(tab.locator(".example")).to_contain_text("like beach.mp4 at 00:0")
+    first = tab.locator(".card[data-key]").first
+    expect(first).to_have_attribute("data-key", re.compile(r"2:1\d"))
+    again = open_tab("?" + tab.url.split("?")[1])
+    expect(again.locator(".card[data-key]").first).to_have_attribute(
+        "data-key", first.get_attribute("data-key")
+    )
+    tab.click(".example")  # ask something else
+    expect(tab.locator(".hero")).to_be_visible()
