@@ -73,22 +73,19 @@ def extractor_fingerprint() -> str:
 class Extractor:
     """The networks, loaded once."""
 
-    def __init__(self, *, device: str = "auto", motion: bool | None = None) -> None:
+    def __init__(self, *, device: str = "auto") -> None:
         """Load the networks.
 
         Args:
             device: "cpu", "cuda", or "auto": the GPU where there is one.
-            motion: True asks for the C3D row too, None for it where its weights are installed.
 
         Raises:
-            ValueError: motion asked for without weights, or a GPU where there is none.
+            ValueError: a GPU asked for where there is none.
         """
         # Here: torch costs seconds of start-up that listing and searching do not need.
         from feature_extract.appearance import WIDTH, Appearance
         from feature_extract.device import chosen_device
 
-        if motion:
-            raise ValueError("motion rows need trained C3D weights, and none are installed")
         self._appearance = Appearance(device=chosen_device(device))
         self.blocks = {"appearance": WIDTH}
         self.fingerprint = extractor_fingerprint()

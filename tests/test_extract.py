@@ -153,9 +153,10 @@ def test_same_file_gives_the_same_bytes(extractor: Extractor, tmp_path: Path) ->
     assert first.thumbnails == second.thumbnails
 
 
-def test_motion_needs_weights() -> None:
-    with pytest.raises(ValueError, match="weights"):
-        Extractor(device="cpu", motion=True)
+@pytest.mark.parametrize("device", ["gpu", "tpu", ""])
+def test_unknown_device(device: str) -> None:
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        Extractor(device=device)
 
 
 def test_one_picture(extractor: Extractor, tmp_path: Path) -> None:
