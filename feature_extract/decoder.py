@@ -35,7 +35,8 @@ SLOWNESS: Final = 60.0
 """Processor seconds, times cores, for opening and for each second of video: a last resort for a
 child whose parent was killed, looser than the deadlines that the parent keeps."""
 MEMORY_BYTES: Final = 4 << 30
-"""Address space of this process; a hostile header that asks for more ends it, not the machine."""
+"""Memory that this process may write to; a hostile header that asks for more ends it, not the
+machine. Address space is not limited: threads reserve much of it, and more on larger machines."""
 
 
 class Reader(Protocol):
@@ -127,7 +128,7 @@ def limit_memory() -> None:
     with contextlib.suppress(ImportError):  # Windows has no such limits
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

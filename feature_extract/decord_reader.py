@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from feature_extract.source import Picture, Source
+from feature_extract.source import THREADS, Picture, Source
 from feature_extract.timing import CUT_SECONDS, slot
 
 CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
@@ -35,7 +35,10 @@ class DecordReader:
         import decord  # here: not every file needs it
 
         try:
-            self._reader = decord.VideoReader(path, width=size[0], height=size[1], fault_tol=2)
+            width, height = size
+            self._reader = decord.VideoReader(
+                path, width=width, height=height, num_threads=THREADS, fault_tol=2
+            )
             spans = self._reader.get_frame_timestamp(range(len(self._reader)))
         except Exception as error:
             raise DistrustError(str(error)) from error

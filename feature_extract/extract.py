@@ -115,8 +115,8 @@ class Extractor:
                 wanted = thumbnails.wants(batch)
                 pictures = [_thumbnail(p, reader.info) for p in batch.pixels[wanted]]
                 thumbnails.keep(batch, wanted, pictures)
-                if on_progress is not None and reader.info.duration > 0:
-                    on_progress(min(1.0, float(batch.times[-1]) / reader.info.duration))
+                if on_progress is not None:
+                    on_progress(_fraction(float(batch.times[-1]), reader.info.duration))
         starts, ends = row_times(reader.duration)
         features = Features(
             rows=np.stack([_mean_row(rows, row) for row in range(len(starts))]),
@@ -130,6 +130,11 @@ class Extractor:
         )
         pictures = [thumbnails.at(row * RATE + THUMBNAIL_SAMPLE) for row in range(len(starts))]
         return Extraction(features, reader.info, tuple(pictures))
+
+
+def _fraction(seconds: float, duration: float) -> float:
+    """How far along; 0 where the header does not state a duration."""
+    return min(1.0, seconds / duration) if duration > 0 else 0.0
 
 
 def row_times(duration: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,6 +7,7 @@ Runs inside the child process of `decoder.py`; with it, the only file with PyAV.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
+THREADS: Final = min(8, os.cpu_count() or 1)
+"""Each decoding thread holds pictures; more than 8 cost memory and gain little."""
 MAX_SECONDS: Final = 7 * 24 * 3600.0
 MAX_PIXELS: Final = 1 << 27
 """16,384 x 8,192: beyond it a header is damaged or hostile."""
@@ -126,6 +129,7 @@ def open_video(path: str) -> tuple[Any, Any]:
     if (stream.width or 0) * (stream.height or 0) > MAX_PIXELS:
         raise RefusedError(f"claims {stream.width} x {stream.height} pixels")
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = THREADS
     return container, stream
 
 

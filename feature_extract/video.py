@@ -256,7 +256,10 @@ class _Child:
     """A running decoder process and the thread that takes its messages."""
 
     def __init__(self, request: dict[str, Any], size: tuple[int, int]) -> None:
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # One thread for numpy: its idle ones would cost memory and time to start.
+        one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | one | {"PYTHONPATH": os.pathsep.join(paths)}
         self._shape = (size[1], size[0], 3)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "feature_extract.decoder", json.dumps(request)],
