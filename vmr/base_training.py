@@ -38,12 +38,12 @@ _BACKGROUND: Final = 512  # unrelated clips kept with the weights: half a megaby
 class BaseConfig:
     """Settings of the run; stored with the weights."""
 
-    epochs: int = 5
+    epochs: int = 6
     batch: int = 256
     extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "concepts": 96})
     "pictures of the other sets added to a batch"
-    mixed: float = 0.3
-    "weight of the contrast over all sets, beside the one over captioned pictures alone"
+    mixed: float = 0.6
+    "weight of the pairs of the other sets, beside the captioned ones"
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     word_dropout: float = 0.1
@@ -51,6 +51,8 @@ class BaseConfig:
     "decay of the exponential average of the weights"
     views: int = 3
     "of each captioned picture: the plain one and augmented ones"
+    concept_views: int = 4
+    "rows of each ImageNet class"
     seed: int = 0
     towers: TowersConfig = TowersConfig()  # noqa: RUF009 - frozen
 
@@ -91,7 +93,10 @@ def train_base(data: Path, cache: Path, out: Path, config: BaseConfig = BaseConf
     main = sets.pop(MAIN)
     towers = _towers(config, [main, *sets.values()])
     real = main.rows[main.of("train"), 0]
-    others = {**sets, "concepts": concept_pictures(real, views=4, seed=config.seed)}
+    others = {
+        **sets,
+        "concepts": concept_pictures(real, views=config.concept_views, seed=config.seed),
+    }
     best, chosen = -1.0, copy.deepcopy(towers)
     for epoch, average in _epochs(config, towers, words, main, others):
         recall = text_to_picture(average, words, main, "dev")
@@ -136,13 +141,15 @@ def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
 
 
 def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor) -> Tensor:
-    """Symmetric InfoNCE over unit vectors (B, E); equal groups are positives of each other."""
+    """Symmetric InfoNCE of unit vectors (B, E), pair by pair (B,); equal groups are positives."""
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
     group = torch.tensor([number[name] for name in groups])
     target = (group[:, None] == group[None]).float()
     target = target / target.sum(1, keepdim=True)  # (B, B), symmetric
     logits = scale * texts @ clips.T  # (B, B)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    to_clips = F.cross_entropy(logits, target, reduction="none")  # (B,)
+    to_texts = F.cross_entropy(logits.T, target, reduction="none")  # (B,)
+    return (to_clips + to_texts) / 2
 
 
 def _towers(config: BaseConfig, sets: list[Pictures]) -> Towers:
@@ -230,11 +237,13 @@ def _loss(
     texts = towers.encode_text(*pad(queries))
     groups = [pictures.groups[i] for pictures, i, _ in picked]
     scale, captioned = towers.log_scale.exp(), config.batch
-    # Short captions of the other sets are true of many captioned pictures ("a person running"), so
-    # those pictures are poor negatives: the whole batch counts for less than the captioned part.
-    everything = contrast(clips, texts, groups, scale)
+    # The short captions of the other sets are true of many captioned pictures ("a person running"):
+    # captioned pairs are told apart from each other only, the others from everything.
     main = contrast(clips[:captioned], texts[:captioned], groups[:captioned], scale)
-    return main + config.mixed * everything
+    if captioned == len(groups):
+        return main.mean()
+    others = contrast(clips, texts, groups, scale)[captioned:]
+    return main.mean() + config.mixed * others.mean()
 
 
 @torch.no_grad()

@@ -20,8 +20,8 @@ SHARES: Final = (0.35, 0.5, 0.65)
 """A peak is grown to these shares of its height: moments of several tightnesses compete."""
 PEAKS: Final = 12
 """Peaks of one window that are grown."""
-SNAP_SECONDS: Final = 1.0
-"""An edge this near to a shot cut moves onto it: half the resolution of rows of one second."""
+SNAP_SECONDS: Final = 1.5
+"""An edge this near to a shot cut moves onto it: smoothing blurs an edge by about one row."""
 _SAME: Final = 0.6
 """IoU above which two proposals are the same moment."""
 
