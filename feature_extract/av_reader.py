@@ -77,7 +77,9 @@ class AvReader:
 
     def _seconds(self, frame: Any) -> float:
         """Presentation time; pictures of raw streams have none, and follow one another."""
-        seconds = self._clock if frame.time is None else float(frame.time) - self._source.origin
+        seconds = (
+            self._clock if frame.time is None else float(frame.time) - self._source.info.origin
+        )
         length = float(frame.duration * frame.time_base) if frame.duration else 1 / self._fps
         self._clock = max(0.0, seconds) + length
         return max(0.0, seconds)
@@ -107,18 +109,18 @@ class AvReader:
         """Remember how far the content reaches; the packet's start in seconds."""
         if packet.pts is None:
             return NOW
-        start = float(packet.pts * packet.time_base) - self._source.origin
+        start = float(packet.pts * packet.time_base) - self._source.info.origin
         length = float((packet.duration or 0) * packet.time_base)
         self._content_end = max(self._content_end, start + length)
         return start
 
     def _seek(self, container: Any, stream: Any) -> tuple[Any, Any]:
         """To a key picture at or before `after`; to the file's head when seeking overshoots."""
-        target = int((self._after + self._source.origin) * av.time_base)
+        target = int((self._after + self._source.info.origin) * av.time_base)
         with contextlib.suppress(av.FFmpegError):
             container.seek(target, backward=True)
             first = next(container.decode(stream), None)
-            if first is not None and (first.time or 0) - self._source.origin <= self._after:
+            if first is not None and (first.time or 0) - self._source.info.origin <= self._after:
                 container.seek(target, backward=True)
                 return container, stream
         container.close()

@@ -81,6 +81,8 @@ class Info:
     rotation: int
     """Degrees, counter-clockwise."""
     has_audio: bool
+    origin: float
+    """The container's clock at 0 s: the earliest start of its streams."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,8 @@ class Source:
     """What the readers have to know of a file."""
 
     info: Info
-    origin: float
-    """The container's time of 0 s: the earliest start of its streams, as players have it."""
     first: float
-    """Seconds from `origin` to the first picture."""
+    """Seconds from the origin to the first picture."""
     turn: Turn
     hdr: str | None
     counted: bool
@@ -156,7 +156,6 @@ def describe(path: str) -> Source:
         turn = _turn(frame)
         return Source(
             info=_info(container, stream, frame, turn, origin),
-            origin=origin,
             first=first - origin,
             turn=turn,
             hdr=HDR_TRANSFERS.get(int(frame.color_trc)),
@@ -196,6 +195,7 @@ def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) ->
         codec=stream.codec_context.name,
         rotation=turn.degrees,
         has_audio=bool(container.streams.audio),
+        origin=origin,
     )
 
 

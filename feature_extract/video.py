@@ -9,8 +9,7 @@ Above `decoder.py`, which does the decoding; below everything that looks at pict
     frames.duration, frames.unreadable                   # known once the last batch has come
 
 Time is presentation time in seconds from the start of the file: 0 is the earliest start of its
-streams, which is where a player's clock starts. A file whose pictures start after its sound has
-its first picture later than 0.
+streams. A file whose pictures start after its sound has its first picture later than 0.
 """
 
 import contextlib
@@ -72,6 +71,9 @@ class VideoInfo:
     """Degrees, counter-clockwise, that the coded picture is turned for showing."""
     has_audio: bool
     size_bytes: int
+    origin: float = 0.0
+    """The container's clock at our 0 s; almost always 0. ffmpeg's `-ss` counts from it, as we do;
+    a browser's `currentTime` is the container's clock: add it before seeking there."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,7 @@ class WebpReader:
             codec="webp",
             rotation=0,
             has_audio=False,
+            origin=0.0,
         )
 
     def pictures(self, rate: float) -> Iterator[tuple[float, Picture]]:

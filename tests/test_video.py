@@ -80,12 +80,13 @@ def test_variable_frame_rate(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["late.mkv", "late.ts", "late.mp4"])
 def test_time_starts_with_the_file(tmp_path: Path, name: str) -> None:
-    """A file whose clock starts at 5 s starts at 0 for us, as it does for a player."""
+    """A file whose clock starts at 5 s starts at 0 for us; `origin` is what a browser adds."""
     counter_video(tmp_path / name, 0, times=(5 + np.arange(60) / 30).tolist())
     times, spelled, reader = numbers(tmp_path / name)
     assert spelled == shown_at_samples(np.arange(60) / 30, 2.0)
     np.testing.assert_allclose(times, np.array(spelled) / 30, atol=2e-3)
     assert reader.duration == pytest.approx(2.0, abs=0.04)
+    assert name != "late.mkv" or reader.info.origin == pytest.approx(5.0, abs=2e-3)
 
 
 @pytest.mark.parametrize("name", ["sound.mp4", "sound.mkv"])
