@@ -62,6 +62,8 @@ def test_every_seed_runs_once_and_a_stopped_suite_goes_on(tmp_path: Path) -> Non
     wider = replace(PRESET, train=replace(PRESET.train, batch=5))
     run(variants("vtc", wider), trial, seeds=1, out=tmp_path)
     assert asked[5:] == [("as given", 0), ("without VTC", 0)]
+    run(variants("vtc", wider), trial, seeds=1, out=tmp_path, context={"steps": 9})
+    assert len(asked) == 9
 
 
 def test_table_and_plot(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ what asymmetric co-attention costs and gains beside symmetric and plain self-att
 scale with the length of video and query, and which extractor's features are better.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,11 +93,18 @@ Trial = Callable[[Variant, int, Path], Mapping[str, float]]
 """Trains a variant with a seed in a folder, and returns its figures on the test split."""
 
 
-def run(compared: Sequence[Variant], trial: Trial, *, seeds: int, out: Path) -> list[Result]:
+def run(
+    compared: Sequence[Variant],
+    trial: Trial,
+    *,
+    seeds: int,
+    out: Path,
+    context: Mapping[str, object] | None = None,
+) -> list[Result]:
     """Every variant with every seed; figures land in OUT/results.json as they come.
 
     A trial that is in that file already, with the same settings, is not repeated: a stopped suite
-    goes on.
+    goes on. `context` is what else shapes a trial, such as files and steps, as JSON can hold it.
     """
     out.mkdir(parents=True, exist_ok=True)
     store = out / "results.json"
@@ -106,9 +114,11 @@ def run(compared: Sequence[Variant], trial: Trial, *, seeds: int, out: Path) -> 
         scores = []
         for seed in range(seeds):
             key = f"{variant.name}, seed {seed}"
-            settings = {"features": variant.features, **variant.preset.to_json()}
+            settings = {"features": variant.features, **variant.preset.to_json(), **(context or {})}
             if done.get(key, {}).get("settings") != settings:
-                folder = out / f"{re.sub(r'[^a-z0-9]+', '-', variant.name.lower())}-{seed}"
+                digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+                name = re.sub(r"[^a-z0-9]+", "-", variant.name.lower())
+                folder = out / f"{name}-{seed}-{digest[:8]}"
                 done[key] = {"settings": settings, "figures": dict(trial(variant, seed, folder))}
                 store.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
             scores.append(done[key]["figures"])

@@ -37,7 +37,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--steps", type=int, help="stop after so many steps")
+    parser.add_argument("--steps", type=_positive, help="stop after so many steps")
     parser.set_defaults(run=_train)
     others = parser.add_subparsers(title="instead of a preset")
     base = others.add_parser("base", help="the product's space of clips and sentences")
@@ -71,8 +71,8 @@ def _add_ablate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--test", metavar="FILE", required=True, help="annotations to report")
     parser.add_argument("--other-features", type=Path, help="extractor B, for the features suite")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, help="of training, for each variant and seed")
+    parser.add_argument("--seeds", type=_positive, default=3)
+    parser.add_argument("--steps", type=_positive, help="of training, for each variant and seed")
     parser.add_argument("--out", type=Path, required=True, help="folder of table, plot and runs")
     parser.set_defaults(run=_ablate)
 
@@ -87,6 +87,13 @@ def _add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         "--set", action="append", default=[], metavar="SECTION.SETTING=VALUE", dest="changes"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -200,9 +207,9 @@ def _ablate(arguments: argparse.Namespace) -> int:
 
     from vmr.ablation import Variant, plot, run, scaling, table, variants
     from vmr.annotations import read_annotations
-    from vmr.data import build_vocabulary
+    from vmr.data import DataConfig, MomentData, build_vocabulary
     from vmr.preset import load_preset
-    from vmr.run import fit_vocabulary, load_run
+    from vmr.run import LAST, fit_vocabulary, load_run
     from vmr.training import evaluate, processes, train
 
     preset = load_preset(arguments.preset, arguments.changes)
@@ -213,31 +220,35 @@ def _ablate(arguments: argparse.Namespace) -> int:
         raise ValueError("--suite features compares two extractors: give --other-features too")
     features = {"A": arguments.features, "B": arguments.other_features}
 
+    files = arguments.annotations, arguments.validation, arguments.test
+    # No suite changes what a video looks like to the network, so variants share what was read.
+    opened: dict[tuple[str, DataConfig], list[MomentData]] = {}
+
     def trial(variant: Variant, seed: int, folder: Path) -> dict[str, float]:
         print(f"{variant.name}, seed {seed}")
         seeded = replace(variant.preset, train=replace(variant.preset.train, seed=seed))
-        opened = {
-            name: _open_data(arguments, file, seeded, vocabulary, features[variant.features])
-            for name, file in (
-                ("training", arguments.annotations),
-                ("validation", arguments.validation),
-                ("test", arguments.test),
-            )
-        }
+        key = variant.features, seeded.data
+        if key not in opened:
+            rows = features[variant.features]
+            opened[key] = [_open_data(arguments, file, seeded, vocabulary, rows) for file in files]
+        training, validation, test = opened[key]
         best = train(
             seeded,
-            opened["training"],
-            opened["validation"],
+            training,
+            validation,
             vocabulary,
             folder,
             device=arguments.device,
+            resume=(folder / LAST).exists(),
             steps=arguments.steps,
         )
         model, _, _ = load_run(best)
         with processes(arguments.device) as place:
-            return evaluate(model.to(place.device), opened["test"], seeded, place.device).record()
+            return evaluate(model.to(place.device), test, seeded, place.device).record()
 
-    results = run(compared, trial, seeds=arguments.seeds, out=arguments.out)
+    names = "annotations", "validation", "test", "features", "other_features", "words", "steps"
+    context = {name: str(getattr(arguments, name)) for name in names}
+    results = run(compared, trial, seeds=arguments.seeds, out=arguments.out, context=context)
     grown = scaling(
         variant for variant in compared if variant.name not in ("no text", "extractor B")
     )
