@@ -202,13 +202,18 @@ class Page:
         }
 
     def strip(self, query: str, video: int) -> dict[str, Any]:
-        """Match strength of every second of a video, and its shot cuts; no query, no strength."""
+        """Match strength of every row of a video, and its shot cuts; no query, no strength.
+
+        The rows lie evenly between `begins` and `ends`, in seconds.
+        """
         self.video(video)
-        cuts = self.store.features(video).cuts
+        features = self.store.features(video)
         strength: Iterable[float] = self._searcher.strip(query, video) if query.strip() else ()
         return {
             "strength": [round(float(value), 3) for value in strength],
-            "cuts": [round(float(cut), 3) for cut in cuts],
+            "cuts": [round(float(cut), 3) for cut in features.cuts],
+            "begins": float(features.starts[0]),
+            "ends": float(features.ends[-1]),
         }
 
     # The library

@@ -17,6 +17,7 @@ class Page {
     this.answer = null;
     this.scope = null; // id of the one video searched, or null for all
     this.grouped = false;
+    this.judged = new Map(); // query and moment -> what this visitor said of it
     this.asked = 0;
     this.player = new Player({
       preview: (video, start, end) => server.preview({ video: video.id, start, end }),
@@ -94,6 +95,7 @@ class Page {
   #submit(event) {
     event.preventDefault();
     const query = this.box.value.trim();
+    this.box.blur(); // the keys belong to the player now, and a phone's keyboard goes away
     if (query) this.ask(query);
     else this.home();
   }
@@ -174,6 +176,7 @@ class Page {
     this.#markChosen();
     this.#drawExtras();
     this.#curve(video);
+    this.player.element.scrollIntoView({ block: "nearest", behavior: "smooth" });
     await opened;
   }
 
@@ -196,9 +199,27 @@ class Page {
     this.player.extras.replaceChildren(
       h("button", { type: "button", class: "button keep", "aria-pressed": String(held), onclick: () => this.basket.toggle(kept) },
         icon(held ? "tick" : "plus"), held ? words.kept : words.keep),
+      ...this.#judging(moment),
       iconButton("alike", words.alike, () => this.ask({ like: moment })),
       iconButton("link", words.link, () => this.#copyLink()),
       ...(this.library.state.may_export ? [download("download", words.saveClip, "clip.mp4", exportAddress("film.mp4", [kept]))] : []));
+  }
+
+  /** Thumbs up and down: for answers to words, where the library may be changed. */
+  #judging(moment) {
+    const { query } = this.question;
+    if (!query || !this.library.state.may_change) return [];
+    const judged = this.judged.get(`${query} ${key(moment)}`);
+    const say = async (good) => {
+      const { video, start, end } = moment;
+      const answer = await this.server.judge({ query, video, start, end, good });
+      if (!answer || answer.error) return this.tell(answer?.error ?? words.unreachable);
+      this.judged.set(`${query} ${key(moment)}`, good);
+      this.tell(words.heeded);
+      this.#drawExtras();
+    };
+    return [["like", words.right, true], ["dislike", words.wrong, false]].map(([name, label, good]) =>
+      iconButton(name, label, () => say(good), { "aria-pressed": String(judged === good) }));
   }
 
   #kept({ video, name, start, end, best, strength }) {
@@ -224,11 +245,11 @@ class Page {
 
   async #curve(video) {
     const query = (this.answer && this.question?.query) ?? "";
-    this.player.why.open([], video.duration);
+    this.player.why.open([]);
     const curve = await this.server.strip({ query, video: video.id });
     if (curve?.strength && this.player.video === video) this.player.timeline.mark(curve);
     const explained = query && (await this.server.why({ query, video: video.id }));
-    if (explained?.words && this.player.video === video) this.player.why.open(explained.words, video.duration);
+    if (explained?.words && this.player.video === video) this.player.why.open(explained.words, this.player.timeline.rows);
   }
 
   step(by) {

@@ -273,7 +273,8 @@ export class Player {
   }
 
   #row(seconds) {
+    const [begins, ends] = this.timeline.rows;
     const last = Math.max(0, (this.video.rows || 1) - 1);
-    return clamp(Math.floor((seconds / this.video.duration) * (last + 1)), 0, last);
+    return clamp(Math.floor(((seconds - begins) / (ends - begins)) * (last + 1)), 0, last);
   }
 }

@@ -21,6 +21,7 @@ export class Timeline {
     this.chosen = null;
     this.time = 0;
     this.view = [0, 1];
+    this.rows = [0, 1];
     this.#build();
     new ResizeObserver(() => this.draw()).observe(this.strip);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -72,17 +73,16 @@ export class Timeline {
   /** Show another video; the curve and cuts may come later, through `mark`. */
   open(video, moments, chosen) {
     this.video = video;
-    this.strength = [];
-    this.cuts = [];
+    this.mark({ strength: [], cuts: [], begins: 0, ends: video.duration });
     this.moments = moments;
     this.slider.max = video.duration;
     this.choose(chosen);
     this.#show(0, video.duration);
   }
 
-  mark({ strength, cuts }) {
-    this.strength = strength;
-    this.cuts = cuts;
+  /** Rows of strength that lie evenly between two times: pictures may begin later than sound. */
+  mark({ strength, cuts, begins, ends }) {
+    Object.assign(this, { strength, cuts, rows: [begins, ends] });
     this.draw();
   }
 
@@ -199,9 +199,10 @@ export class Timeline {
 
   #drawCurve(pen, width, height, colour) {
     if (!this.strength.length) return;
-    const row = this.video.duration / this.strength.length;
+    const [begins, ends] = this.rows;
+    const row = (ends - begins) / this.strength.length;
     const level = (index) => height - 2 - this.strength[clamp(index, 0, this.strength.length - 1)] * (height - 8);
-    const place = (index) => (this.#x((index + 0.5) * row) / 100) * width;
+    const place = (index) => (this.#x(begins + (index + 0.5) * row) / 100) * width;
     pen.beginPath();
     pen.moveTo(Math.min(0, place(-1)), height);
     for (let index = -1; index <= this.strength.length; index++) {

@@ -7,16 +7,16 @@ export class Why {
   constructor() {
     this.rows = [];
     this.view = [0, 1];
-    this.duration = 1;
+    this.span = [0, 1]; // seconds between which the rows lie
     this.body = h("div", { class: "why-rows" });
     this.element = h("details", { class: "why", hidden: true, ontoggle: () => this.draw() },
       h("summary", {}, words.why), this.body, h("p", { class: "detail" }, words.whyNote));
   }
 
   /** Show the words of an answer, or nothing where there is none. */
-  open(explained, duration) {
+  open(explained, span = [0, 1]) {
     this.rows = explained;
-    this.duration = duration;
+    this.span = span;
     this.element.hidden = explained.length === 0;
     this.canvases = explained.map(() => h("canvas", { "aria-hidden": "true" }));
     this.body.replaceChildren(...explained.map(({ word }, row) => h("div", {}, this.canvases[row], h("span", {}, word))));
@@ -39,12 +39,13 @@ export class Why {
       canvas.height = height;
       const pen = canvas.getContext("2d");
       pen.fillStyle = getComputedStyle(canvas).color;
-      const second = this.duration / strength.length;
+      const [begins, ends] = this.span;
+      const second = (ends - begins) / strength.length;
       const pixels = width / (to - from);
       strength.forEach((value, index) => {
         pen.globalAlpha = value;
         // Whole pixels, so that no seam shows between two seconds.
-        const [left, right] = [index, index + 1].map((edge) => Math.round((edge * second - from) * pixels));
+        const [left, right] = [index, index + 1].map((edge) => Math.round((begins + edge * second - from) * pixels));
         pen.fillRect(left, 0, right - left, height);
       });
     });

@@ -111,6 +111,9 @@ export const words = {
   progress: "Videos being added",
 
   unreachable: "The server does not answer. Is it still running?",
+  right: "This is right, with these edges: later answers will heed it",
+  wrong: "This is wrong: later answers will heed it",
+  heeded: "Thank you. Later answers to similar questions will heed it.",
   alike: "More like this moment",
   likeMoment: ({ name, start }) => `like ${name} at ${clock(start)}`,
   likePicture: "like this picture",

@@ -1,0 +1,132 @@
+"""How long an answer takes in the running page: `python -m benchmarks.page_speed`.
+
+A library of 200 videos of ten minutes (120,000 rows) with random features, the shipped model, 50
+queries over HTTP as the page's scripts send them, then ten in Chromium from Enter to the cards.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+from feature_extract.extract import Extraction, Extractor
+from feature_extract.features import Features
+from feature_extract.video import VideoInfo
+from tests.browser import CHROMIUM, FLAGS
+from tests.planted_page import served
+from vmr.content import full_digest
+from vmr.ingest import Ingest
+from vmr.page import Page
+from vmr.preview import Previews
+from vmr.ranker import Ranker
+from vmr.store import Library
+from vmr.text import Words
+
+WHO = ("a dog", "a man", "two women", "a child", "a car", "a horse", "people", "a bird", "a boat")
+WHAT = ("runs on the beach", "in the snow", "near a house", "at night", "jumps", "and a red ball")
+PICTURE = b"\xff\xd8\xff\xd9"  # a stored thumbnail; nothing looks at it here
+
+
+def library_of(folder: Path, videos: int, rows: int, blocks: dict[str, int]) -> Library:
+    """Random features behind empty files; only the numbers matter for speed."""
+    library = Library(folder / "library")
+    library.adopt("benchmark")
+    generator = np.random.default_rng(0)
+    info = VideoInfo(float(rows), 640, 360, 25.0, "h264", 0, False, 1000)
+    for number in range(videos):
+        path = folder / f"{number:04}.mp4"
+        path.write_bytes(str(number).encode() * 100)
+        starts = np.arange(rows, dtype=np.float64)
+        values = np.maximum(0, generator.normal(size=(rows, sum(blocks.values()))))
+        features = Features(
+            values.astype(np.float16),
+            starts,
+            starts + 1,
+            blocks,
+            np.arange(7.0, rows, 7.0),
+            float(rows),
+            (),
+            "benchmark",
+        )
+        video = library.register(path)
+        extraction = Extraction(features, info, (PICTURE,) * rows)
+        library.store(video.id, extraction, full=full_digest(path))
+    return library
+
+
+def milliseconds_over_http(address: str, queries: list[str]) -> tuple[list[float], list[float]]:
+    """By the clock, and of processor time, which other programs do not disturb.
+
+    One number a query, the second time that it is asked: by then every video has been read.
+    """
+    clock, processor = [], []
+    with httpx.Client(base_url=address, timeout=60) as client:
+        for query in queries + queries:
+            began, used = time.perf_counter(), time.process_time()
+            reply = client.post("gradio_api/run/search", json={"data": [query, 24, None]})
+            reply.raise_for_status()
+            clock.append(1000 * (time.perf_counter() - began))
+            processor.append(1000 * (time.process_time() - used))
+    return clock[len(queries) :], processor[len(queries) :]
+
+
+def milliseconds_in_browser(address: str, queries: list[str]) -> list[float]:
+    """From Enter to the cards of the answer being in the document."""
+    measure = """(query) => new Promise((done) => {
+      const began = performance.now();
+      const results = document.getElementById('results');
+      const watcher = new MutationObserver(() => {
+        if (!results.querySelector('[data-key]')) return;
+        watcher.disconnect();
+        done(performance.now() - began);
+      });
+      results.replaceChildren();
+      watcher.observe(results, {childList: true});
+      document.getElementById('ask').value = query;
+      document.querySelector('form.ask').requestSubmit();
+    })"""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        tab = browser.new_page()
+        tab.goto(address)
+        tab.wait_for_selector(".videos .card")
+        taken = [float(tab.evaluate(measure, query)) for query in queries]
+        browser.close()
+    return taken[2:]
+
+
+def main() -> None:
+    """Measure and print a table in Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.page_speed", description=__doc__)
+    parser.add_argument("--videos", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=600, help="seconds of each video")
+    options = parser.parse_args()
+    queries = [f"{who} {what}" for who in WHO for what in WHAT][:52]
+    ranker = Ranker.load()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        library = library_of(folder, options.videos, options.rows, ranker.blocks)
+        previews = Previews(folder / "previews", limit_bytes=1 << 26)
+        page = Page(library, ranker, Words.load(), Ingest(library, Extractor), previews)
+        with served(page) as address:
+            clock, processor = milliseconds_over_http(address, queries)
+            shown_in = milliseconds_in_browser(address, queries[:12])
+    print(
+        f"\n{options.videos} videos of {options.rows} s\n\n| ms | median | slowest |\n|---|---|---|"
+    )
+    measured = {
+        "answer over HTTP": clock,
+        "its processor time": processor,
+        "Enter to cards": shown_in,
+    }
+    for name, taken in measured.items():
+        print(f"| {name} | {statistics.median(taken):.0f} | {max(taken):.0f} |")
+
+
+if __name__ == "__main__":
+    main()
