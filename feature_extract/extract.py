@@ -65,7 +65,7 @@ def extractor_fingerprint() -> str:
         "rate": RATE,
         "samples": NETWORK_SAMPLES,
         "size": SIZE,
-        "version": 1,
+        "version": 2,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -23,9 +23,9 @@ CELLS: Final = 28
 """Pictures are compared as CELLS x CELLS mean colours: small motion and noise average out."""
 LEVELS: Final = 4
 """Histogram levels of each colour: 64 colours."""
-FLOOR: Final = 0.2
+FLOOR: Final = 0.12
 """Least change of a cut, of 1."""
-CONTRAST: Final = 2.5
+CONTRAST: Final = 3.5
 """How often the median change around it a cut has to be."""
 AROUND: Final = 8
 """Samples on either side that the median is taken of."""
@@ -80,10 +80,17 @@ def _cells(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _colours(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(LEVELS ** 3,) share of the cells that has each colour."""
-    levels = np.minimum((cells * LEVELS).astype(np.int64), LEVELS - 1).reshape(-1, 3)
-    index = (levels[:, 0] * LEVELS + levels[:, 1]) * LEVELS + levels[:, 2]
-    return (np.bincount(index, minlength=LEVELS**3) / len(index)).astype(np.float32)
+    """(LEVELS ** 3,) share of the cells that has each colour. A cell counts for the eight colours
+    around its own, the nearer the more, so that a fade moves the shares and never jumps."""
+    scaled = cells.reshape(-1, 3) * (LEVELS - 1)
+    low = np.minimum(scaled.astype(np.int64), LEVELS - 2)  # (N, 3)
+    near = scaled - low  # share of the upper level
+    shares = np.zeros(LEVELS**3)
+    for corner in np.ndindex(2, 2, 2):
+        index = (low + corner) @ (LEVELS**2, LEVELS, 1)
+        weight = np.where(corner, near, 1 - near).prod(axis=1)
+        shares += np.bincount(index, weight, minlength=LEVELS**3)
+    return (shares / len(scaled)).astype(np.float32)
 
 
 def _change(
