@@ -12,19 +12,18 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import sync_playwright
 
 from feature_extract.extract import Extractor
-from tests.browser import CHROMIUM, FLAGS
+from tests.browser import CHROMIUM, FLAGS, ask
 from tests.planted_page import served
 from vmr.ingest import Ingest
 from vmr.page import Page, Screen
 from vmr.preview import Previews
 from vmr.ranker import Ranker
-from vmr.samples import build_samples
+from vmr.samples import QUERIES, build_samples
 from vmr.store import Library
 from vmr.text import Words
 
 FOLDER = Path(__file__).parent.parent / "assets" / "screenshots"
-QUERY = "a motorcycle"
-EXAMPLES = ("a motorcycle", "a horse", "a cat", "a rocket on the launch pad", "a lion")
+QUERY = "a cup of coffee on a table"
 ABSENT = "people dance at a wedding"
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
@@ -36,7 +35,7 @@ def sample_page(folder: Path) -> Page:
     ingest.add(build_samples(folder / "videos"))
     ingest.wait()
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
-    screen = Screen(examples=EXAMPLES)
+    screen = Screen(examples=QUERIES)
     return Page(library, Ranker.load(), Words.load(), ingest, previews, screen=screen)
 
 
@@ -48,18 +47,18 @@ def home(tab: Tab) -> None:
 def results(tab: Tab) -> None:
     """The cards of an answer."""
     home(tab)
-    tab.fill("#ask", QUERY)
-    tab.press("#ask", "Enter")
-    tab.wait_for_selector(".card[data-key]")
+    ask(tab, "a cat")
 
 
 def moment(tab: Tab) -> None:
     """A moment being watched, with the pointer on the strip."""
-    results(tab)
+    home(tab)
+    ask(tab, QUERY)
     tab.locator(".card[data-key]").first.click()
     tab.wait_for_function("document.querySelector('video').readyState >= 3")
     tab.wait_for_timeout(1500)
     tab.keyboard.press("k")
+    tab.evaluate("document.activeElement.blur()")
     strip = tab.locator(".strip").bounding_box()
     assert strip is not None
     tab.mouse.move(strip["x"] + strip["width"] * 0.66, strip["y"] + 30)
@@ -68,17 +67,14 @@ def moment(tab: Tab) -> None:
 def absent(tab: Tab) -> None:
     """What is said when nothing matches."""
     home(tab)
-    tab.fill("#ask", ABSENT)
-    tab.press("#ask", "Enter")
-    tab.wait_for_selector(".results h2:not(.quiet)")
+    ask(tab, ABSENT)
 
 
 def basket(tab: Tab) -> None:
     """Moments of two queries, kept."""
-    for query in EXAMPLES[:2]:
-        home(tab) if query == EXAMPLES[0] else None
-        tab.fill("#ask", query)
-        tab.press("#ask", "Enter")
+    home(tab)
+    for query in QUERIES[1:3]:
+        ask(tab, query)
         tab.locator(".card[data-key]").first.click()
         tab.click(".keep")
     tab.click("[aria-label='Basket']")

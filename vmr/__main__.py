@@ -75,14 +75,15 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(options: argparse.Namespace) -> int:
     import app
     from vmr.library_cli import ingest_files, report
-    from vmr.samples import build_samples
+    from vmr.samples import QUERIES, build_samples
     from vmr.store import Library
 
     library = Path(".demo") / "library"
     jobs = ingest_files(Library(library), build_samples(Path(".demo") / "videos"))
     if report(jobs, []):
         return REFUSED
-    app.main(["--library", str(library), *options.rest])
+    offered = [part for query in QUERIES for part in ("--example", query)]
+    app.main(["--library", str(library), *offered, *options.rest])
     return DONE
 
 

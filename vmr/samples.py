@@ -32,6 +32,14 @@ class Shot:
     "how a photograph moves: in, out, left, right; a clip plays as it is"
 
 
+QUERIES: Final = (
+    "a cheetah running",
+    "a red motorcycle in a garage",
+    "a cup of coffee on a table",
+    "a tower",
+    "a man in a suit talking in a car",
+)
+"""What the README and the page of `make demo` offer to ask."""
 SAMPLES: Final = {
     "animals": (
         Shot("skimage", "data/chelsea.png", 7, "in"),

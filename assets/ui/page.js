@@ -197,7 +197,7 @@ class Page {
     const held = this.basket.holds(kept);
     const download = (name, label, file, href) => h("a", { class: "tool", href, download: file, "aria-label": label, title: label }, icon(name));
     this.player.extras.replaceChildren(
-      h("button", { type: "button", class: "button keep", "aria-pressed": String(held), onclick: () => this.basket.toggle(kept) },
+      h("button", { type: "button", class: "button keep", title: words.keepHint, "aria-pressed": String(held), onclick: () => this.basket.toggle(kept) },
         icon(held ? "tick" : "plus"), held ? words.kept : words.keep),
       ...this.#judging(moment),
       iconButton("alike", words.alike, () => this.ask({ like: moment })),
