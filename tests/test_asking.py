@@ -14,7 +14,7 @@ from vmr.moments import iou
 from vmr.picture import PictureError, PictureReader
 from vmr.ranker import Ranker
 from vmr.search import Searcher
-from vmr.store import Library
+from vmr.store import Library, LibraryError
 from vmr.text import QueryError, Words
 
 A, B = "a dog runs on the beach", "two cooks in a kitchen"
@@ -165,7 +165,7 @@ def test_more_like_this_moment(make, ranker, words):
     check_first(answer, "there", (19, 26))
     assert all(h.video != 1 or h.end <= 10 or h.start >= 18 for h in answer.moments)
     assert {hit.video for hit in searcher.like(1, 10.0, 18.0, among={1}).moments} <= {1}
-    with pytest.raises(ValueError, match="nothing from 90"):
+    with pytest.raises(LibraryError, match="nothing from 90"):
         searcher.like(1, 90.0, 95.0)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.media import counter_video, read_counter
 from vmr.__main__ import main
+from vmr.annotations import read_annotations
 
 ROOT = Path(__file__).parent.parent
 KEYS = {"video", "path", "start", "end", "score", "strength"}
@@ -178,6 +179,7 @@ def test_search_in_words(run):
         (["search", "a dog", "--words", "gone.txt"], "gone.txt"),
         (["remove", "99"], "no video 99"),
         (["remove"], "--missing"),
+        (["watch", "gone"], "gone: no such folder"),
     ],
 )
 def test_errors_are_one_line(run, arguments, complaint):
@@ -206,6 +208,8 @@ def test_no_library_is_an_error_and_none_is_made(run, tmp_path):
         ["search", "--like", "1"],
         ["search", "a", "--like", "1@0"],
         ["search", "a", "--since", "yesterday"],
+        ["export", "1@5", "--to", "x.mp4"],
+        ["rate", "a dog", "1@2-3", "perhaps"],
     ],
 )
 def test_wrong_usage_is_2(arguments):
@@ -251,7 +255,6 @@ def test_export_writes_the_lists_of_what_search_prints(run, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["1@5"], "ID@START-END"),
         (["99@1-2"], "no video 99"),
         (["1@3-2"], "span"),
         (["1@0-1", "2@0-1", "--copy"], "--copy"),
@@ -261,6 +264,19 @@ def test_what_cannot_be_exported_is_said(run, tmp_path, arguments, complaint):
     status, out, err = run("export", *arguments, "--to", tmp_path / "clip.mp4")
     assert (status, out, err.count("\n"), complaint in err) == (1, "", 1, True)
     assert not (tmp_path / "clip.mp4").exists()
+
+
+def test_ratings_are_kept_used_and_written_for_training(run, tmp_path):
+    assert run("rate", "a white square", "1@1-2.5", "right")[0] == 0
+    assert run("rate", "a white square", "2@3-4", "wrong")[0] == 0
+    rated = json.loads(run("search", "a white square", "--json")[1])["moments"]
+    plain = json.loads(run("search", "a white square", "--no-feedback", "--json")[1])["moments"]
+    assert plain != rated
+    status, _, err = run("ratings", tmp_path / "ratings.jsonl")
+    assert (status, err) == (0, f"1 lines in {tmp_path / 'ratings.jsonl'}\n")
+    (query,) = read_annotations(tmp_path / "ratings.jsonl").queries
+    assert query.spans == ((1.0, 2.5),)
+    assert run("rate", "a dog", "99@1-2", "right")[0] == 1
 
 
 # Looking after the library

@@ -102,3 +102,28 @@ def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):
     wait_for(library, {"there before.mp4": "ready", "bad.mp4": "refused"})
     write_file(films / "bad.mp4", b"mended")
     wait_for(library, {"there before.mp4": "ready", "bad.mp4": "ready"})
+
+
+def test_nothing_is_missed_while_the_watch_begins(tmp_path):
+    """Files that came between the first look and the first event were never seen."""
+    films, library = tmp_path / "films", Library(tmp_path / "library")
+    films.mkdir()
+    stop = threading.Event()
+    names = {f"{number}.mp4" for number in range(60)}
+
+    def write():
+        for name in sorted(names):
+            write_file(films / name)
+            time.sleep(0.015)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = set()
+    with Ingest(library, PlantedExtractor) as ingest:
+        deadline = time.monotonic() + 20
+        for job in keep_indexed(library, ingest, films, stop, settle_seconds=0.1):
+            found.add(job.path.name)
+            if found == names or time.monotonic() > deadline:
+                stop.set()
+    writer.join()
+    assert found == names

@@ -13,7 +13,7 @@ The operators are words in capitals, so that "and" and "then" stay words of a qu
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -78,6 +78,12 @@ class Target:
     avoided: tuple[Vector, ...] = ()
     query: Query | None = None
     "its words, where words are all there is to it"
+
+    def moved(self, move: Callable[[Vector], Vector]) -> "Target":
+        """The same target with its wanted vectors moved; itself, when none was."""
+        wanted = tuple(move(vector) for vector in self.wanted)
+        same = all(new is old for new, old in zip(wanted, self.wanted, strict=True))
+        return self if same else Target(wanted, self.avoided)
 
     @property
     def directions(self) -> list[Vector]:

@@ -58,6 +58,22 @@ class Video:
         return self.state in SEARCHABLE
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What somebody said of a moment that a query found."""
+
+    query: str
+    video: int
+    start: float
+    "seconds; corrected, where the edges were"
+    end: float
+    good: bool
+
+    def __post_init__(self) -> None:
+        if not (self.query.strip() and 0 <= self.start < self.end < float("inf")):
+            raise ValueError(f"{self}: needs a query and a span of time")
+
+
 def describe_damage(spans: Sequence[tuple[float, float]]) -> str:
     """The unreadable spans of a video in words; empty when there are none."""
     seconds = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in spans)

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_SECONDS: Final = 10.0
 
 _SCHEMA = """
 BEGIN IMMEDIATE;
-CREATE TABLE videos (
+CREATE TABLE IF NOT EXISTS videos (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: the index relies on it
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', progress REAL NOT NULL DEFAULT 0,
     quick TEXT NOT NULL DEFAULT '', full TEXT NOT NULL DEFAULT '', added REAL NOT NULL,
@@ -29,16 +29,19 @@ CREATE TABLE videos (
     duration REAL NOT NULL DEFAULT 0, width INTEGER NOT NULL DEFAULT 0,
     height INTEGER NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0,
     codec TEXT NOT NULL DEFAULT '', unreadable TEXT NOT NULL DEFAULT '[]');
-CREATE TABLE paths (
+CREATE TABLE IF NOT EXISTS paths (
     path BLOB PRIMARY KEY,                  -- bytes: a file name need not be text
     video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
     size_bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
     present INTEGER NOT NULL DEFAULT 1);
-CREATE INDEX videos_quick ON videos (quick);
-CREATE INDEX paths_video ON paths (video);
-CREATE TABLE folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
+CREATE INDEX IF NOT EXISTS videos_quick ON videos (quick);
+CREATE INDEX IF NOT EXISTS paths_video ON paths (video);
+CREATE TABLE IF NOT EXISTS folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS judgements (
+    query TEXT NOT NULL, video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
+    start REAL NOT NULL, end REAL NOT NULL, good INTEGER NOT NULL);
+PRAGMA user_version = 2;
 COMMIT;
 """
 
@@ -71,8 +74,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         # FULL: a power cut must not undo a video that was reported as ready.
         db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         db.execute("PRAGMA foreign_keys = ON")
-        if not _version(db):
-            _create(db)
+        if _version(db) < SCHEMA_VERSION:
+            _create(db)  # so far, newer versions only add tables
         _check_version(db, path)
     return db
 
@@ -164,7 +167,9 @@ def _create(db: sqlite3.Connection) -> None:
     except sqlite3.OperationalError:
         if db.in_transaction:
             db.rollback()
-        if not _version(db):  # otherwise another process was first, with the same tables
+        if (
+            _version(db) < SCHEMA_VERSION
+        ):  # otherwise another process was first, with the same tables
             raise
 
 

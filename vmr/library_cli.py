@@ -90,6 +90,8 @@ def _watch(options: argparse.Namespace) -> int:
     from vmr.store import Library
     from vmr.watch import keep_indexed
 
+    if not options.folder.is_dir():
+        raise ValueError(f"{options.folder}: no such folder")
     library = Library(options.library)
     print(f"following {options.folder}; Ctrl-C stops", file=sys.stderr)
     with Ingest(library, Extractor) as ingest:

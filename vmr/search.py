@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.asking import Target, parse, understand
+from vmr.feedback import Feedback
 from vmr.index import ClipIndex
 from vmr.localise import Proposal
 from vmr.moments import suppress
 from vmr.ranker import Ranker
-from vmr.store import Library, LibraryError, Video
+from vmr.store import Judgement, Library, LibraryError, Video
 from vmr.text import Words
 
 WINDOW: Final = 128
@@ -80,12 +81,16 @@ class _Timeline:
 class Searcher:
     """Answers queries over one library; follows the library as it grows."""
 
-    def __init__(self, library: Library, ranker: Ranker, words: Words) -> None:
+    def __init__(
+        self, library: Library, ranker: Ranker, words: Words, *, use_feedback: bool = True
+    ) -> None:
         self.library = library
+        self.use_feedback = use_feedback
         self._ranker = ranker
         self._words = words
         self._index = ClipIndex.open(library, ranker)
         self._timelines: dict[tuple[int, str], _Timeline] = {}
+        self._learnt: tuple[list[Judgement], Feedback] = ([], Feedback())
 
     def search(
         self,
@@ -109,7 +114,7 @@ class Searcher:
         request = parse(text)
         targets, unknown = understand(request, self._words, self._ranker)
         chosen = self._chosen(video, among)
-        steps = [self._find(target, chosen) for target in targets]
+        steps = [self._find_as_taught(target, chosen) for target in targets]
         return self._answer(text, unknown, follow_on(steps, request.within), top)
 
     def like(
@@ -124,15 +129,11 @@ class Searcher:
         """Moments that look like one of them; that one itself is left out.
 
         Raises:
-            LibraryError: there is no such video, or it is not searchable.
-            ValueError: no row of the video lies in [start, end).
+            LibraryError: there is no such video or span, or it is not searchable.
         """
         chosen = self._chosen(None, among)
-        seen, timeline = self._searchable(video), self._timeline(self._searchable(video))
-        inside = (timeline.starts < end) & (timeline.ends > start)
-        if not inside.any():
-            raise ValueError(f"{seen.name} has nothing from {start:.1f} to {end:.1f} s")
-        vector = _unit(self._index.vectors(video)[inside].mean(axis=0))
+        seen = self._searchable(video)
+        vector = _unit(self._clips_of(video, start, end).mean(axis=0))
         others = [
             hit
             for hit in self._find(Target((vector,)), chosen)
@@ -168,7 +169,8 @@ class Searcher:
         self._index.sync()
         clips = self._index.vectors(self._searchable(video).id)
         targets, _ = understand(parse(text), self._words, self._ranker)
-        curves = [target.curve(self._ranker, clips) for target in targets]
+        adjust = self._feedback().adjust
+        curves = [target.moved(adjust).curve(self._ranker, clips) for target in targets]
         return self._ranker.strength(np.max(curves, axis=0))
 
     def _answer(self, text: str, unknown: tuple[str, ...], found: list[Hit], top: int) -> Answer:
@@ -190,6 +192,35 @@ class Searcher:
         if not video.searchable:
             raise LibraryError(f"{video.path} cannot be searched: it is {video.state}")
         return video
+
+    def _clips_of(self, video: int, start: float, end: float) -> NDArray[np.float32]:
+        """The clip vectors (T, E) of a span."""
+        timeline = self._timeline(self._searchable(video))
+        inside = (timeline.starts < end) & (timeline.ends > start)
+        if not inside.any():
+            raise LibraryError(f"video {video} has nothing from {start:.1f} to {end:.1f} s")
+        return self._index.vectors(video)[inside]
+
+    def _feedback(self) -> Feedback:
+        """What can be learnt from the judgements that the library holds now."""
+        if not self.use_feedback:
+            return Feedback()
+        judgements = self.library.judgements()
+        if judgements != self._learnt[0]:
+            learnt = Feedback.learn(judgements, self._words, self._ranker, self._clips_of)
+            self._learnt = judgements, learnt
+        return self._learnt[1]
+
+    def _find_as_taught(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
+        feedback = self._feedback()
+        found = self._find(target.moved(feedback.adjust), videos)
+        if len(target.wanted) > 1 or not feedback.lessons:
+            return found
+        edges = [feedback.edges(target.wanted[0], hit.video, hit.best) for hit in found]
+        return [
+            replace(hit, start=known[0], end=known[1]) if known else hit
+            for hit, known in zip(found, edges, strict=True)
+        ]
 
     def _find(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
         """Every moment of these videos that the two stages find."""

@@ -49,12 +49,24 @@ def add_parsers(command: Commands) -> None:
     search.add_argument(
         "--words", dest="words_file", type=Path, metavar="FILE", help="glove.*.txt or word2vec"
     )
+    search.add_argument("--no-feedback", action="store_true", help="as if nothing had been rated")
     search.add_argument("--json", action="store_true")
+
+    rate = command("rate", _rate, "Say whether a moment was what a query asked for.")
+    rate.add_argument("words", metavar="WORDS")
+    rate.add_argument("moment", type=_span, metavar="ID@START-END", help="with the right edges")
+    rate.add_argument("judgement", choices=["right", "wrong"])
+
+    ratings = command(
+        "ratings", _ratings, "Write what was rated right as lines that `train` reads."
+    )
+    ratings.add_argument("file", type=Path, metavar="FILE")
 
     export = command("export", _export, "Take moments out: a clip, a film of several, a list.")
     export.add_argument(
         "moments",
         nargs="+",
+        type=_span_or_input,
         metavar="ID@START-END",
         help="seconds; or -: what search --json prints",
     )
@@ -69,6 +81,17 @@ def add_parsers(command: Commands) -> None:
     export.add_argument(
         "--copy", action="store_true", help="clips without encoding, from the key picture before"
     )
+
+
+def _span(text: str) -> tuple[int, float, float]:
+    found = re.fullmatch(r"(\d+)@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID@START-END, such as 3@72.5-80")
+    return int(found[1]), float(found[2]), float(found[3])
+
+
+def _span_or_input(text: str) -> tuple[int, float, float] | None:
+    return None if text == "-" else _span(text)
 
 
 def _moment(text: str) -> tuple[int, float]:
@@ -99,7 +122,8 @@ def _search(options: argparse.Namespace) -> int:
     library = open_library(options.library)
     video = None if options.video is None else video_named(library, options.video).id
     among = _among(options, library)
-    searcher = Searcher(library, Ranker.load(), Words.load(options.words_file))
+    words = Words.load(options.words_file)
+    searcher = Searcher(library, Ranker.load(), words, use_feedback=not options.no_feedback)
     if options.like:
         id, second = options.like
         answer = searcher.like(id, second, second + 0.001, among=among, top=options.top)
@@ -145,6 +169,27 @@ def _answer_text(answer: "Answer") -> str:
     return "\n".join(lines)
 
 
+# Feedback
+
+
+def _rate(options: argparse.Namespace) -> int:
+    from vmr.store import Judgement
+
+    (id, start, end), good = options.moment, options.judgement == "right"
+    open_library(options.library).judge(Judgement(options.words, id, start, end, good))
+    return DONE
+
+
+def _ratings(options: argparse.Namespace) -> int:
+    from vmr.feedback import save_annotations
+
+    library = open_library(options.library)
+    videos = {video.id: video for video in library.videos()}
+    count = save_annotations(library.judgements(), videos, options.file)
+    print(f"{count} lines in {one_line(str(options.file))}", file=sys.stderr)
+    return DONE
+
+
 # Taking moments out
 
 
@@ -175,12 +220,13 @@ def _export(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _cuts(moments: list[str], library: "Library") -> list["Cut"]:
-    if moments != ["-"]:
-        return [_cut(library, *_span(text)) for text in moments]
+def _cuts(spans: list[tuple[int, float, float] | None], library: "Library") -> list["Cut"]:
+    named = [_cut(library, *span) for span in spans if span is not None]
+    if None not in spans:
+        return named
     try:
         answer = json.load(sys.stdin)
-        return [
+        return named + [
             _cut(library, m["video"], m["start"], m["end"], answer["query"], m["strength"])
             for m in answer["moments"]
         ]
@@ -195,10 +241,3 @@ def _cut(
 
     video = library.video(id)
     return Cut(video.path, start, end, video.fps, query, strength)
-
-
-def _span(text: str) -> tuple[int, float, float]:
-    found = re.fullmatch(r"(\d+)@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
-    if found is None:
-        raise ValueError(f"{text!r} is not ID@START-END, such as 3@72.5-80")
-    return int(found[1]), float(found[2]), float(found[3])

@@ -15,24 +15,31 @@ import os
 import sqlite3
 import threading
 import time
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from feature_extract.features import Features, FeaturesError
-from vmr.catalogue import COLUMNS, SEARCHABLE, State, Video, describe_damage, read_video
+from vmr.catalogue import COLUMNS, SEARCHABLE, Judgement, State, Video, describe_damage, read_video
 from vmr.content import FileStamp, covers_all, full_digest, quick_digest
 from vmr.database import LibraryError, hold_lock, open_database, open_for_reading, plain_errors
+from vmr.thumbnails import ThumbnailError, read_thumbnail, save_thumbnails
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
     from feature_extract.extract import Extraction
 
-__all__ = ["Library", "LibraryError", "NoVideoError", "State", "Video", "describe_damage"]
-
-MAX_THUMBNAIL_BYTES: Final = 1 << 20
+__all__ = [
+    "Judgement",
+    "Library",
+    "LibraryError",
+    "NoVideoError",
+    "State",
+    "Video",
+    "describe_damage",
+]
 
 
 class NoVideoError(LibraryError):
@@ -64,8 +71,6 @@ class Library:
         """Let go of the database."""
         with self._lock:
             self._db.close()
-
-    # What there is
 
     def videos(self) -> list[Video]:
         """Every video, oldest first."""
@@ -106,12 +111,8 @@ class Library:
     def thumbnail(self, id: int, row: int) -> bytes:
         """The JPEG picture of one row; LibraryError when there is none."""
         try:
-            with zipfile.ZipFile(self._thumbnails / f"{id}.zip") as archive:
-                entry = archive.getinfo(f"{row}.jpg")
-                if entry.file_size > MAX_THUMBNAIL_BYTES:
-                    raise zipfile.BadZipFile("entry too large")
-                return archive.read(entry)
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            return read_thumbnail(self._files(id)[1], row)
+        except ThumbnailError as error:
             raise LibraryError(f"video {id} has no thumbnail of row {row}") from error
 
     @property
@@ -119,8 +120,6 @@ class Library:
         """Of the extractor that all features of this library come from; empty in a new one."""
         rows = self._all("SELECT value FROM settings WHERE key = 'features'")
         return str(rows[0][0]) if rows else ""
-
-    # What a file is
 
     def register(self, path: Path) -> Video:
         """The video that the file at `path` holds, recognised by content; a new one gets a row.
@@ -185,12 +184,28 @@ class Library:
         """The folders that a rescan looks through."""
         return [Path(os.fsdecode(path)) for (path,) in self._all("SELECT path FROM folders")]
 
+    def judgements(self) -> list[Judgement]:
+        """What people said of answers, oldest first; of videos that are still here."""
+        rows = self._all("SELECT query, video, start, end, good FROM judgements ORDER BY rowid")
+        return [Judgement(q, id, start, end, bool(good)) for q, id, start, end, good in rows]
+
+    def judge(self, judgement: Judgement) -> None:
+        """Keep a judgement; a later one of the same query and overlapping span replaces it."""
+        query, video, start, end, good = astuple(judgement)
+        self.video(video)
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM judgements WHERE query = ? AND video = ? AND start < ? AND end > ?",
+                (query, video, end, start),
+            )
+            db.execute(
+                "INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", (query, video, start, end, good)
+            )
+
     def remember(self, folder: Path) -> None:
         """Have later rescans look through this folder, too."""
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (_key(folder),))
-
-    # What was extracted
 
     def adopt(self, fingerprint: str, *, reindex: bool = False) -> None:
         """Take this extractor for the library; with `reindex`, what another one made is redone.
@@ -226,7 +241,7 @@ class Library:
         features_file, thumbnails_file = self._files(id)
         with plain_errors(self.folder):
             features.save(features_file)
-            _save_thumbnails(extraction.thumbnails, thumbnails_file)
+            save_thumbnails(extraction.thumbnails, thumbnails_file)
         row = {
             "state": "partly readable" if features.unreadable else "ready",
             "reason": describe_damage(features.unreadable),
@@ -262,8 +277,6 @@ class Library:
         A row found `indexing` under this lock has no owner any more.
         """
         return hold_lock(self.folder / "indexing.lock", wait_seconds=wait_seconds)
-
-    # Inside
 
     def _recover(self) -> None:
         """Put right what a killed run left: half-written files, orphaned states, cut files."""
@@ -381,18 +394,3 @@ def _key(path: Path) -> bytes:
 
 def _size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else -1
-
-
-def _save_thumbnails(pictures: Sequence[bytes], path: Path) -> None:
-    """One stored (JPEG does not shrink again) entry a row; whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for row, picture in enumerate(pictures):
-                    archive.writestr(zipfile.ZipInfo(f"{row}.jpg"), picture)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

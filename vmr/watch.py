@@ -55,7 +55,8 @@ def follow(
         FileNotFoundError: the folder is not there.
     """
     folder = folder.resolve()  # as the events name it
-    pending: dict[Path, _Pending | None] = dict.fromkeys(videos_inside(folder))
+    pending: dict[Path, _Pending | None] = {}
+    looked = False
     events = watch(
         folder,
         watch_filter=None,
@@ -64,6 +65,9 @@ def follow(
         yield_on_timeout=True,
     )
     for event in events:
+        if not looked:  # only now, with the watch in place, so that nothing falls between the two
+            pending |= dict.fromkeys(videos_inside(folder))
+            looked = True
         for kind, name in event:
             if kind != Kind.deleted:
                 pending |= {path: pending.get(path) for path in _videos_at(Path(name), folder)}
