@@ -158,22 +158,31 @@ class FrameReader:
                 yield Frames(pixels[new] if not new.all() else pixels, times[new])
 
     def _messages(self) -> Iterator["_Message"]:
-        """What the child sends; when decord hangs or crashes, PyAV reads on in another child."""
-        for attempt in (1, 2):
+        """What the child sends; when decord hangs or crashes, PyAV reads on in another child. If
+        that is lost too, what has come is kept, and the rest marked as unreadable."""
+        try:
+            yield from self._waited_for()
+        except _LostError as lost:
+            self._child.close()
             try:
-                while True:
-                    began = time.monotonic()
-                    yield self._child.next(min(WAIT_SECONDS, self._left))
-                    self._left -= time.monotonic() - began
-            except _LostError as lost:
-                self._child.close()
-                if attempt == 1 and self._left > 0:
-                    self._child, _ = self._start(after=self._last)
-                elif self._last < 0:
-                    raise self._error(f"{lost} before its first picture") from lost
-                else:  # what has come is kept, and the rest marked
-                    end = max(self.info.duration, self._last + 1 / self._rate)
-                    yield "end", {"end": end, "unreadable": [(self._last, end)]}, NO_PIXELS
+                self._child, _ = self._start(after=self._last)
+                yield from self._waited_for()
+            except (_LostError, VideoError) as again:
+                if self._last < 0:
+                    reason = f"{lost} before its first picture; convert it and index the copy"
+                    raise self._error(reason) from again
+                end = max(self.info.duration, self._last + 1 / self._rate)
+                yield "end", {"end": end, "unreadable": [(self._last, end)]}, NO_PIXELS
+
+    def _waited_for(self) -> Iterator["_Message"]:
+        """Messages of the child, up to the last; time counts only while we wait for it."""
+        kind = ""
+        while kind not in ("end", "refused"):
+            began = time.monotonic()
+            message = self._child.next(min(WAIT_SECONDS, self._left))
+            self._left -= time.monotonic() - began
+            kind = message[0]
+            yield message
 
     def _finish(self, end: float, unreadable: list[tuple[float, float]]) -> None:
         now = check_file(self._path)
@@ -307,7 +316,7 @@ class _Child:
                     if pixels.size and stream.readinto(pixels.data) < pixels.nbytes:
                         raise EOFError
                     self._messages.put((fields.pop("kind"), fields, pixels))
-            except EOFError:
+            except (EOFError, ValueError):
                 self._messages.put(None)
 
 

@@ -121,8 +121,8 @@ def test_hung_decoder_is_killed_and_the_file_read_on(
     """The first child is stopped in its tracks; the second reads on from the last good picture."""
     path = tmp_path / "long.mp4"
     counter_video(path, 120.0, fps=10, size=(64, 64))
-    monkeypatch.setattr("feature_extract.video.WAIT_SECONDS", 3.0)
     reader = read_frames(path, rate=4)
+    monkeypatch.setattr("feature_extract.video.WAIT_SECONDS", 6.0)
     stopped = reader._child._process
     spelled: list[int] = []
     for batch in reader:
@@ -185,7 +185,7 @@ def test_child_ends_with_a_killed_parent(plain: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    for _ in range(100):
+    for _ in range(600):
         if not _alive(child):
             return
         time.sleep(0.05)
