@@ -314,8 +314,10 @@ class MomentModel(nn.Module):
         tokens = self.head.stage_tokens(seen)
         projected = self.head.project(tokens)
         boundaries = seen.shape[1]
-        fits = self.candidates[:, 1] < boundaries  # a batch of short videos has fewer candidates
-        starts, ends = self.candidates[fits].unbind(1)  # (C,)
+        cells = self.candidates
+        if boundaries <= self.config.clips:  # a batch of short videos has fewer candidates
+            cells = cells[cells[:, 1] < boundaries]
+        starts, ends = cells.unbind(1)  # (C,)
         values = self.head.cells(projected, starts, ends).float()  # (B, C, 3)
         spans = torch.stack([starts, ends], 1) + values[..., :2]  # (B, C, 2)
         return Output(

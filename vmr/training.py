@@ -147,7 +147,7 @@ def _loop(
     bar = tqdm(batches, "training", initial=run.step, total=total, disable=log is None)
     with interruptible() as asked:
         for batch in bar:
-            losses = _step(run, objective, batch.to(place.device), place)
+            losses = train_step(run, objective, batch.to(place.device), place)
             done, stop = run.step == total, _anyone(bool(asked), place)
             due = done or run.step % every == 0
             if log is not None and (due or stop or run.step % LOG_EVERY == 0):
@@ -161,7 +161,7 @@ def _loop(
                 raise KeyboardInterrupt
 
 
-def _step(run: Run, objective: nn.Module, batch: Batch, place: Processes) -> dict[str, Tensor]:
+def train_step(run: Run, objective: nn.Module, batch: Batch, place: Processes) -> dict[str, Tensor]:
     """One update of the weights."""
     torch.manual_seed((run.preset.train.seed * 1_000_003 + run.step) * place.count + place.rank)
     objective.train()
