@@ -10,6 +10,7 @@ import pytest
 import torch
 from media import counter_frame, counter_video, ffmpeg, read_counter
 from PIL import Image
+from skimage import data
 
 from feature_extract.__main__ import main
 from feature_extract.appearance import Appearance
@@ -81,6 +82,23 @@ def test_thumbnails_have_the_shown_aspect(extractor: Extractor, tmp_path: Path) 
             numbers = [read_counter(np.asarray(picture)) for picture in pictures]
             assert numbers[:2] == [15, 45]
         assert sum(map(len, thumbnails)) < 3 * 6_000
+
+
+def test_disk_for_an_hour(extractor: Extractor, tmp_path: Path) -> None:
+    """Rows and thumbnails of natural pictures, scaled up: 40 MB an hour at most."""
+    path = tmp_path / "photographs.mp4"
+    photographs = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=2)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for photograph in photographs * 4:
+            frame = Image.fromarray(photograph).resize((1280, 720))
+            output.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        output.mux(stream.encode())
+    extraction = extractor.extract(path)
+    extraction.features.save(tmp_path / "features")
+    size = (tmp_path / "features").stat().st_size + sum(map(len, extraction.thumbnails))
+    assert size / extraction.features.duration * 3600 < 40e6
 
 
 def test_cuts_are_found(extractor: Extractor, tmp_path: Path) -> None:
