@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo test check bench soak clean
 
 demo: .venv/runtime
-	$(BIN)/python -m vmr demo --port $(PORT)
+	$(BIN)/python -m vmr demo --port $(PORT) $(ARGS)
 
 test: .venv/dev
 	@sh tests/setup_chromium.sh

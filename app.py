@@ -88,6 +88,9 @@ def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..
             int(asked["video"]), float(asked["start"]), float(asked["end"])
         ),
         "add": lambda asked: intake.add_path(asked["path"]),
+        "judge": lambda asked: intake.judge(
+            asked["query"], int(asked["video"]), asked["start"], asked["end"], bool(asked["good"])
+        ),
         "act": lambda asked: intake.act(asked["what"], asked.get("id")),
     }
     return [answering(name, work) for name, work in functions.items()]
@@ -155,7 +158,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
         ranker, words = Ranker.load(), Words.load()
         screen = Screen(options.kiosk, tuple(options.example))
-        page = Page(library, ranker, words, ingest, previews, rights_of_visitors(options), screen)
+        page = Page(
+            library,
+            ranker,
+            words,
+            ingest,
+            previews,
+            rights_of_visitors(options),
+            screen,
+            use_feedback=not options.no_feedback,
+        )
         try:
             blocks = serve(page, options)
         except OSError as error:
@@ -259,6 +271,9 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=[],
         metavar="WORDS",
         help="a query to offer; repeatable",
+    )
+    parser.add_argument(
+        "--no-feedback", action="store_true", help="answer as if nothing had ever been judged"
     )
     parser.add_argument("--mcp", action="store_true", help="let assistants search the library")
     parser.add_argument("--upload-gb", type=int, default=4, help="limit for one upload")

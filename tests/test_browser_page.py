@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser import HOSTILE, NEEDED, ask, drop, watch
 from tests.media import read_counter
-from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS
+from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
 
 pytestmark = NEEDED
 
@@ -171,11 +171,11 @@ def test_the_basket_gathers_moments_of_several_queries(open_tab):
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
-    tab.click("text=Keep in the basket")
-    expect(tab.locator(".keep")).to_have_text("In the basket")
+    tab.click(".keep")
+    expect(tab.locator(".keep")).to_have_text("Kept")
     ask(tab, GOAL)
     watch(tab, 2)
-    tab.click("text=Keep in the basket")
+    tab.click(".keep")
     expect(tab.locator(".count")).to_have_text("2")
     tab.reload()  # it outlives the visit
     tab.wait_for_selector("body[data-view]")
@@ -198,7 +198,7 @@ def test_what_is_kept_is_downloaded(open_tab, tmp_path):
     tab.focus(".edge.start")
     tab.keyboard.press("Shift+ArrowRight")  # one second later
     _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
-    tab.click("text=Keep in the basket")
+    tab.click(".keep")
     tab.click("[aria-label='Basket']")
     with tab.expect_download() as waiting:
         tab.click("text=One film")
@@ -229,3 +229,23 @@ def test_more_like_this_and_a_link_to_it(open_tab):
     )
     tab.click(".example")  # ask something else
     expect(tab.locator(".hero")).to_be_visible()
+
+
+def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        ask(tab, DOG)
+        watch(tab, 1)
+        tab.keyboard.press("k")
+        tab.focus(".edge.end")
+        tab.keyboard.press("Shift+ArrowRight")
+        _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
+        tab.click("[aria-label^='This is right']")
+        expect(tab.locator(".toast")).to_contain_text("Thank you")
+        expect(tab.locator("[aria-label^='This is right']")).to_have_attribute(
+            "aria-pressed", "true"
+        )
+        (kept,) = page.store.judgements()
+        assert (kept.query, kept.video, kept.good) == (DOG, 1, True)
+        assert (kept.start, kept.end) == (float(start), float(end))

@@ -7,6 +7,8 @@ import re
 import subprocess
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import av
 import httpx
@@ -24,6 +26,7 @@ from vmr.guard import RateLimit, from_our_page
 from vmr.intake import Intake
 from vmr.page import PageError, Rights
 from vmr.preview import Previews
+from vmr.samples import QUERIES
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 OWN_ROUTES = (
@@ -388,7 +391,12 @@ def test_a_shared_page_is_for_reading(shared):
     put = visitor.put("upload", params={"name": "a.mp4"}, content=b"x")
     assert put.status_code == 422
     assert "cannot be added" in put.json()["detail"]
-    for name, asked in [("add", {"path": "/etc"}), ("act", {"what": "remove", "id": 1})]:
+    judgement = {"query": DOG, "video": 1, "start": 1, "end": 2, "good": True}
+    for name, asked in [
+        ("add", {"path": "/etc"}),
+        ("act", {"what": "remove", "id": 1}),
+        ("judge", judgement),
+    ]:
         reply = call_page(visitor, name, asked)
         assert "error" in reply
     assert len(ask(visitor, "list").json()["data"][0]["videos"]) == 3
@@ -494,8 +502,9 @@ def test_assistants_find_three_tools_and_use_them(page):
             answer = await session.call_tool("search", {"query": GOAL, "top": 1})
             return tools.tools, answer.content[0].text
 
-    with served(page, "--mcp") as address:
-        tools, text = asyncio.run(talk(address))
+    # In a thread of its own: the browser tests may have a loop in this one.
+    with served(page, "--mcp") as address, ThreadPoolExecutor(1) as aside:
+        tools, text = aside.submit(asyncio.run, talk(address)).result()
     assert {tool.name for tool in tools} == {"search", "list_videos", "clip"}
     assert all(len(tool.description) > 30 for tool in tools)
     assert "party.mp4" in text
@@ -528,3 +537,36 @@ def test_each_word_is_explained_alone(page):
 def test_what_is_no_picture_is_said(address, picture):
     reply = call_page(httpx.Client(base_url=address), "picture", {"picture": picture})
     assert "picture" in reply["error"]
+
+
+# What the documentation promises
+
+
+def documented(language: str) -> str:
+    text = Path("docs/PAGE.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)[0]
+
+
+def test_the_documented_python_runs(address, capsys):
+    exec(documented("python").replace("http://127.0.0.1:7860/", address), {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("strong party.mp4 1")
+    assert httpx.get(said[1]).headers["content-type"] == "video/mp4"
+
+
+def test_the_documented_curl_runs(address):
+    for command in documented("sh").strip().splitlines():
+        line = command.replace("http://127.0.0.1:7860/", address)
+        done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+        assert json.loads(done.stdout)["data"][0], line
+
+
+def test_the_demo_offers_what_the_readme_names():
+    rows = re.findall(r"^\| `([^`]+)` \| \w+ \| \d", Path("README.md").read_text(), re.MULTILINE)
+    assert tuple(rows) == QUERIES
+
+
+def test_every_option_is_documented():
+    text = Path("docs/PAGE.md").read_text()
+    for option in vars(app.read_options([])):
+        assert f"--{option.replace('_', '-')}" in text, option

@@ -13,8 +13,8 @@ from typing import Any
 
 from feature_extract.video import VideoError, probe
 from vmr.ingest import EXTENSIONS, find_videos
-from vmr.page import Page, PageError
-from vmr.store import Video
+from vmr.page import LONGEST_TEXT, Page, PageError
+from vmr.store import Judgement, Video
 
 
 class Intake:
@@ -84,6 +84,20 @@ class Intake:
             self._remove(self._page.video(id))
         else:
             raise PageError(f"{what!r} is not something the page can do")
+        return {}
+
+    def judge(self, query: str, video: int, start: float, end: float, good: bool) -> dict[str, Any]:
+        """Keep what a visitor says of a moment; later answers to similar queries heed it.
+
+        Raises:
+            PageError: visitors may not, there is no such video, or this is no span of it.
+        """
+        if not self._page.rights.change:
+            raise PageError("this library can be searched here, not changed")
+        known = self._page.video(video)
+        if not (0 <= start < end <= known.duration + 1) or not query.strip():
+            raise PageError("a judgement needs a query and a span of the video")
+        self._page.store.judge(Judgement(query[:LONGEST_TEXT], video, start, end, good))
         return {}
 
     def _remove(self, video: Video) -> None:

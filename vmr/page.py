@@ -79,11 +79,13 @@ class Page:
         previews: Previews,
         rights: Rights | None = None,
         screen: Screen | None = None,
+        *,
+        use_feedback: bool = True,
     ) -> None:
         self.store = library
         self._ranker = ranker
         self._words = words
-        self._searcher = Searcher(library, ranker, words)
+        self._searcher = Searcher(library, ranker, words, use_feedback=use_feedback)
         self._pictures: PictureReader | None = None
         self._picture_lock = threading.Lock()
         self.ingest = ingest
