@@ -15,7 +15,7 @@ import av
 import pytest
 
 from tests.media import counter_video, read_counter
-from vmr.__main__ import main
+from vmr.__main__ import main, read_options
 from vmr.annotations import read_annotations
 
 ROOT = Path(__file__).parent.parent
@@ -369,6 +369,13 @@ def test_doctor_says_what_is_there(run, tmp_path):
     checks = {check["name"]: check for check in json.loads(out)["checks"]}
     assert (status, checks["library"]["good"]) == (1, False)
     assert "index" in checks["library"]["advice"]
+
+
+def test_demo_passes_options_on_to_the_page():
+    assert read_options(["demo", "--port", "7861", "--kiosk"]).rest == ["--port", "7861", "--kiosk"]
+    assert read_options(["demo"]).rest == []
+    with pytest.raises(SystemExit):
+        read_options(["list", "--port", "7861"])
 
 
 # The process

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     for stream in (sys.stdout, sys.stderr):  # a file name need not be printable
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    options = _parser().parse_args(arguments)
+    options = read_options(arguments)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
@@ -40,6 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"{'' if known else type(error).__name__ + ': '}{error}"
         print(f"error: {one_line(text)}", file=sys.stderr)
         return FAILED
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of one command; `demo` passes what it does not know on to the page, as `rest`."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.run is not _demo:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     vmr.library_cli.add_parsers(command)
     vmr.search_cli.add_parsers(command)
     vmr.research_cli.add_parsers(commands)
-    demo = commands.add_parser("demo", help="Open the page on a small sample library.")
-    demo.add_argument("rest", nargs=argparse.REMAINDER, help="options of app.py, such as --port")
+    text = "Open the page on a small sample library; options are those of app.py, such as --port."
+    demo = commands.add_parser("demo", help=text, description=text)
     demo.set_defaults(run=_demo)
     return parser
 
