@@ -109,22 +109,24 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     store = out / "results.json"
     done = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
-    results = []
-    for variant in compared:
-        scores = []
-        for seed in range(seeds):
-            key = f"{variant.name}, seed {seed}"
+    for seed in range(seeds):  # seed by seed: a suite that is stopped has whole tables for some
+        for variant in compared:
             settings = {"features": variant.features, **variant.preset.to_json(), **(context or {})}
+            key = f"{variant.name}, seed {seed}"
             if done.get(key, {}).get("settings") != settings:
                 digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
                 name = re.sub(r"[^a-z0-9]+", "-", variant.name.lower())
                 folder = out / f"{name}-{seed}-{digest[:8]}"
                 done[key] = {"settings": settings, "figures": dict(trial(variant, seed, folder))}
                 store.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
-            scores.append(done[key]["figures"])
-        cost = measure(variant.preset.model, words=TYPICAL_WORDS)
-        results.append(Result(variant, tuple(scores), cost))
-    return results
+    return [
+        Result(
+            variant,
+            tuple(done[f"{variant.name}, seed {seed}"]["figures"] for seed in range(seeds)),
+            measure(variant.preset.model, words=TYPICAL_WORDS),
+        )
+        for variant in compared
+    ]
 
 
 @dataclass(frozen=True)
