@@ -89,6 +89,7 @@ def _demo(options: argparse.Namespace) -> int:
     from vmr.store import Library
 
     library = Path(".demo") / "library"
+    print("the sample library is made at the first start, which takes a minute", file=sys.stderr)
     jobs = ingest_files(Library(library), build_samples(Path(".demo") / "videos"))
     if report(jobs, []):
         return REFUSED
