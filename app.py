@@ -154,6 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the page until it is stopped."""
     options = read_options(arguments)
     library = Library(options.library)
+    library.check_presence()  # what went missing while the page was closed is shown as missing
     with Ingest(library, Extractor) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
         ranker, words = Ranker.load(), Words.load()

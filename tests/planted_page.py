@@ -75,6 +75,14 @@ def _film(suffix: str) -> bytes:
         return path.read_bytes()
 
 
+def real_page(folder: Path, screen: Screen | None = None) -> Page:
+    """An empty library, the shipped model, the real networks."""
+    library = Library(folder / "library")
+    previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
+    ingest = Ingest(library, Extractor)
+    return Page(library, Ranker.load(), Words.load(), ingest, previews, screen=screen)
+
+
 def _pools(ranker: Ranker, words: Words) -> dict[str, NDArray[np.float16]]:
     """For every query the row that looks most like it, and under "" rows that look like none."""
     rows = random_rows(6000, 5)

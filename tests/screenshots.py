@@ -11,16 +11,10 @@ from pathlib import Path
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import sync_playwright
 
-from feature_extract.extract import Extractor
 from tests.browser import CHROMIUM, FLAGS, ask
-from tests.planted_page import served
-from vmr.ingest import Ingest
+from tests.planted_page import real_page, served
 from vmr.page import Page, Screen
-from vmr.preview import Previews
-from vmr.ranker import Ranker
 from vmr.samples import QUERIES, build_samples
-from vmr.store import Library
-from vmr.text import Words
 
 FOLDER = Path(__file__).parent.parent / "assets" / "screenshots"
 QUERY = "a cup of coffee on a table"
@@ -30,13 +24,10 @@ LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 def sample_page(folder: Path) -> Page:
     """The page over the samples, indexed."""
-    library = Library(folder / "library")
-    ingest = Ingest(library, Extractor)
-    ingest.add(build_samples(folder / "videos"))
-    ingest.wait()
-    previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
-    screen = Screen(examples=QUERIES)
-    return Page(library, Ranker.load(), Words.load(), ingest, previews, screen=screen)
+    page = real_page(folder, Screen(examples=QUERIES))
+    page.ingest.add(build_samples(folder / "videos"))
+    page.ingest.wait()
+    return page
 
 
 def home(tab: Tab) -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser import HOSTILE, NEEDED, ask, drop, watch
 from tests.media import read_counter
-from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
+from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, real_page, served
 
 pytestmark = NEEDED
 
@@ -249,3 +249,44 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         (kept,) = page.store.judgements()
         assert (kept.query, kept.video, kept.good) == (DOG, 1, True)
         assert (kept.start, kept.end) == (float(start), float(end))
+
+
+def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    waiting = tmp_path / "more"
+    waiting.mkdir()
+    for number in range(7):
+        (waiting / f"film {number}.mp4").write_bytes(b"\0" * 1000 + bytes([number]))
+    with served(page) as base:
+        tab = open_tab(base=base)
+        tab.fill("[name=path]", str(waiting))
+        tab.click("text=Add")
+        expect(tab.locator(".queue")).to_contain_text("Adding 7 videos")
+        expect(tab.locator(".queue")).to_contain_text("Paused")
+        expect(tab.locator(".job")).to_have_count(5)  # the others are counted
+        expect(tab.locator(".jobs")).to_contain_text("and 2 more waiting")
+        tab.locator(".job").first.get_by_text("Cancel").click()
+        expect(tab.locator(".queue")).to_contain_text("Adding 6 videos")
+        tab.click("text=Cancel all")
+        expect(tab.locator(".queue")).to_have_count(0)
+        tab.fill("[name=path]", str(tmp_path / "nowhere"))
+        tab.click("text=Add")
+        expect(tab.locator(".toast")).to_contain_text("nowhere: no such file or folder")
+
+
+def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video at all")
+    with served(real_page(tmp_path)) as base:
+        tab = open_tab(base=base)
+        tab.fill("[name=path]", str(bad))
+        tab.click("text=Add")
+        row = tab.locator(".job.failed")
+        expect(row).to_contain_text("bad.mp4", timeout=30_000)
+        assert len(row.locator(".detail").inner_text()) > 10
+        row.get_by_text("Try again").click()
+        expect(row).to_contain_text("bad.mp4", timeout=30_000)
+        row.get_by_text("Dismiss").click()
+        expect(row).to_have_count(0)
+        assert bad.exists()

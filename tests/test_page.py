@@ -303,6 +303,17 @@ def test_an_export_that_cannot_be_is_refused(address, file, moments):
     assert export(address, file, *moments).status_code == 422
 
 
+def test_a_picture_in_full_size(address, shared, tmp_path):
+    reply = httpx.get(address + "picture/1/7.02")
+    assert "picture.jpg" in reply.headers["content-disposition"]
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(reply.content)
+    assert frames(picture) == [176]  # the first frame from 7.02 s on
+    assert httpx.get(address + "picture/1/900").status_code == 422
+    assert httpx.get(shared + "picture/1/7.0").status_code == 401
+    assert log_in(shared).get("picture/1/7.0").status_code == 422
+
+
 def test_a_shared_page_exports_lists_without_paths(shared):
     visitor = log_in(shared)
     wanted = {"moments": json.dumps([{"video": 1, "start": 6, "end": 10, "query": DOG}])}
@@ -355,6 +366,12 @@ def test_an_upload_over_the_limit_leaves_nothing(tmp_path):
         assert upload(address, "large.mp4", b"x" * 1000).status_code == 413
     uploads = Intake(page).upload_place("a.mp4").parent.parent
     assert [file for file in uploads.rglob("*") if file.is_file()] == []
+
+
+def test_the_upload_route_of_gradio_takes_nothing(address):
+    """Ours names, limits and probes; the one that comes with Gradio must not be a way around."""
+    files = {"files": ("a.mp4", b"x" * 100)}
+    assert httpx.post(address + "gradio_api/upload", files=files).status_code == 413
 
 
 # Who is turned away

@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
 from vmr.download import make
-from vmr.export import ExportError
+from vmr.export import ExportError, write_still
 from vmr.ffmpeg import FfmpegError
 from vmr.guard import Guard, RefusedError, logged_in
 from vmr.intake import Intake, discard_upload
@@ -86,14 +86,17 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
             guard.count(str(request.client and request.client.host))
         except RefusedError as error:
             raise HTTPException(429, str(error)) from error
-        folder = Path(tempfile.mkdtemp(prefix="moments-"))
-        clean = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-        try:
-            made = make(page, file, moments, folder)
-        except (PageError, ExportError, FfmpegError) as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise HTTPException(422, str(error)) from error
-        return FileResponse(made, filename=file, headers=_FRESH, background=clean)
+        return _download(file, lambda folder: make(page, file, moments, folder))
+
+    @router.get("/picture/{id}/{seconds}")
+    def picture(id: int, seconds: float) -> Response:
+        def still(folder: Path) -> Path:
+            if not page.rights.originals:
+                raise PageError("the original videos cannot be downloaded from here")
+            write_still(page.source(id), max(0.0, seconds), folder / "picture.jpg")
+            return folder / "picture.jpg"
+
+        return _download("picture.jpg", still)
 
     @router.put("/upload")
     async def upload(name: str, request: Request) -> Response:
@@ -109,6 +112,18 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
         return JSONResponse({"name": path.name})
 
     return router
+
+
+def _download(name: str, write: Callable[[Path], Path]) -> Response:
+    """What `write` puts into a folder of its own, which goes once the file has been sent."""
+    folder = Path(tempfile.mkdtemp(prefix="moments-"))
+    try:
+        made = write(folder)
+    except (PageError, ExportError, FfmpegError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise HTTPException(422, str(error)) from error
+    clean = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    return FileResponse(made, filename=name, headers=_FRESH, background=clean)
 
 
 def _or_404(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

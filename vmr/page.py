@@ -223,9 +223,12 @@ class Page:
     def library(self) -> dict[str, Any]:
         """Every video and every file on its way into the library."""
         progress = self.ingest.progress()
+        videos = self.store.videos()
+        here = {video.id for video in videos}  # what was removed needs no line either
+        jobs = [job for job in progress.jobs if _shown(job) and job.video in here]
         return {
-            "videos": [self._entry(video) for video in self.store.videos()],
-            "jobs": [_job(job, progress) for job in progress.jobs if _shown(job)],
+            "videos": [self._entry(video) for video in videos],
+            "jobs": [_job(job, progress) for job in jobs],
             "paused": progress.paused,
             "note": progress.note if self.rights.paths else "",
             "seconds_left": progress.seconds_left,
@@ -247,6 +250,7 @@ class Page:
             "width": video.width,
             "height": video.height,
             "fps": video.fps,
+            "codec": video.codec,
             "rows": video.rows,
             "added": video.added,
             "modified": video.modified,

@@ -40,6 +40,7 @@ const SHAPES = {
   alike: "M4 4h10v10H4ZM10 14v6h10V10h-6",
   download: "M12 4v11M7 10l5 5 5-5M5 19h14",
   picture: "M4 5h16v14H4ZM4 16l5-5 4 4 3-3 4 4M15.5 9.2v.1",
+  camera: "M4 8h3.5L9 6h6l1.5 2H20v10H4ZM12 10a3 3 0 1 0 0 6 3 3 0 0 0 0-6Z",
   filter: "M4 6h16M7 12h10M10 18h4",
   tick: "M5 12.5l4.5 4.5L19 7.5",
   fit: "M4 7v10M20 7v10M7 12h10M9.5 9.5L7 12l2.5 2.5M14.5 9.5L17 12l-2.5 2.5",

@@ -162,7 +162,7 @@ export class LibraryView {
     const open = h("button", { type: "button", class: "card", disabled: !ready, onclick: () => this.actions.open(video) },
       h("span", { class: "frame" }, cover, ready ? h("span", { class: "span" }, clock(video.duration)) : null),
       h("span", { class: "facts" }, h("span", { class: "name" }, video.name),
-        h("span", { class: video.state === "refused" || video.state === "missing" ? "detail wrong" : "detail", title: video.reason }, ready && !video.reason ? `${video.width}×${video.height}` : video.reason || words.state[video.state])));
+        h("span", { class: video.state === "refused" || video.state === "missing" ? "detail wrong" : "detail", title: video.reason || words.read(video) }, ready && !video.reason ? `${video.width}×${video.height}` : video.reason || words.state[video.state])));
     const tools = this.state.may_change ? h("span", { class: "tile-tools" },
       video.state !== "refused" ? null : iconButton("loop", words.retry, () => this.#act("retry", video.id)),
       iconButton("close", words.remove, () => confirm(words.removeSure(video.name)) && this.#act("remove", video.id))) : null;

@@ -195,14 +195,21 @@ class Page {
     if (!moment) return this.player.extras.replaceChildren();
     const kept = this.#kept(moment);
     const held = this.basket.holds(kept);
-    const download = (name, label, file, href) => h("a", { class: "tool", href, download: file, "aria-label": label, title: label }, icon(name));
+    const download = (name, label, href, more) => h("a", { class: "tool", href, download: "", "aria-label": label, title: label, ...more }, icon(name));
     this.player.extras.replaceChildren(
       h("button", { type: "button", class: "button keep", title: words.keepHint, "aria-pressed": String(held), onclick: () => this.basket.toggle(kept) },
         icon(held ? "tick" : "plus"), held ? words.kept : words.keep),
       ...this.#judging(moment),
       iconButton("alike", words.alike, () => this.ask({ like: moment })),
       iconButton("link", words.link, () => this.#copyLink()),
-      ...(this.library.state.may_export ? [download("download", words.saveClip, "clip.mp4", exportAddress("film.mp4", [kept]))] : []));
+      ...(this.library.state.may_export ? [
+        download("camera", words.savePicture, "", { onclick: ({ currentTarget }) => (currentTarget.href = this.#pictureAddress()) }),
+        download("download", words.saveClip, exportAddress("film.mp4", [kept]))] : []));
+  }
+
+  /** The picture that is on the screen now, in full size. */
+  #pictureAddress() {
+    return address(`picture/${this.player.video.id}/${this.player.time.toFixed(3)}`);
   }
 
   /** Thumbs up and down: for answers to words, where the library may be changed. */

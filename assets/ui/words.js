@@ -92,6 +92,7 @@ export const words = {
   empty: "No videos yet",
   emptyHint: "Drop a few videos here. They are read once on this computer; after that, any sentence finds its moment.",
   videos: (number, seconds) => `${count(number, "video", "videos")}, ${duration(seconds)}`,
+  read: ({ rows, fps, codec }) => `${rows} seconds read, ${codec}, ${Math.round(fps * 100) / 100} frames a second`,
   left: (seconds) => `${duration(seconds)} left`,
   state: {
     new: "Waiting", waiting: "Waiting until the file is whole", indexing: "Reading", paused: "Paused",
