@@ -59,9 +59,10 @@ class AvReader:
                     return
                 continue
             seconds = self._seconds(item)
-            if item.is_corrupt or seconds > MAX_SECONDS:
+            possible = last < seconds < MAX_SECONDS
+            if item.is_corrupt or seconds >= MAX_SECONDS:
                 self._damage = NOW
-            if seconds <= last or not self._is_sound(item, seconds):
+            if not possible or not self._is_sound(item, seconds):
                 continue
             last, self.end = seconds, self._clock
             yield seconds, item
@@ -81,7 +82,7 @@ class AvReader:
             self._clock if frame.time is None else float(frame.time) - self._source.info.origin
         )
         length = float(frame.duration * frame.time_base) if frame.duration else 1 / self._fps
-        self._clock = max(0.0, seconds) + length
+        self._clock = min(max(0.0, seconds) + length, MAX_SECONDS)
         return max(0.0, seconds)
 
     def _decoded(self) -> Iterator[Any]:
@@ -144,6 +145,7 @@ class AvReader:
         if promised is not None and promised - max(self._content_end, self.end) > CUT_SECONDS:
             end = promised
         if end > self.end:
+            end = min(end, MAX_SECONDS)
             self._mark(self.end, end)
             self.end = end
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from feature_extract.source import THREADS, Picture, Source
+from feature_extract.source import MAX_SECONDS, THREADS, Picture, Source
 from feature_extract.timing import CUT_SECONDS, slot
 
 CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
@@ -48,6 +48,8 @@ class DecordReader:
         self._starts = spans[:, 0].astype(np.float64) + source.first
         self.end = float(spans[-1, 1]) + source.first
         self.unreadable: list[tuple[float, float]] = []
+        if self.end > MAX_SECONDS:
+            raise DistrustError("times beyond all bounds")
         if source.promised is not None and source.promised - self.end > CUT_SECONDS:
             raise DistrustError("shorter than the header says")
 

@@ -1,6 +1,6 @@
 """Opening a video file and saying what it holds, from its header and its first picture.
 
-Runs inside the child process of `decoder.py`; with it, the only file with PyAV.
+Runs inside the child process of `decoder.py`; with `av_reader.py`, the only file with PyAV.
 
     source = describe("/videos/a.mp4")     # RefusedError when it is no video that can be read
     source.info.duration, source.turn, source.hdr
@@ -20,7 +20,8 @@ Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
 THREADS: Final = min(8, os.cpu_count() or 1)
 """Each decoding thread holds pictures; more than 8 cost memory and gain little."""
-MAX_SECONDS: Final = 7 * 24 * 3600.0
+MAX_SECONDS: Final = 24 * 3600.0
+"""A few bytes can claim any duration, and each second of it costs a row and a thumbnail."""
 MAX_PIXELS: Final = 1 << 27
 """16,384 x 8,192: beyond it a header is damaged or hostile."""
 FORMATS: Final = (
@@ -186,7 +187,8 @@ def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) ->
     timed = frame.time is not None  # raw streams are not: 25 a second is then assumed as average
     duration = _duration(container, stream, origin)
     if duration > MAX_SECONDS:
-        raise RefusedError(f"claims to last {duration / 3600:.0f} hours")
+        hours = f"{duration / 3600:.0f} hours, more than the {MAX_SECONDS / 3600:.0f} that are read"
+        raise RefusedError(f"claims to last {hours}; cut it into parts")
     return Info(
         duration=duration,
         width=width,
@@ -222,8 +224,10 @@ def _promised(container: Any, origin: float) -> float | None:
         return None
     if container.format.name == "avi":  # there the container's length is that of the file
         video = container.streams.best("video")
-        return float(video.frames * video.time_base)
-    return _total(container, origin)
+        total = float(video.frames * video.time_base)
+    else:
+        total = _total(container, origin)
+    return total if total <= MAX_SECONDS else None
 
 
 def _turn(frame: Any) -> Turn:
