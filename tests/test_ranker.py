@@ -19,7 +19,8 @@ def ranker() -> Ranker:
     torch.manual_seed(0)
     towers = Towers(TowersConfig(blocks={"appearance": 24}, word_width=6, width=16, hidden=32))
     background = torch.nn.functional.normalize(torch.randn(64, 16), dim=1)
-    return Ranker(towers, background, CALIBRATION, word_fingerprint="words")
+    captions = torch.nn.functional.normalize(torch.randn(40, 16), dim=1)
+    return Ranker(towers, background, captions, CALIBRATION, word_fingerprint="words")
 
 
 def query(*, width: int = 6) -> Query:
@@ -27,12 +28,23 @@ def query(*, width: int = 6) -> Query:
     return Query("a b c", ("a", "b", "c"), vectors)
 
 
-def test_vectors_have_unit_length(ranker: Ranker) -> None:
+def test_vectors_are_unit_vectors_and_a_column_for_hubs(ranker: Ranker) -> None:
     rows = np.random.default_rng(0).random((40, 24)).astype(np.float16)
-    clips = ranker.clip_vectors(rows)
-    assert clips.shape == (40, 16)
-    np.testing.assert_allclose(np.linalg.norm(clips, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(ranker.query_vector(query())), 1, atol=1e-5)
+    clips, asked = ranker.clip_vectors(rows), ranker.query_vector(query())
+    assert clips.shape == (40, 17)
+    np.testing.assert_allclose(np.linalg.norm(clips[:, :-1], axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(asked[:-1]), 1, atol=1e-5)
+    # The score is the cosine minus half the mean of the ten nearest captions.
+    nearest = np.sort(clips[:, :-1] @ ranker._captions.T, axis=1)[:, -10:].mean(1)
+    expected = clips[:, :-1] @ asked[:-1] - 0.5 * nearest
+    np.testing.assert_allclose(clips @ asked, expected, atol=1e-5)
+
+
+def test_a_clip_as_a_query_finds_itself(ranker: Ranker) -> None:
+    clips = ranker.clip_vectors(np.random.default_rng(0).random((40, 24)).astype(np.float32))
+    found = [int((clips[:, :-1] @ ranker.as_query(clip)[:-1]).argmax()) for clip in clips]
+    assert found == list(range(40))
+    assert ranker.as_query(clips[0])[-1] == 1
 
 
 def test_batches_do_not_matter(ranker: Ranker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from vmr.towers import Towers, TowersConfig
 
 MAIN: Final = "flickr8k"
 _BACKGROUND: Final = 512  # unrelated clips kept with the weights: half a megabyte
+_ASKED: Final = 1000  # captions kept with them: one megabyte
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class BaseConfig:
     batch: int = 256
     extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "concepts": 96})
     "pictures of the other sets added to a batch"
-    mixed: float = 0.6
+    mixed: float = 0.35
     "weight of the pairs of the other sets, beside the captioned ones"
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
@@ -104,10 +105,11 @@ def train_base(data: Path, cache: Path, out: Path, config: BaseConfig = BaseConf
         if sum((recall.at_1, recall.at_5, recall.at_10)) > best:
             best = sum((recall.at_1, recall.at_5, recall.at_10))
             chosen = copy.deepcopy(average)
-    background = _background(chosen, [main, *sets.values()])
-    ranker = Ranker(chosen, background, Calibration(1.0, 0.0, 0.25, 0.75), words.fingerprint)
-    calibration = fit_calibration(ranker, words, main, "dev")
-    Ranker(chosen, background, calibration, words.fingerprint).save(out)
+    unrelated = _background(chosen, [main, *sets.values()])
+    captions = _captions(chosen, words, main)
+    ranker = Ranker(chosen, unrelated, captions, Calibration(1, 0, 0.25, 0.75), words.fingerprint)
+    calibration = ranker.calibration = fit_calibration(ranker, words, main, "dev")
+    ranker.save(out)
     print(f"{out}: {calibration}")
 
 
@@ -258,3 +260,12 @@ def _background(towers: Towers, sets: list[Pictures]) -> Tensor:
     rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
     step = max(1, len(rows) // _BACKGROUND)
     return towers.eval().encode_video(torch.from_numpy(rows[::step][:_BACKGROUND]).float())
+
+
+@torch.inference_mode()
+def _captions(towers: Towers, words: Words, main: Pictures) -> Tensor:
+    """(C, E) training captions, one a picture: what people ask for, to know hubs by."""
+    vectors, chosen = _Captions(words), main.of("train")
+    chosen = chosen[:: max(1, len(chosen) // _ASKED)][:_ASKED]
+    queries = [vectors[main.captions[i][0]] for i in chosen]
+    return towers.eval().encode_text(*pad(queries))

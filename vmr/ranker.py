@@ -5,10 +5,13 @@
     query = words.query("a dog jumps")
     ranker.propose(clips, starts, ends, cuts, query)        # moments, best first
 
-Scores are standard deviations above unrelated footage: the cosine of a clip with the query, minus
+Scores are standard deviations above unrelated footage: the similarity of a clip to the query, minus
 the mean over a background of clips that have nothing to do with it, over their spread. That takes
 off what a query gives to everything ("a man" is like every picture a little), and makes queries
-comparable.
+comparable. What a clip gives to everything is taken off too: some clips are near to whatever is
+asked (hubs), so half of a clip's similarity to its nearest captions of a thousand is subtracted,
+as in CSLS (Conneau et al., ICLR 2018). It is the last column of a clip's vector, against a 1 in the
+query's, so that one inner product is the whole score.
 """
 
 import hashlib
@@ -28,7 +31,9 @@ from vmr.towers import Towers, TowersConfig
 
 BASE: Final = Path(__file__).parent.parent / "assets" / "weights" / "base"
 """The weights of a fresh install."""
-FORMAT: Final = 1
+FORMAT: Final = 2
+HUB_WEIGHT: Final = 0.5
+HUB_NEIGHBOURS: Final = 10
 _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 _REMEMBERED: Final = (
     256  # query vectors; a page asks the same words for results, strips and windows
@@ -64,12 +69,15 @@ class Ranker:
         self,
         towers: Towers,
         background: torch.Tensor,
+        captions: torch.Tensor,
         calibration: Calibration,
         word_fingerprint: str,
         fingerprint: str = "unsaved",
     ) -> None:
         self.towers = towers.eval()
-        self._background = np.asarray(background.float().numpy())  # (K, E)
+        self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
+        self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
+        self._background = self._without_hubs(self._unrelated)  # (K, E)
         self.calibration = calibration
         self.word_fingerprint = word_fingerprint
         self.fingerprint = fingerprint
@@ -77,8 +85,8 @@ class Ranker:
 
     @property
     def width(self) -> int:
-        """E, the width of the shared space."""
-        return self.towers.config.width
+        """E: the width of the shared space, and one column for hubs."""
+        return self.towers.config.width + 1
 
     @property
     def blocks(self) -> dict[str, int]:
@@ -111,16 +119,17 @@ class Ranker:
         if digest != config["sha256"]:
             raise RankerError(f"{weights}: does not match the checksum in config.json; restore it")
         towers = Towers(TowersConfig(**config["towers"]))
-        background = state.pop("background")
+        background, captions = state.pop("background"), state.pop("captions")
         towers.load_state_dict(state)
         calibration = Calibration(**config["calibration"])
-        return cls(towers, background, calibration, config["words"], digest[:12])
+        return cls(towers, background, captions, calibration, config["words"], digest[:12])
 
     def save(self, folder: Path) -> None:
         """Write config.json and weights.safetensors (float16) into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.half() for name, tensor in self.towers.state_dict().items()}
-        state["background"] = torch.from_numpy(self._background).half()
+        state["background"] = torch.from_numpy(self._unrelated).half()
+        state["captions"] = torch.from_numpy(self._captions).half()
         weights = folder / "weights.safetensors"
         save_file(state, weights)
         config = {
@@ -134,7 +143,7 @@ class Ranker:
 
     @torch.inference_mode()
     def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(T, D) feature rows -> (T, E), unit length."""
+        """(T, D) feature rows -> (T, E): a unit vector, and what is taken off for being a hub."""
         if rows.ndim != 2 or rows.shape[1] != sum(self.blocks.values()):
             raise ValueError(
                 f"rows of shape {rows.shape}; expected (T, {sum(self.blocks.values())})"
@@ -142,12 +151,25 @@ class Ranker:
         vectors = np.empty((len(rows), self.width), dtype=np.float32)
         for first in range(0, len(rows), _BATCH):
             batch = torch.from_numpy(np.asarray(rows[first : first + _BATCH], dtype=np.float32))
-            vectors[first : first + _BATCH] = self.towers.encode_video(batch).numpy()
+            unit = self.towers.encode_video(batch).numpy()
+            vectors[first : first + _BATCH] = self._without_hubs(unit)
         return vectors
+
+    def _without_hubs(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(T, E - 1) unit vectors -> (T, E) clip vectors."""
+        similar = unit @ self._captions.T  # (T, C)
+        count = min(HUB_NEIGHBOURS, len(self._captions))
+        nearest = np.partition(similar, -count, axis=1)[:, -count:]
+        hub = -HUB_WEIGHT * nearest.mean(1, keepdims=True)  # (T, 1)
+        return np.concatenate([unit, hub], axis=1, dtype=np.float32)
+
+    def as_query(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(E,) clip vector -> (E,) query vector: what is like this clip."""
+        return np.append(clip[:-1], np.float32(1))
 
     @torch.inference_mode()
     def query_vector(self, query: Query) -> NDArray[np.float32]:
-        """(E,), unit length.
+        """(E,): a unit vector, and 1.
 
         Raises:
             RankerError: the word vectors are not of the width that the model was trained on.
@@ -163,7 +185,8 @@ class Ranker:
             mask = torch.ones(words.shape[:2], dtype=torch.bool)  # (1, L)
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            self._remembered[query.words] = self.towers.encode_text(words, mask)[0].numpy()
+            unit = self.towers.encode_text(words, mask)[0].numpy()
+            self._remembered[query.words] = np.append(unit, np.float32(1))
         return self._remembered[query.words]
 
     def curve(

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.asking import Target, parse, understand
+from vmr.asking import Target, parse, understand, unit
 from vmr.feedback import Feedback
 from vmr.index import ClipIndex
 from vmr.localise import Proposal
@@ -90,7 +90,7 @@ class Searcher:
         self._words = words
         self._index = ClipIndex.open(library, ranker)
         self._timelines: dict[tuple[int, str], _Timeline] = {}
-        self._learnt: tuple[list[Judgement], Feedback] = ([], Feedback())
+        self._learnt: tuple[list[Judgement], Feedback] = ([], Feedback(ranker))
 
     def search(
         self,
@@ -133,7 +133,7 @@ class Searcher:
         """
         chosen = self._chosen(None, among)
         seen = self._searchable(video)
-        vector = _unit(self._clips_of(video, start, end).mean(axis=0))
+        vector = self._ranker.as_query(unit(self._clips_of(video, start, end).mean(axis=0)))
         others = [
             hit
             for hit in self._find(Target((vector,)), chosen)
@@ -160,7 +160,7 @@ class Searcher:
         """
         if [*self._ranker.blocks] != ["appearance"]:
             raise LibraryError("this model looks at motion, too: a picture cannot be the query")
-        vector = self._ranker.clip_vectors(row[None])[0]
+        vector = self._ranker.as_query(self._ranker.clip_vectors(row[None])[0])
         found = self._find(Target((vector,)), self._chosen(video, among))
         return self._answer("a picture", (), found, top)
 
@@ -204,7 +204,7 @@ class Searcher:
     def _feedback(self) -> Feedback:
         """What can be learnt from the judgements that the library holds now."""
         if not self.use_feedback:
-            return Feedback()
+            return Feedback(self._ranker)
         judgements = self.library.judgements()
         if judgements != self._learnt[0]:
             learnt = Feedback.learn(judgements, self._words, self._ranker, self._clips_of)
@@ -224,7 +224,8 @@ class Searcher:
 
     def _find(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
         """Every moment of these videos that the two stages find."""
-        near = [self._index.nearest(v, CANDIDATES, videos=videos) for v in target.directions]
+        directions = target.directions(self._ranker)
+        near = [self._index.nearest(v, CANDIDATES, videos=videos) for v in directions]
         ids = np.stack([found[0] for found in near], axis=1).ravel()  # the best of each, in turn
         rows = np.stack([found[1] for found in near], axis=1).ravel()
         lengths = {id: video.rows for id, video in videos.items()}
@@ -310,10 +311,6 @@ def _distinct(hits: list[Hit]) -> NDArray[np.intp]:
     spans = [(hit.start, hit.end) for hit in hits]
     scores = [hit.score for hit in hits]
     return suppress(spans, scores, threshold=OVERLAP, keep=len(hits))
-
-
-def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), dtype=np.float32)
 
 
 def window_of(row: int, length: int) -> int:
