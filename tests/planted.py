@@ -85,9 +85,11 @@ def tiny_ranker(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     towers = Towers(TowersConfig(blocks=blocks, word_width=word_width, width=16, hidden=32))
-    background = torch.nn.functional.normalize(torch.randn(200, 16), dim=-1)
+    background, captions = (
+        torch.nn.functional.normalize(torch.randn(count, 16), dim=-1) for count in (200, 100)
+    )
     name = hashlib.sha256(f"{seed} {blocks}".encode()).hexdigest()[:12]
-    return Ranker(towers, background, Calibration(1.0, -2.0, 0.4, 0.7), "any", name)
+    return Ranker(towers, background, captions, Calibration(1.0, -2.0, 0.4, 0.7), "any", name)
 
 
 class PlantedExtractor:

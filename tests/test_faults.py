@@ -91,7 +91,7 @@ def contents(library):
 def answers(library):
     """Every clip's path, row and score for a fixed query, best first."""
     ranker = tiny_ranker()
-    vector = np.ones(16, np.float32) / 4
+    vector = np.ones(ranker.width, np.float32) / 4
     videos, rows, scores = ClipIndex.open(library, ranker).nearest(vector, 10_000)
     names = {video.id: video.path for video in library.videos()}
     return sorted(

@@ -102,7 +102,7 @@ def test_many_judgements_do_not_outweigh_the_words(library, ranker, words):
     one = Feedback.learn(said[:1], words, ranker, clips_of).adjust(question)
     many = Feedback.learn(said, words, ranker, clips_of).adjust(question)
     np.testing.assert_allclose(one, many, atol=1e-5)
-    assert np.linalg.norm(many) == pytest.approx(1.0, abs=1e-5)
+    assert np.linalg.norm(many[:-1]) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_judgements_are_kept_replaced_and_go_with_their_video(library):

@@ -132,8 +132,8 @@ def damage_counts(file, record):
 
 def damage_kind(file, record):
     """Another kind of index under the right checksum."""
-    other = faiss.IndexHNSWFlat(16, 8)
-    other.add(np.zeros((sum(SIZES), 16), dtype=np.float32))
+    other = faiss.IndexHNSWFlat(tiny_ranker().width, 8)
+    other.add(np.zeros((sum(SIZES), tiny_ranker().width), dtype=np.float32))
     faiss.write_index(other, str(file))
     from vmr.content import full_digest
 
@@ -201,7 +201,7 @@ def test_reading_only_writes_nothing(library):
     assert sorted(library.folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("vector", [np.zeros(3, np.float32), np.full(16, np.nan, np.float32)])
+@pytest.mark.parametrize("vector", [np.zeros(3, np.float32), np.full(17, np.nan, np.float32)])
 def test_vectors_that_do_not_fit_are_refused(library, vector):
     with pytest.raises(ValueError, match="finite"):
         ClipIndex.open(library, tiny_ranker()).nearest(vector, 3)
@@ -210,6 +210,6 @@ def test_vectors_that_do_not_fit_are_refused(library, vector):
 def test_an_empty_library_has_no_neighbours(tmp_path):
     ranker = tiny_ranker()
     index = ClipIndex.open(Library(tmp_path / "empty"), ranker)
-    ids, rows, scores = index.nearest(np.zeros(16, dtype=np.float32), 5)
+    ids, rows, scores = index.nearest(np.zeros(ranker.width, dtype=np.float32), 5)
     assert len(ids) == len(rows) == len(scores) == 0
     write_file(tmp_path / "x.mp4")

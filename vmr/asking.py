@@ -32,7 +32,18 @@ _WITHIN = re.compile(r"\s+WITHIN\s+(\d+(?:\.\d+)?)\s*s?\s*$")
 _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]*)"|([^\W\d_]\S*))')
 
 Vector = NDArray[np.float32]
-"(E,), unit length"
+"(E,) of a query or a clip, as ranker.py makes it: its last column is apart, for hubs"
+
+
+def unit(vector: Vector) -> Vector:
+    """The vector scaled to unit length, its last column not counted."""
+    length = float(np.linalg.norm(vector[:-1]))
+    return np.asarray(vector / max(length, 1e-6), dtype=np.float32)
+
+
+def cosine(a: Vector, b: Vector) -> float:
+    """How similar two queries are, -1..1."""
+    return float(unit(a)[:-1] @ unit(b)[:-1])
 
 
 @dataclass(frozen=True)
@@ -85,14 +96,12 @@ class Target:
         same = all(new is old for new, old in zip(wanted, self.wanted, strict=True))
         return self if same else Target(wanted, self.avoided)
 
-    @property
-    def directions(self) -> list[Vector]:
+    def directions(self, ranker: Ranker) -> list[Vector]:
         """The vectors whose neighbours are worth reading: each thing, and all of them in one."""
         if len(self.wanted) == 1 and not self.avoided:
             return list(self.wanted)
         total = np.sum(self.wanted, axis=0) - np.sum(self.avoided, axis=0)
-        length = float(np.linalg.norm(total))
-        return [*self.wanted, *([total / length] if length > 1e-3 else [])]
+        return [*self.wanted, ranker.as_query(unit(total))]
 
     def curve(self, ranker: Ranker, clips: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, E) -> (T,): the least of the wanted things, less what is seen of the avoided ones."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vmr.asking import Vector, cosine, unit
 from vmr.catalogue import Judgement, Video
 from vmr.ranker import Ranker
 from vmr.store import LibraryError
@@ -31,7 +31,6 @@ TOWARDS: Final = 0.6
 AWAY: Final = 0.3
 """Steps for the same question, against a vector of length 1. What is wrong says less."""
 
-Vector = NDArray[np.float32]
 ClipsOf = Callable[[int, float, float], Vector]
 """The clip vectors (T, E) of a span of a video, seconds; LibraryError when there are none."""
 
@@ -48,6 +47,7 @@ class _Lesson:
 class Feedback:
     """All judgements of a library, ready to be applied."""
 
+    ranker: Ranker
     lessons: tuple[_Lesson, ...] = ()
 
     @classmethod
@@ -62,10 +62,9 @@ class Feedback:
                 clips = clips_of(judgement.video, judgement.start, judgement.end)
             except (QueryError, LibraryError):
                 continue
-            mean = clips.mean(axis=0)
-            step = mean * (TOWARDS if judgement.good else -AWAY)
+            step = unit(clips.mean(axis=0)) * (TOWARDS if judgement.good else -AWAY)
             lessons.append(_Lesson(judgement, question, step.astype(np.float32)))
-        return cls(tuple(lessons))
+        return cls(ranker, tuple(lessons))
 
     def adjust(self, vector: Vector) -> Vector:
         """A question's vector (E,), moved by what was said of similar questions."""
@@ -75,22 +74,21 @@ class Feedback:
             return vector
         # A mean, not a sum: a hundred judgements must not outweigh the words.
         step = sum(nearness * step for nearness, step in near) / max(1.0, total)
-        moved = vector + step
-        return np.asarray(moved / np.linalg.norm(moved), dtype=np.float32)
+        return self.ranker.as_query(unit(vector + step))
 
     def edges(self, vector: Vector, video: int, second: float) -> tuple[float, float] | None:
         """The edges that somebody confirmed or corrected for this very question, if any."""
         for lesson in reversed(self.lessons):  # the latest word counts
             said = lesson.judgement
             here = said.video == video and said.start <= second < said.end
-            if said.good and here and float(lesson.question @ vector) >= SAME:
+            if said.good and here and cosine(lesson.question, vector) >= SAME:
                 return said.start, said.end
         return None
 
     @staticmethod
     def _nearness(lesson: _Lesson, vector: Vector) -> float:
         """0..1: from not similar to the same question."""
-        return max(0.0, (float(lesson.question @ vector) - SIMILAR) / (1.0 - SIMILAR))
+        return max(0.0, (cosine(lesson.question, vector) - SIMILAR) / (1.0 - SIMILAR))
 
 
 def save_annotations(
