@@ -17,7 +17,13 @@ const FORMATS = {
 
 /** Where a file with these moments can be downloaded. */
 export function exportAddress(file, moments) {
-  const kept = moments.map(({ video, start, end, query, strength }) => ({ video, start, end, query, strength }));
+  const kept = moments.map(({ video, start, end, query, strength }) => ({
+    video,
+    start,
+    end,
+    query,
+    strength,
+  }));
   return address(`export/${file}?moments=${encodeURIComponent(JSON.stringify(kept))}`);
 }
 
@@ -28,16 +34,44 @@ export class Basket {
     this.originals = true;
     this.moments = read();
     this.count = h("span", { class: "count" });
-    this.button = h("button", { type: "button", class: "tool counted", "aria-label": words.basket, title: words.basket, onclick: () => this.show() }, icon("basket"), this.count);
+    this.button = h(
+      "button",
+      {
+        type: "button",
+        class: "tool counted",
+        "aria-label": words.basket,
+        title: words.basket,
+        onclick: () => this.show(),
+      },
+      icon("basket"),
+      this.count,
+    );
     this.list = h("ol", {});
     this.formats = h("div", { class: "formats" });
     this.hint = h("p", { class: "hint" }, words.basketEmpty);
-    this.element = h("dialog", { class: "drawer", "aria-label": words.basket, onclick: (event) => event.target === this.element && this.element.close() },
-      h("div", { class: "drawer-head" }, h("h2", {}, words.basket), iconButton("close", words.closeBasket, () => this.element.close())),
-      this.hint, this.list, this.formats);
+    this.element = h(
+      "dialog",
+      {
+        class: "drawer",
+        "aria-label": words.basket,
+        onclick: (event) => event.target === this.element && this.element.close(),
+      },
+      h(
+        "div",
+        { class: "drawer-head" },
+        h("h2", {}, words.basket),
+        iconButton("close", words.closeBasket, () => this.element.close()),
+      ),
+      this.hint,
+      this.list,
+      this.formats,
+    );
     this.#draw();
     // Another tab of the same visitor may have changed it.
-    window.addEventListener("storage", ({ key }) => key === STORE && (this.moments = read(), this.#draw()));
+    window.addEventListener(
+      "storage",
+      ({ key }) => key === STORE && ((this.moments = read()), this.#draw()),
+    );
   }
 
   show() {
@@ -75,16 +109,36 @@ export class Basket {
       this.element.close();
       this.actions.play(moment);
     };
-    return h("li", {},
-      h("button", { type: "button", class: "kept", onclick: play },
+    return h(
+      "li",
+      {},
+      h(
+        "button",
+        { type: "button", class: "kept", onclick: play },
         h("img", { alt: "", src: address(`thumbnail/${moment.video}/${Math.floor(moment.best)}`) }),
-        h("span", {}, h("span", { class: "name" }, moment.name), h("span", { class: "detail" }, `${words.span(moment)} · ${moment.query}`))),
-      iconButton("close", words.takeOut, () => this.#keep(this.moments.filter((other) => other !== moment))));
+        h(
+          "span",
+          {},
+          h("span", { class: "name" }, moment.name),
+          h(
+            "span",
+            { class: "detail" },
+            [words.span(moment), moment.query].filter(Boolean).join(" · "),
+          ),
+        ),
+      ),
+      iconButton("close", words.takeOut, () =>
+        this.#keep(this.moments.filter((other) => other !== moment)),
+      ),
+    );
   }
 
   #downloads() {
-    return Object.entries(FORMATS).filter(([, [, originals]]) => !originals || this.originals)
-      .map(([file, [label]]) => h("a", { class: "button", href: exportAddress(file, this.moments), download: file }, label));
+    return Object.entries(FORMATS)
+      .filter(([, [, originals]]) => !originals || this.originals)
+      .map(([file, [label]]) =>
+        h("a", { class: "button", href: exportAddress(file, this.moments), download: file }, label),
+      );
   }
 
   /** What the server allows: without originals there are lists only. */

@@ -10,18 +10,35 @@ const MOST_WEAK = 6; // weak matches that are worth folding away; further ones a
 function card(moment, number, choose) {
   const percent = Math.round(moment.strength * 100);
   const span = words.span(moment);
-  const picture = h("img", { alt: "", loading: "lazy", decoding: "async", src: address(`still/${moment.video}/${moment.best.toFixed(1)}`) });
-  const meter = h("span", { class: `meter ${moment.verdict}`, title: words.strengthLabel(percent) }, h("span", {}));
+  const picture = h("img", {
+    alt: "",
+    loading: "lazy",
+    decoding: "async",
+    src: address(`still/${moment.video}/${moment.best.toFixed(1)}`),
+  });
+  const meter = h(
+    "span",
+    { class: `meter ${moment.verdict}`, title: words.strengthLabel(percent) },
+    h("span", {}),
+  );
   meter.firstChild.style.width = `${Math.max(3, percent)}%`;
-  const button = h("button", {
-    type: "button", class: "card", "data-key": key(moment),
-    "aria-label": `${moment.name}, ${span}, ${words.strengthLabel(percent)}`,
-    onclick: () => choose(moment),
-  },
-  h("span", { class: "frame" }, picture, h("span", { class: "span" }, span)),
-  h("span", { class: "facts" },
-    h("span", { class: "name" }, moment.name),
-    h("span", { class: "strength" }, meter, h("span", {}, words.strength[moment.verdict]))));
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "card",
+      "data-key": key(moment),
+      "aria-label": `${moment.name}, ${span}, ${words.strengthLabel(percent)}`,
+      onclick: () => choose(moment),
+    },
+    h("span", { class: "frame" }, picture, h("span", { class: "span" }, span)),
+    h(
+      "span",
+      { class: "facts" },
+      h("span", { class: "name" }, moment.name),
+      h("span", { class: "strength" }, meter, h("span", {}, words.strength[moment.verdict])),
+    ),
+  );
   hoverPreview(button, picture, moment);
   return h("li", { style: `--order: ${Math.min(number, 12)}` }, button);
 }
@@ -31,10 +48,13 @@ function hoverPreview(button, picture, moment) {
   const still = picture.src;
   let timer = null;
   button.addEventListener("pointerenter", (event) => {
-    if (event.pointerType !== "mouse" || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (event.pointerType !== "mouse" || matchMedia("(prefers-reduced-motion: reduce)").matches)
+      return;
     const first = Math.floor(moment.start);
     const rows = clamp(Math.ceil(moment.end) - first, 1, 30);
-    const sources = Array.from({ length: rows }, (_, row) => address(`thumbnail/${moment.video}/${first + row}`));
+    const sources = Array.from({ length: rows }, (_, row) =>
+      address(`thumbnail/${moment.video}/${first + row}`),
+    );
     const loaded = sources.map((source) => Object.assign(new Image(), { src: source }));
     let shown = 0;
     timer = setInterval(() => {
@@ -54,33 +74,51 @@ export function key(moment) {
 }
 
 function list(moments, choose) {
-  return h("ol", { class: "cards" }, moments.map((moment, number) => card(moment, number, choose)));
+  return h(
+    "ol",
+    { class: "cards" },
+    moments.map((moment, number) => card(moment, number, choose)),
+  );
 }
 
 function byVideo(moments, choose) {
   const groups = Map.groupBy(moments, ({ video }) => video);
   return [...groups.values()].map((group) =>
-    h("section", { class: "group-of-video" }, h("h3", {}, group[0].name), list(group, choose)));
+    h("section", { class: "group-of-video" }, h("h3", {}, group[0].name), list(group, choose)),
+  );
 }
 
 /** The words nobody knows, each with known words near it as buttons that ask again. */
 function unknownWords(answer, ask) {
   if (!answer.unknown.length) return null;
-  const offers = answer.unknown.flatMap(({ word, near }) => near.map((other) =>
-    h("button", { type: "button", class: "chip", onclick: () => ask(answer.query.replace(word, other)) }, other)));
-  return h("p", { class: "unknown" }, words.unknown(answer.unknown.map(({ word }) => word)),
-    offers.length ? [` ${words.near} `, ...offers] : null);
+  const offers = answer.unknown.flatMap(({ word, near }) =>
+    near.map((other) =>
+      h(
+        "button",
+        { type: "button", class: "chip", onclick: () => ask(answer.query.replace(word, other)) },
+        other,
+      ),
+    ),
+  );
+  return h(
+    "p",
+    { class: "unknown" },
+    words.unknown(answer.unknown.map(({ word }) => word)),
+    offers.length ? [` ${words.near} `, ...offers] : null,
+  );
 }
 
 function headline(answer, shown) {
-  if (answer.verdict === "none") return [h("h2", {}, words.none), h("p", { class: "hint" }, words.noneHint)];
+  if (answer.verdict === "none")
+    return [h("h2", {}, words.none), h("p", { class: "hint" }, words.noneHint)];
   if (answer.verdict === "possible") return [h("h2", {}, words.possible(shown.length))];
   return [h("h2", {}, words.strong(shown.length, new Set(shown.map(({ video }) => video)).size))];
 }
 
 /**
  * The whole answer as elements.
- * @param {{grouped: boolean, choose: (moment) => void, ask: (text) => void, arrange: (grouped) => void}} options
+ * @param {{grouped: boolean, choose: (moment) => void, ask: (text) => void,
+ *   arrange: (grouped) => void}} options
  */
 export function answerView(answer, { grouped, choose, ask, arrange }) {
   if (answer.error) return [h("p", { class: "error", role: "alert" }, answer.error)];
@@ -91,18 +129,53 @@ export function answerView(answer, { grouped, choose, ask, arrange }) {
     h("div", { class: "verdict" }, h("div", { role: "status" }, headline(answer, shown)), order),
     unknownWords(answer, ask),
     grouped ? byVideo(shown, choose) : list(shown, choose),
-    weak.length ? h("details", { class: "weak" }, h("summary", {}, words.weak(weak.length)), list(weak, choose)) : null,
-  ].flat().filter(Boolean);
+    weak.length
+      ? h(
+          "details",
+          { class: "weak" },
+          h("summary", {}, words.weak(weak.length)),
+          list(weak, choose),
+        )
+      : null,
+  ]
+    .flat()
+    .filter(Boolean);
 }
 
 function arrangement(grouped, arrange) {
   const option = (value, text) =>
-    h("button", { type: "button", "aria-pressed": String(grouped === value), onclick: () => arrange(value) }, text);
-  return h("div", { class: "switch", role: "group", "aria-label": words.arrange }, option(false, words.flat), option(true, words.grouped));
+    h(
+      "button",
+      { type: "button", "aria-pressed": String(grouped === value), onclick: () => arrange(value) },
+      text,
+    );
+  return h(
+    "div",
+    { class: "switch", role: "group", "aria-label": words.arrange },
+    option(false, words.flat),
+    option(true, words.grouped),
+  );
 }
 
 /** Grey places where the cards will be. */
 export function skeletons() {
-  return [h("div", { class: "verdict" }, h("h2", { class: "quiet", role: "status" }, words.searching)),
-    h("ol", { class: "cards", "aria-hidden": "true" }, Array.from({ length: 6 }, () => h("li", {}, h("div", { class: "card ghost" }, h("span", { class: "frame" }), h("span", { class: "facts" })))))];
+  return [
+    h("div", { class: "verdict" }, h("h2", { class: "quiet", role: "status" }, words.searching)),
+    h(
+      "ol",
+      { class: "cards", "aria-hidden": "true" },
+      Array.from({ length: 6 }, () =>
+        h(
+          "li",
+          {},
+          h(
+            "div",
+            { class: "card ghost" },
+            h("span", { class: "frame" }),
+            h("span", { class: "facts" }),
+          ),
+        ),
+      ),
+    ),
+  ];
 }

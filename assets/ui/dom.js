@@ -1,5 +1,5 @@
 // Small helpers that every part of the page uses: building elements, and saying times.
-// Text only ever enters the page as text nodes and attributes, so no name or query can carry markup.
+// Text enters the page only as text nodes and attributes, so no name or query can carry markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -36,7 +36,8 @@ const SHAPES = {
   film: "M4 5h16v14H4ZM8 5v14M16 5v14M4 9.5h4M4 14.5h4M16 9.5h4M16 14.5h4",
   upload: "M12 16V5M7 10l5-5 5 5M5 19h14",
   like: "M7 11v9H4v-9ZM7 11l4-7c1.5 0 2.5 1 2.2 2.6L12.6 10H18a2 2 0 0 1 2 2.3l-1 6A2 2 0 0 1 17 20H7",
-  dislike: "M7 13V4H4v9ZM7 13l4 7c1.5 0 2.5-1 2.2-2.6L12.6 14H18a2 2 0 0 0 2-2.3l-1-6A2 2 0 0 0 17 4H7",
+  dislike:
+    "M7 13V4H4v9ZM7 13l4 7c1.5 0 2.5-1 2.2-2.6L12.6 14H18a2 2 0 0 0 2-2.3l-1-6A2 2 0 0 0 17 4H7",
   alike: "M4 4h10v10H4ZM10 14v6h10V10h-6",
   download: "M12 4v11M7 10l5 5 5-5M5 19h14",
   picture: "M4 5h16v14H4ZM4 16l5-5 4 4 3-3 4 4M15.5 9.2v.1",
@@ -60,7 +61,11 @@ export function icon(name) {
 
 /** A button that shows only a drawing; its label is read aloud and shown as a tooltip. */
 export function iconButton(name, label, onclick, properties = {}) {
-  return h("button", { type: "button", class: "tool", "aria-label": label, title: label, onclick, ...properties }, icon(name));
+  return h(
+    "button",
+    { type: "button", class: "tool", "aria-label": label, title: label, onclick, ...properties },
+    icon(name),
+  );
 }
 
 /** Seconds as 1:02:03 or 00:12, with tenths where asked. */

@@ -1,5 +1,5 @@
 // The library on the page: adding videos by drop, by choice or by path, progress while they are
-// read, and every video with its state. The reading itself goes on in the server when the tab closes.
+// read, and every video with its state. Reading goes on in the server when the tab closes.
 
 import { address, clock, h, icon, iconButton } from "./dom.js";
 import { words } from "./words.js";
@@ -23,20 +23,62 @@ export class LibraryView {
   }
 
   #build() {
-    this.picker = h("input", { type: "file", multiple: true, accept: "video/*,.mkv,.avi,.mov,.m4v,.ts,.webm", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => this.upload([...this.picker.files]) });
-    this.path = h("input", { type: "text", name: "path", placeholder: words.pathPlaceholder, "aria-label": words.path, autocomplete: "off", spellcheck: "false" });
-    this.adder = h("div", { class: "adder" },
+    this.picker = h("input", {
+      type: "file",
+      multiple: true,
+      accept: "video/*,.mkv,.avi,.mov,.m4v,.ts,.webm",
+      class: "unseen",
+      tabindex: "-1",
+      "aria-hidden": "true",
+      onchange: () => this.upload([...this.picker.files]),
+    });
+    this.path = h("input", {
+      type: "text",
+      name: "path",
+      placeholder: words.pathPlaceholder,
+      "aria-label": words.path,
+      autocomplete: "off",
+      spellcheck: "false",
+    });
+    this.adder = h(
+      "div",
+      { class: "adder" },
       icon("upload"),
       h("p", {}, words.drop),
-      h("button", { type: "button", class: "button", onclick: () => this.picker.click() }, words.choose),
+      h(
+        "button",
+        { type: "button", class: "button", onclick: () => this.picker.click() },
+        words.choose,
+      ),
       this.picker,
-      h("form", { class: "path", onsubmit: (event) => this.#addPath(event) }, this.path, h("button", { class: "button" }, words.add)));
+      h(
+        "form",
+        { class: "path", onsubmit: (event) => this.#addPath(event) },
+        this.path,
+        h("button", { class: "button" }, words.add),
+      ),
+    );
     this.jobs = h("section", { class: "jobs", "aria-label": words.progress });
     this.summary = h("h2", {});
-    this.filterBox = h("input", { type: "search", class: "filter", placeholder: words.filter, "aria-label": words.filter, oninput: () => { this.filter = this.filterBox.value.toLowerCase(); this.#drawVideos(); } });
+    this.filterBox = h("input", {
+      type: "search",
+      class: "filter",
+      placeholder: words.filter,
+      "aria-label": words.filter,
+      oninput: () => {
+        this.filter = this.filterBox.value.toLowerCase();
+        this.#drawVideos();
+      },
+    });
     this.grid = h("ul", { class: "videos" });
-    this.element = h("section", { class: "library", "aria-label": words.home }, this.adder, this.jobs,
-      h("div", { class: "verdict" }, this.summary, this.filterBox), this.grid);
+    this.element = h(
+      "section",
+      { class: "library", "aria-label": words.home },
+      this.adder,
+      this.jobs,
+      h("div", { class: "verdict" }, this.summary, this.filterBox),
+      this.grid,
+    );
   }
 
   /** Keep the view true: often while videos are read, seldom otherwise, never in a hidden tab. */
@@ -46,7 +88,10 @@ export class LibraryView {
       const busy = this.state.jobs.some(open);
       await new Promise((wake) => {
         const timer = setTimeout(wake, busy ? QUICK : SLOW);
-        this.wake = () => { clearTimeout(timer); wake(); };
+        this.wake = () => {
+          clearTimeout(timer);
+          wake();
+        };
       });
     }
   }
@@ -115,33 +160,83 @@ export class LibraryView {
   }
 
   #drawJobs() {
-    const sending = [...this.uploads].map(([name, fraction]) => ({ name, state: "uploading", fraction }));
-    const entries = [...sending, ...this.state.jobs.filter((entry) => entry.state === "indexing"),
-      ...this.state.jobs.filter((entry) => entry.state !== "indexing")];
+    const sending = [...this.uploads].map(([name, fraction]) => ({
+      name,
+      state: "uploading",
+      fraction,
+    }));
+    const entries = [
+      ...sending,
+      ...this.state.jobs.filter((entry) => entry.state === "indexing"),
+      ...this.state.jobs.filter((entry) => entry.state !== "indexing"),
+    ];
     const waiting = this.state.jobs.filter(open);
     const shown = entries.filter((entry, place) => entry.state !== "new" || place < LINES);
     const hidden = entries.length - shown.length;
     this.jobs.replaceChildren(
       ...(waiting.length ? [this.#queue(waiting)] : []),
-      h("ul", {}, shown.map((entry) => job(entry, this.state.may_change ? this.#jobTools(entry) : []))),
-      ...(hidden ? [h("p", { class: "detail" }, words.more(hidden))] : []));
+      h(
+        "ul",
+        {},
+        shown.map((entry) => job(entry, this.state.may_change ? this.#jobTools(entry) : [])),
+      ),
+      ...(hidden ? [h("p", { class: "detail" }, words.more(hidden))] : []),
+    );
   }
 
   /** One line about the whole queue: how much is left, pause, cancel. */
   #queue(waiting) {
     const { paused, note, seconds_left: left } = this.state;
     const said = note || (paused ? words.state.paused : left ? words.left(left) : "");
-    const tools = this.state.may_change ? [
-      h("button", { type: "button", class: "link", onclick: () => this.#act(paused ? "resume" : "pause") }, paused ? words.resumeAll : words.pauseAll),
-      h("button", { type: "button", class: "link", onclick: () => this.#act("cancel") }, words.cancelAll)] : [];
-    return h("div", { class: "queue" }, h("h2", {}, words.adding(waiting.length)), h("span", { class: "detail" }, said), ...tools);
+    const tools = this.state.may_change
+      ? [
+          h(
+            "button",
+            {
+              type: "button",
+              class: "link",
+              onclick: () => this.#act(paused ? "resume" : "pause"),
+            },
+            paused ? words.resumeAll : words.pauseAll,
+          ),
+          h(
+            "button",
+            { type: "button", class: "link", onclick: () => this.#act("cancel") },
+            words.cancelAll,
+          ),
+        ]
+      : [];
+    return h(
+      "div",
+      { class: "queue" },
+      h("h2", {}, words.adding(waiting.length)),
+      h("span", { class: "detail" }, said),
+      ...tools,
+    );
   }
 
   #jobTools(entry) {
     if (entry.state === "uploading") return [];
-    if (open(entry)) return [h("button", { type: "button", class: "link", onclick: () => this.#act("cancel", entry.id) }, words.cancel)];
-    return [h("button", { type: "button", class: "link", onclick: () => this.#act("retry", entry.id) }, words.retry),
-      h("button", { type: "button", class: "link", onclick: () => this.#act("remove", entry.id) }, words.dismiss)];
+    if (open(entry))
+      return [
+        h(
+          "button",
+          { type: "button", class: "link", onclick: () => this.#act("cancel", entry.id) },
+          words.cancel,
+        ),
+      ];
+    return [
+      h(
+        "button",
+        { type: "button", class: "link", onclick: () => this.#act("retry", entry.id) },
+        words.retry,
+      ),
+      h(
+        "button",
+        { type: "button", class: "link", onclick: () => this.#act("remove", entry.id) },
+        words.dismiss,
+      ),
+    ];
   }
 
   #drawVideos() {
@@ -157,15 +252,53 @@ export class LibraryView {
   #tile(video) {
     const ready = video.searchable;
     const cover = ready
-      ? h("img", { alt: "", loading: "lazy", decoding: "async", src: address(`still/${video.id}/${(video.duration / 3).toFixed(1)}`) })
+      ? h("img", {
+          alt: "",
+          loading: "lazy",
+          decoding: "async",
+          src: address(`still/${video.id}/${(video.duration / 3).toFixed(1)}`),
+        })
       : icon("film");
-    const open = h("button", { type: "button", class: "card", disabled: !ready, onclick: () => this.actions.open(video) },
-      h("span", { class: "frame" }, cover, ready ? h("span", { class: "span" }, clock(video.duration)) : null),
-      h("span", { class: "facts" }, h("span", { class: "name" }, video.name),
-        h("span", { class: video.state === "refused" || video.state === "missing" ? "detail wrong" : "detail", title: video.reason || words.read(video) }, ready && !video.reason ? `${video.width}×${video.height}` : video.reason || words.state[video.state])));
-    const tools = this.state.may_change ? h("span", { class: "tile-tools" },
-      video.state !== "refused" ? null : iconButton("loop", words.retry, () => this.#act("retry", video.id)),
-      iconButton("close", words.remove, () => confirm(words.removeSure(video.name)) && this.#act("remove", video.id))) : null;
+    const open = h(
+      "button",
+      { type: "button", class: "card", disabled: !ready, onclick: () => this.actions.open(video) },
+      h(
+        "span",
+        { class: "frame" },
+        cover,
+        ready ? h("span", { class: "span" }, clock(video.duration)) : null,
+      ),
+      h(
+        "span",
+        { class: "facts" },
+        h("span", { class: "name" }, video.name),
+        h(
+          "span",
+          {
+            class:
+              video.state === "refused" || video.state === "missing" ? "detail wrong" : "detail",
+            title: video.reason || words.read(video),
+          },
+          ready && !video.reason
+            ? `${video.width}×${video.height}`
+            : video.reason || words.state[video.state],
+        ),
+      ),
+    );
+    const tools = this.state.may_change
+      ? h(
+          "span",
+          { class: "tile-tools" },
+          video.state !== "refused"
+            ? null
+            : iconButton("loop", words.retry, () => this.#act("retry", video.id)),
+          iconButton(
+            "close",
+            words.remove,
+            () => confirm(words.removeSure(video.name)) && this.#act("remove", video.id),
+          ),
+        )
+      : null;
     return h("li", {}, open, tools);
   }
 }
@@ -174,9 +307,20 @@ const open = ({ state }) => state === "new" || state === "indexing";
 
 function job({ name, state, fraction, seconds_left: left, reason: why }, tools) {
   const bar = h("progress", { max: "1", value: fraction ?? 0, "aria-label": name });
-  const said = why || [words.state[state] ?? state, left && state === "indexing" ? words.left(left) : ""].filter(Boolean).join(", ");
+  const said =
+    why ||
+    [words.state[state] ?? state, left && state === "indexing" ? words.left(left) : ""]
+      .filter(Boolean)
+      .join(", ");
   const failed = !["new", "indexing", "uploading"].includes(state);
-  return h("li", { class: failed ? "job failed" : "job" }, h("span", { class: "name", title: name }, name), failed ? null : bar, h("span", { class: "detail" }, said), ...tools);
+  return h(
+    "li",
+    { class: failed ? "job failed" : "job" },
+    h("span", { class: "name", title: name }, name),
+    failed ? null : bar,
+    h("span", { class: "detail" }, said),
+    ...tools,
+  );
 }
 
 function reason(request) {
@@ -189,14 +333,16 @@ function reason(request) {
 
 /** Dropping files anywhere on the page calls `take` with them; a veil shows where they will go. */
 export function dropAnywhere(veil, take) {
-  let depth = 0; // entering a child leaves its parent: only the balance tells whether the pointer is inside
+  // Entering a child leaves its parent: only the balance tells whether the pointer is inside.
+  let depth = 0;
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-  const handle = (type, act) => document.addEventListener(type, (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    act(event);
-    veil.hidden = depth <= 0;
-  });
+  const handle = (type, act) =>
+    document.addEventListener(type, (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      act(event);
+      veil.hidden = depth <= 0;
+    });
   handle("dragenter", () => depth++);
   handle("dragleave", () => depth--);
   handle("dragover", () => {});

@@ -33,7 +33,9 @@ export class Player {
 
   #build() {
     this.media = h("video", {
-      playsinline: "", preload: "auto", "aria-label": words.player,
+      playsinline: "",
+      preload: "auto",
+      "aria-label": words.player,
       onclick: () => this.toggle(),
       onplay: () => this.#playing(),
       onpause: () => this.#paused(),
@@ -43,7 +45,9 @@ export class Player {
       onended: () => this.#ended(),
     });
     this.playButton = iconButton("play", words.play, () => this.toggle(), { class: "tool main" });
-    this.loopButton = iconButton("loop", words.loop, () => this.setLoop(!this.looping), { "aria-pressed": "false" });
+    this.loopButton = iconButton("loop", words.loop, () => this.setLoop(!this.looping), {
+      "aria-pressed": "false",
+    });
     this.soundButton = iconButton("sound", words.mute, () => this.mute());
     this.readout = h("output", { class: "readout" });
     this.title = h("h2", { class: "title" });
@@ -57,34 +61,81 @@ export class Player {
       edges: (which) => this.#edgeMoved(which),
       picture: (seconds) => address(`thumbnail/${this.video.id}/${this.#row(seconds)}`),
     });
-    const screen = h("div", { class: "screen" }, this.media, this.notice,
-      h("button", { type: "button", class: "big-play", tabindex: "-1", "aria-hidden": "true", onclick: () => this.toggle() }, icon("play")));
-    this.element = h("section", { class: "player", "aria-label": words.player, hidden: true },
-      h("div", { class: "player-head" }, this.title, iconButton("close", words.close, () => this.actions.close())),
-      screen, this.timeline.element, this.#controls(), this.why.element);
+    const screen = h(
+      "div",
+      { class: "screen" },
+      this.media,
+      this.notice,
+      h(
+        "button",
+        {
+          type: "button",
+          class: "big-play",
+          tabindex: "-1",
+          "aria-hidden": "true",
+          onclick: () => this.toggle(),
+        },
+        icon("play"),
+      ),
+    );
+    this.element = h(
+      "section",
+      { class: "player", "aria-label": words.player, hidden: true },
+      h(
+        "div",
+        { class: "player-head" },
+        this.title,
+        iconButton("close", words.close, () => this.actions.close()),
+      ),
+      screen,
+      this.timeline.element,
+      this.#controls(),
+      this.why.element,
+    );
   }
 
   #controls() {
     const choice = (name, options, text, chosen, change) => {
-      const select = h("select", { "aria-label": name, title: name, onchange: () => change(Number(select.value)) },
-        options.map((option) => h("option", { value: option, selected: option === chosen }, text(option))));
+      const select = h(
+        "select",
+        { "aria-label": name, title: name, onchange: () => change(Number(select.value)) },
+        options.map((option) =>
+          h("option", { value: option, selected: option === chosen }, text(option)),
+        ),
+      );
       return select;
     };
-    return h("div", { class: "controls" },
-      h("div", { class: "group" },
+    return h(
+      "div",
+      { class: "controls" },
+      h(
+        "div",
+        { class: "group" },
         iconButton("previous", words.previous, () => this.actions.step(-1)),
         this.playButton,
-        iconButton("next", words.next, () => this.actions.step(1))),
+        iconButton("next", words.next, () => this.actions.step(1)),
+      ),
       this.readout,
-      h("div", { class: "group" },
+      h(
+        "div",
+        { class: "group" },
         this.loopButton,
         iconButton("back", words.frameBack, () => this.frame(-1)),
         iconButton("forward", words.frameForward, () => this.frame(1)),
-        choice(words.speed, SPEEDS, (speed) => `${speed}×`, 1, (speed) => (this.media.playbackRate = speed)),
+        choice(
+          words.speed,
+          SPEEDS,
+          (speed) => `${speed}×`,
+          1,
+          (speed) => (this.media.playbackRate = speed),
+        ),
         choice(words.leadIn, LEAD_INS, words.leadInOption, 0, (seconds) => (this.leadIn = seconds)),
         this.soundButton,
-        iconButton("full", words.full, () => this.full())),
-      this.extras, this.timeline.zoomTools);
+        iconButton("full", words.full, () => this.full()),
+      ),
+      this.extras,
+      this.timeline.zoomTools,
+    );
   }
 
   get time() {
@@ -107,7 +158,7 @@ export class Player {
     this.element.hidden = false;
     this.notice.hidden = true;
     this.title.textContent = video.name;
-    if (same) this.timeline.moments = moments, this.timeline.choose(moment);
+    if (same) ((this.timeline.moments = moments), this.timeline.choose(moment));
     else this.timeline.open(video, moments, moment);
     this.loopButton.disabled = !moment;
     if (same) return this.#enter();
@@ -135,7 +186,7 @@ export class Player {
     if (this.wanted) this.media.play().catch(() => this.#paused());
   }
 
-  /** A small copy of the moment (or of half a minute from `from`), for files that browsers cannot play. */
+  /** For files that browsers cannot play: a small copy of the moment, or of half a minute. */
   async #preview(from = this.entry) {
     this.notice.hidden = false;
     this.notice.textContent = words.preparing;
@@ -181,7 +232,8 @@ export class Player {
 
   toggle() {
     if (!this.media.paused) return this.media.pause();
-    if (this.armed && this.time >= this.moment.end - Math.max(0.06, this.frameSeconds)) this.seek(this.entry);
+    if (this.armed && this.time >= this.moment.end - Math.max(0.06, this.frameSeconds))
+      this.seek(this.entry);
     this.media.play().catch(() => this.#paused());
   }
 
@@ -236,7 +288,8 @@ export class Player {
     if (this.looping) return this.seek(this.entry);
     this.media.pause();
     // A busy computer may notice late: the last picture of the moment is what stays on the screen.
-    if (this.time > this.moment.end) this.media.currentTime = this.moment.end - this.frameSeconds / 2 - this.shift;
+    if (this.time > this.moment.end)
+      this.media.currentTime = this.moment.end - this.frameSeconds / 2 - this.shift;
   }
 
   #paused() {
@@ -248,7 +301,7 @@ export class Player {
 
   /** A moment that lasts to the very end of the file ends before the frame loop can see it. */
   #ended() {
-    if (this.looping && this.moment) this.seek(this.entry), this.media.play();
+    if (this.looping && this.moment) (this.seek(this.entry), this.media.play());
     else if (this.previewed && !this.moment && this.time < this.video.duration - 1) {
       this.wanted = true;
       this.#preview(this.time);
@@ -265,7 +318,8 @@ export class Player {
   #edgeMoved(which) {
     this.armed = true;
     this.media.pause();
-    // The picture follows the edge under the hand, so that it can be set by eye; the end is half-open.
+    // The picture follows the edge under the hand, so that it can be set by eye. The frame at the
+    // end is no longer part of the moment: the one before it is shown.
     const seconds = which === "start" ? this.moment.start : this.moment.end - this.frameSeconds;
     this.media.currentTime = seconds - this.shift;
     this.#show();

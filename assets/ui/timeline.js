@@ -1,5 +1,5 @@
 // The whole video as one strip: match strength as a curve, shot cuts, the moments found, and where
-// the player is. Click to go there, drag the edges of the chosen moment, zoom with the wheel or the buttons.
+// the player is. Click to go there, drag the edges of the chosen moment, zoom with the wheel.
 
 import { clamp, clock, h, iconButton } from "./dom.js";
 import { words } from "./words.js";
@@ -10,7 +10,7 @@ const SHORTEST_VIEW = 4; // seconds: below this, one second rows have nothing mo
 export class Timeline {
   /**
    * @param {{seek: (seconds) => void, choose: (index) => void, edges: (which) => void,
-   *   picture: (seconds) => string, viewed: (view) => void}} actions  what the timeline asks of its owner
+   *   picture: (seconds) => string, viewed: (view) => void}} actions  asked of the owner
    */
   constructor(actions) {
     this.actions = actions;
@@ -35,29 +35,49 @@ export class Timeline {
     this.picture = h("img", { alt: "", width: "160", height: "90" });
     this.peekTime = h("span");
     this.peek = h("div", { class: "peek", hidden: true }, this.picture, this.peekTime);
-    this.strip = h("div", {
-      class: "strip", title: words.legend,
-      onpointerdown: (event) => this.#press(event),
-      onpointermove: (event) => this.#hover(event),
-      onpointerleave: () => (this.peek.hidden = true),
-      onwheel: (event) => this.#wheel(event),
-    }, this.canvas, this.bands, ...this.edges, this.head, this.peek);
-    // The strip is for the pointer; this slider is the same thing for the keyboard and screen readers.
+    this.strip = h(
+      "div",
+      {
+        class: "strip",
+        title: words.legend,
+        onpointerdown: (event) => this.#press(event),
+        onpointermove: (event) => this.#hover(event),
+        onpointerleave: () => (this.peek.hidden = true),
+        onwheel: (event) => this.#wheel(event),
+      },
+      this.canvas,
+      this.bands,
+      ...this.edges,
+      this.head,
+      this.peek,
+    );
+    // The strip is for the pointer; this slider is the same for the keyboard and screen readers.
     this.slider = h("input", {
-      type: "range", class: "unseen", min: "0", step: "0.1", "aria-label": words.timeline,
+      type: "range",
+      class: "unseen",
+      min: "0",
+      step: "0.1",
+      "aria-label": words.timeline,
       oninput: () => this.actions.seek(Number(this.slider.value)),
     });
     this.ruler = h("div", { class: "ruler", "aria-hidden": "true" });
-    this.zoomTools = h("div", { class: "zoom group" },
+    this.zoomTools = h(
+      "div",
+      { class: "zoom group" },
       iconButton("minus", words.zoomOut, () => this.zoom(2)),
       iconButton("plus", words.zoomIn, () => this.zoom(0.5)),
-      iconButton("fit", words.fit, () => this.#show(0, this.video.duration)));
+      iconButton("fit", words.fit, () => this.#show(0, this.video.duration)),
+    );
     this.element = h("div", { class: "timeline" }, this.slider, this.strip, this.ruler);
   }
 
   #edge(which) {
     const edge = h("div", {
-      class: `edge ${which}`, role: "slider", tabindex: "0", "aria-label": words.edge[which], hidden: true,
+      class: `edge ${which}`,
+      role: "slider",
+      tabindex: "0",
+      "aria-label": words.edge[which],
+      hidden: true,
       onpointerdown: (event) => this.#drag(event, which),
       onkeydown: (event) => {
         const step = { ArrowLeft: -0.1, ArrowRight: 0.1 }[event.key];
@@ -88,7 +108,8 @@ export class Timeline {
 
   choose(moment) {
     this.chosen = moment;
-    if (moment && (moment.end < this.view[0] || moment.start > this.view[1])) this.#show(0, this.video.duration);
+    if (moment && (moment.end < this.view[0] || moment.start > this.view[1]))
+      this.#show(0, this.video.duration);
     this.draw();
   }
 
@@ -102,8 +123,16 @@ export class Timeline {
 
   zoom(factor, around = this.chosen ? (this.chosen.start + this.chosen.end) / 2 : this.time) {
     const [from, to] = this.view;
-    const length = clamp((to - from) * factor, Math.min(SHORTEST_VIEW, this.video.duration), this.video.duration);
-    const start = clamp(around - ((around - from) / (to - from)) * length, 0, this.video.duration - length);
+    const length = clamp(
+      (to - from) * factor,
+      Math.min(SHORTEST_VIEW, this.video.duration),
+      this.video.duration,
+    );
+    const start = clamp(
+      around - ((around - from) / (to - from)) * length,
+      0,
+      this.video.duration - length,
+    );
     this.#show(start, start + length);
   }
 
@@ -133,7 +162,11 @@ export class Timeline {
     this.strip.setPointerCapture(event.pointerId);
     const move = (next) => this.actions.seek(this.#seconds(next));
     this.strip.addEventListener("pointermove", move);
-    this.strip.addEventListener("pointerup", () => this.strip.removeEventListener("pointermove", move), { once: true });
+    this.strip.addEventListener(
+      "pointerup",
+      () => this.strip.removeEventListener("pointermove", move),
+      { once: true },
+    );
   }
 
   #drag(event, which) {
@@ -143,15 +176,18 @@ export class Timeline {
     edge.setPointerCapture(event.pointerId);
     const move = (next) => this.#moveEdge(which, this.#seconds(next));
     edge.addEventListener("pointermove", move);
-    edge.addEventListener("pointerup", () => edge.removeEventListener("pointermove", move), { once: true });
+    edge.addEventListener("pointerup", () => edge.removeEventListener("pointermove", move), {
+      once: true,
+    });
   }
 
   #moveEdge(which, seconds) {
     const { start, end } = this.chosen;
     const shortest = 0.2;
-    const moved = which === "start"
-      ? [clamp(seconds, 0, end - shortest), end]
-      : [start, clamp(seconds, start + shortest, this.video.duration)];
+    const moved =
+      which === "start"
+        ? [clamp(seconds, 0, end - shortest), end]
+        : [start, clamp(seconds, start + shortest, this.video.duration)];
     [this.chosen.start, this.chosen.end] = moved.map((second) => Math.round(second * 1000) / 1000);
     this.draw();
     this.actions.edges(which);
@@ -194,20 +230,22 @@ export class Timeline {
 
   #drawCuts(pen, height, colour) {
     pen.fillStyle = colour;
-    for (const cut of this.cuts) pen.fillRect((this.#x(cut) / 100) * this.strip.clientWidth, 0, 1, height);
+    for (const cut of this.cuts)
+      pen.fillRect((this.#x(cut) / 100) * this.strip.clientWidth, 0, 1, height);
   }
 
   #drawCurve(pen, width, height, colour) {
     if (!this.strength.length) return;
     const [begins, ends] = this.rows;
     const row = (ends - begins) / this.strength.length;
-    const level = (index) => height - 2 - this.strength[clamp(index, 0, this.strength.length - 1)] * (height - 8);
+    const level = (index) =>
+      height - 2 - this.strength[clamp(index, 0, this.strength.length - 1)] * (height - 8);
     const place = (index) => (this.#x(begins + (index + 0.5) * row) / 100) * width;
     pen.beginPath();
     pen.moveTo(Math.min(0, place(-1)), height);
     for (let index = -1; index <= this.strength.length; index++) {
       const [x, y, nextX, nextY] = [place(index), level(index), place(index + 1), level(index + 1)];
-      // Through the midpoints of neighbouring rows, so that the curve is smooth and never overshoots.
+      // Through the midpoints of neighbouring rows: the curve is smooth and never overshoots.
       pen.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     }
     pen.lineTo(Math.max(width, place(this.strength.length + 1)), height);
@@ -221,12 +259,14 @@ export class Timeline {
   }
 
   #placeBands() {
-    this.bands.replaceChildren(...this.moments.map((moment) => {
-      const band = h("div", { class: moment === this.chosen ? "band chosen" : "band" });
-      band.style.left = `${this.#x(moment.start)}%`;
-      band.style.width = `${this.#x(moment.end) - this.#x(moment.start)}%`;
-      return band;
-    }));
+    this.bands.replaceChildren(
+      ...this.moments.map((moment) => {
+        const band = h("div", { class: moment === this.chosen ? "band chosen" : "band" });
+        band.style.left = `${this.#x(moment.start)}%`;
+        band.style.width = `${this.#x(moment.end) - this.#x(moment.start)}%`;
+        return band;
+      }),
+    );
     this.edges.forEach((edge, index) => {
       const which = index ? "end" : "start";
       const seconds = this.chosen?.[which];
@@ -244,7 +284,11 @@ export class Timeline {
     const length = this.view[1] - this.view[0];
     const step = STEPS.find((seconds) => (seconds / length) * width >= 72) ?? STEPS.at(-1);
     const marks = [];
-    for (let second = Math.ceil(this.view[0] / step) * step; second <= this.view[1]; second += step) {
+    for (
+      let second = Math.ceil(this.view[0] / step) * step;
+      second <= this.view[1];
+      second += step
+    ) {
       const mark = h("span", {}, clock(second));
       mark.style.left = `${this.#x(second)}%`;
       marks.push(mark);

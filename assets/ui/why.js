@@ -9,8 +9,13 @@ export class Why {
     this.view = [0, 1];
     this.span = [0, 1]; // seconds between which the rows lie
     this.body = h("div", { class: "why-rows" });
-    this.element = h("details", { class: "why", hidden: true, ontoggle: () => this.draw() },
-      h("summary", {}, words.why), this.body, h("p", { class: "detail" }, words.whyNote));
+    this.element = h(
+      "details",
+      { class: "why", hidden: true, ontoggle: () => this.draw() },
+      h("summary", {}, words.why),
+      this.body,
+      h("p", { class: "detail" }, words.whyNote),
+    );
   }
 
   /** Show the words of an answer, or nothing where there is none. */
@@ -19,7 +24,9 @@ export class Why {
     this.span = span;
     this.element.hidden = explained.length === 0;
     this.canvases = explained.map(() => h("canvas", { "aria-hidden": "true" }));
-    this.body.replaceChildren(...explained.map(({ word }, row) => h("div", {}, this.canvases[row], h("span", {}, word))));
+    this.body.replaceChildren(
+      ...explained.map(({ word }, row) => h("div", {}, this.canvases[row], h("span", {}, word))),
+    );
     this.draw();
   }
 
@@ -45,7 +52,9 @@ export class Why {
       strength.forEach((value, index) => {
         pen.globalAlpha = value;
         // Whole pixels, so that no seam shows between two seconds.
-        const [left, right] = [index, index + 1].map((edge) => Math.round((begins + edge * second - from) * pixels));
+        const [left, right] = [index, index + 1].map((edge) =>
+          Math.round((begins + edge * second - from) * pixels),
+        );
         pen.fillRect(left, 0, right - left, height);
       });
     });

@@ -6,7 +6,8 @@ const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
 /** A length of time as people say it: "1 h 24 min", "3 min", "12 s". */
 function duration(seconds) {
-  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  if (seconds >= 3600)
+    return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
   if (seconds >= 90) return `${Math.round(seconds / 60)} min`;
   return `${Math.max(0, Math.round(seconds))} s`;
 }
@@ -31,7 +32,8 @@ export const words = {
   noneHint: "Try other words for the same thing, or fewer of them.",
   weak: (moments) => `Show ${count(moments, "weak match", "weak matches")}`,
   unknown: (list) =>
-    list.length === 1 ? `The word “${list[0]}” is not known and was left out.`
+    list.length === 1
+      ? `The word “${list[0]}” is not known and was left out.`
       : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
   near: "Did you mean",
   strength: { strong: "strong", possible: "possible", none: "weak" },
@@ -72,7 +74,8 @@ export const words = {
   noPlay: "The browser cannot play this file.",
   preparing: "Preparing a preview of the moment",
   why: "Why this moment",
-  whyNote: "How strongly each word matches when it is asked for alone. The answer weighs them together, so it is not their sum.",
+  whyNote:
+    "How strongly each word matches when it is asked for alone. The answer weighs them together, so it is not their sum.",
   timeline: "Timeline of the whole video: match strength, cuts and moments",
   edge: { start: "Start of the moment", end: "End of the moment" },
   zoomIn: "Zoom in",
@@ -90,13 +93,21 @@ export const words = {
   add: "Add",
   readOnly: "This library can be searched here, not changed.",
   empty: "No videos yet",
-  emptyHint: "Drop a few videos here. They are read once on this computer; after that, any sentence finds its moment.",
+  emptyHint:
+    "Drop a few videos here. They are read once on this computer; after that, any sentence finds its moment.",
   videos: (number, seconds) => `${count(number, "video", "videos")}, ${duration(seconds)}`,
-  read: ({ rows, fps, codec }) => `${rows} seconds read, ${codec}, ${Math.round(fps * 100) / 100} frames a second`,
+  read: ({ rows, fps, codec }) =>
+    `${rows} seconds read, ${codec}, ${Math.round(fps * 100) / 100} frames a second`,
   left: (seconds) => `${duration(seconds)} left`,
   state: {
-    new: "Waiting", waiting: "Waiting until the file is whole", indexing: "Reading", paused: "Paused",
-    uploading: "Uploading", refused: "Not added", missing: "Not where it was", "partly readable": "Partly readable",
+    new: "Waiting",
+    waiting: "Waiting until the file is whole",
+    indexing: "Reading",
+    paused: "Paused",
+    uploading: "Uploading",
+    refused: "Not added",
+    missing: "Not where it was",
+    "partly readable": "Partly readable",
   },
   adding: (number) => `Adding ${count(number, "video", "videos")}`,
   more: (number) => `and ${count(number, "more", "more")} waiting`,

@@ -1,0 +1,90 @@
+// What can be done with the moment that is shown: keep it, judge it, find more like it, save it.
+
+import { exportAddress } from "./basket.js";
+import { key } from "./cards.js";
+import { address, h, icon, iconButton } from "./dom.js";
+import { words } from "./words.js";
+
+export class Extras {
+  /**
+   * @param {object} server  the server's function `judge`
+   * @param {{player, basket, ask: (question) => void, tell: (text) => void}} parts  of the page
+   */
+  constructor(server, parts) {
+    Object.assign(this, { server, ...parts });
+    this.judged = new Map(); // query and moment -> what this visitor said of it
+    this.shown = null;
+  }
+
+  /** Show the buttons for a moment that a question found; nothing for no moment. */
+  show(moment, question, rights) {
+    this.shown = moment && { moment, question, rights };
+    this.draw();
+  }
+
+  draw() {
+    if (!this.shown) return this.player.extras.replaceChildren();
+    const { moment, question, rights } = this.shown;
+    const kept = keepable(moment, question);
+    this.player.extras.replaceChildren(
+      this.#keepButton(kept),
+      ...(question.query && rights.may_change ? this.#thumbs(moment, question.query) : []),
+      iconButton("alike", words.alike, () => this.ask({ like: moment })),
+      iconButton("link", words.link, () => this.#copyLink()),
+      ...(rights.may_export ? this.#downloads(kept) : []),
+    );
+  }
+
+  #keepButton(kept) {
+    const held = this.basket.holds(kept);
+    const properties = { type: "button", class: "button keep", title: words.keepHint };
+    return h(
+      "button",
+      { ...properties, "aria-pressed": String(held), onclick: () => this.basket.toggle(kept) },
+      icon(held ? "tick" : "plus"),
+      held ? words.kept : words.keep,
+    );
+  }
+
+  #thumbs(moment, query) {
+    const about = `${query} ${key(moment)}`;
+    const say = async (good) => {
+      const { video, start, end } = moment;
+      const answer = await this.server.judge({ query, video, start, end, good });
+      if (!answer || answer.error) return this.tell(answer?.error ?? words.unreachable);
+      this.judged.set(about, good);
+      this.tell(words.heeded);
+      this.draw();
+    };
+    const thumb = (name, label, good) =>
+      iconButton(name, label, () => say(good), {
+        "aria-pressed": String(this.judged.get(about) === good),
+      });
+    return [thumb("like", words.right, true), thumb("dislike", words.wrong, false)];
+  }
+
+  #downloads(kept) {
+    const link = (name, label, href, more) => {
+      const properties = { class: "tool", href, download: "", "aria-label": label, title: label };
+      return h("a", { ...properties, ...more }, icon(name));
+    };
+    // The picture on the screen is another one at every press.
+    const now = () => address(`picture/${this.player.video.id}/${this.player.time.toFixed(3)}`);
+    return [
+      link("camera", words.savePicture, "", {
+        onclick: ({ currentTarget }) => (currentTarget.href = now()),
+      }),
+      link("download", words.saveClip, exportAddress("film.mp4", [kept])),
+    ];
+  }
+
+  async #copyLink() {
+    await navigator.clipboard?.writeText(location.href);
+    this.tell(words.copied);
+  }
+}
+
+/** What the basket keeps of a moment. */
+function keepable({ video, name, start, end, best, strength }, { query = "" }) {
+  return { video, name, start, end, best, strength, query };
+}
