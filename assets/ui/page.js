@@ -94,12 +94,7 @@ class Page {
       { class: "bar" },
       h("h1", {}, brand),
       h("div", { class: "slot" }),
-      h(
-        "nav",
-        { class: "nav" },
-        this.basket.button,
-        iconButton("half", words.theme, switchTheme),
-      ),
+      h("nav", { class: "nav" }, this.basket.button, iconButton("half", words.theme, switchTheme)),
     );
     this.veil = h(
       "div",
