@@ -76,7 +76,9 @@ def test_table_and_plot(tmp_path: Path) -> None:
     text = table(results)
     assert "| a | 45.00 ± 7.07 |" in text
     assert "| 1,234,567 | 2 | 12.3 | 3.0 MiB |" in text
-    assert "over 2 seeds" in text
+    assert "over seeds (2 of them)" in text
+    one = [replace(result, scores=scores[:1]) for result in results]
+    assert "| a | 40.00 | 40.00 |" in table(one)  # a single seed has no spread
     plot(results, [], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 

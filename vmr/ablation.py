@@ -164,10 +164,11 @@ def table(results: Sequence[Result], grown: Sequence[Scaling] = ()) -> str:
     heads = ["variant", *FIGURES, "parameters", "MFLOPs", "ms", "activations"]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for result in results:
-        figures = ["{:.2f} ± {:.2f}".format(*result.spread(figure)) for figure in FIGURES]
+        shape = "{:.2f} ± {:.2f}" if seeds > 1 else "{:.2f}"
+        figures = [shape.format(*result.spread(figure)) for figure in FIGURES]
         lines.append([result.variant.name, *figures, *_cost_cells(result.cost)])
     text = (
-        f"Mean ± standard deviation over {seeds} seeds, percent. Cost of one query of "
+        f"Percent, mean ± standard deviation over seeds ({seeds} of them). Cost of one query of "
         f"{TYPICAL_WORDS} words on one full-length video: forward pass; activations as kept for "
         "training.\n\n" + _markdown(lines)
     )
