@@ -124,5 +124,7 @@ def test_calibrations_that_make_no_sense_are_refused(bad: dict[str, float]) -> N
 def test_the_shipped_weights_load_and_know_their_words() -> None:
     ranker = Ranker.load()
     assert ranker.blocks == {"appearance": 1280}
+    count = sum(parameter.numel() for parameter in ranker.towers.parameters())
+    assert count == 3_583_796  # as the model card says
     assert ranker.word_fingerprint == Words.load().fingerprint
     assert sum(file.stat().st_size for file in BASE.iterdir()) < 25e6

@@ -33,11 +33,12 @@ BASE: Final = Path(__file__).parent.parent / "assets" / "weights" / "base"
 """The weights of a fresh install."""
 FORMAT: Final = 2
 HUB_WEIGHT: Final = 0.5
+"""Share of a clip's similarity to its nearest captions that is taken off."""
 HUB_NEIGHBOURS: Final = 10
+"""Captions that count as its nearest."""
 _BATCH: Final = 4096  # rows encoded at once: some 50 MB
-_REMEMBERED: Final = (
-    256  # query vectors; a page asks the same words for results, strips and windows
-)
+# Query vectors: a page asks the same words for results, strips and windows.
+_REMEMBERED: Final = 256
 
 Verdict = Literal["strong", "possible", "none"]
 
