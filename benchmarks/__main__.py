@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         films = build_samples(work / "samples")
-        index_against_decoding(films, work, repeats, seconds=20 if quick else 60)
+        index_against_decoding(films, work, repeats, seconds=60 if quick else 600)
         searches(films, work, repeats)
 
 

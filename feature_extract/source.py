@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
-THREADS: Final = min(8, os.cpu_count() or 1)
+THREADS: Final = min(8, (os.cpu_count() or 1) + 1)
 """Each decoding thread holds pictures; more than 8 cost memory and gain little."""
 MAX_SECONDS: Final = 24 * 3600.0
 """A few bytes can claim any duration, and each second of it costs a row and a thumbnail."""

