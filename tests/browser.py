@@ -57,6 +57,19 @@ def paused(tab: Tab) -> bool:
     return tab.evaluate("document.querySelector('video').paused")
 
 
+def shown(tab: Tab) -> int:
+    """The number that the picture in the player spells (tests/media.py)."""
+    return tab.evaluate(
+        """() => {
+          const pen = document.createElement("canvas").getContext("2d");
+          pen.drawImage(document.querySelector("video"), 0, 0, 4, 4);
+          const pixels = pen.getImageData(0, 0, 4, 4).data;
+          const cells = [...Array(16).keys()].map((cell) => pixels[4 * cell] > 127);
+          return cells.reduce((number, bit) => 2 * number + bit, 0);
+        }"""
+    )
+
+
 def wait_until_paused(tab: Tab) -> None:
     tab.wait_for_function("document.querySelector('video').paused")
 

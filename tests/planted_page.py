@@ -49,8 +49,14 @@ def planted_page(
     screen: Screen | None = None,
     hostile: str = "plain",
     suffix: str = ".mp4",
+    begins: float = 0.0,
 ) -> Page:
-    """Three videos of 20 s in a library; `hostile` is the stem of the third one's name."""
+    """Three videos of 20 s in a library.
+
+    Args:
+        hostile: stem of the third one's name.
+        begins: where the clock of the files starts, in seconds.
+    """
     words, ranker = Words.load(), tiny_ranker()
     ranker.calibration = SHARP
     pools = _pools(ranker, words)
@@ -60,7 +66,7 @@ def planted_page(
         path = (folder / "videos" / f"{stem}{suffix}").resolve()
         path.parent.mkdir(exist_ok=True)
         # An empty box at the end: files of the same content would be one video of the library.
-        path.write_bytes(_film(suffix) + b"\0\0\0\x0cfree" + stem[:4].encode())
+        path.write_bytes(_film(suffix, begins) + b"\0\0\0\x0cfree" + stem[:4].encode())
         _plant(library, path, _rows(pools, moments, len(stem)))
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
@@ -68,10 +74,12 @@ def planted_page(
 
 
 @cache
-def _film(suffix: str) -> bytes:
+def _film(suffix: str, begins: float) -> bytes:
+    codec = {".avi": "mpeg4", ".webm": "libvpx"}.get(suffix, "libx264")
+    times = (begins + np.arange(SECONDS * FPS) / FPS).tolist() if begins else None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"film{suffix}")
-        counter_video(path, SECONDS, FPS, codec="mpeg4" if suffix == ".avi" else "libx264")
+        counter_video(path, SECONDS, FPS, codec=codec, times=times)
         return path.read_bytes()
 
 

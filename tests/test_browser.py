@@ -11,9 +11,9 @@ import skimage.data
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser import NEEDED, ask, drop, now, paused, wait_until_paused, watch
+from tests.browser import NEEDED, ask, drop, now, paused, shown, wait_until_paused, watch
 from tests.media import ffmpeg
-from tests.planted_page import DOG, GOAL, MOMENTS, planted_page, real_page, served
+from tests.planted_page import DOG, FPS, GOAL, MOMENTS, SECONDS, planted_page, real_page, served
 from vmr.page import Rights, Screen
 
 pytestmark = NEEDED
@@ -208,6 +208,33 @@ def test_a_format_that_browsers_cannot_play_is_previewed(open_tab, tmp_path):
         assert start <= now(tab) + shift < start + 0.8
         wait_until_paused(tab)
         assert end - 0.3 < now(tab) + shift <= end + 0.05
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mp4"])
+def test_a_clock_that_starts_late(open_tab, tmp_path, suffix):
+    """A browser's seconds are the file's own, ours begin with the pictures. Of an MP4, Chromium
+    believes the end to come that much too early, so that it is shown as a preview."""
+    with served(planted_page(tmp_path, suffix=suffix, begins=5.0)) as base:
+        tab = open_tab(base=base)
+        ask(tab, DOG)
+        start, end = watch(tab, 2)
+        direct = "/media/2" in tab.evaluate("document.querySelector('video').src")
+        assert direct == (suffix == ".webm")
+        assert start * FPS <= shown(tab) < (start + 0.8) * FPS
+        wait_until_paused(tab)
+        assert (end - 0.3) * FPS < shown(tab) <= (end + 0.05) * FPS
+        assert (now(tab) - 5 > end - 0.3) == direct
+        expect(tab.locator(".readout strong")).to_have_text(
+            re.compile(
+                rf"00:{int(end) - 1:02}|"
+                rf"00:{int(end):02}"
+            )
+        )
+        tab.evaluate("document.querySelector('video').pause()")
+        box = tab.locator(".strip").bounding_box()
+        tab.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + 20)
+        tab.wait_for_timeout(1500)
+        assert 18 * FPS - 15 <= shown(tab) <= SECONDS * FPS
 
 
 def test_a_kiosk_plays_the_best_moment_by_itself(open_tab, tmp_path):

@@ -305,6 +305,19 @@ def test_another_version_is_one_line(library):
             Library(library.folder, read_only=read_only)
 
 
+def test_an_older_version_is_brought_up_to_date(library, tmp_path):
+    """Version 2 did not know where the clock of a file begins."""
+    id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
+    library.close()
+    with sqlite3.connect(library.folder / "library.db") as db:
+        db.execute("ALTER TABLE videos DROP COLUMN origin")
+        db.execute("PRAGMA user_version = 2")
+    with pytest.raises(LibraryError, match=r"older version .* open it once"):
+        Library(library.folder, read_only=True)
+    assert Library(library.folder).video(id).origin == 0
+    assert Library(library.folder, read_only=True).video(id).rows == 4
+
+
 def test_no_library_is_one_line(tmp_path):
     with pytest.raises(LibraryError, match="no library here"):
         Library(tmp_path, read_only=True)

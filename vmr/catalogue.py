@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 State = Literal["new", "waiting", "indexing", "ready", "partly readable", "refused", "missing"]
 SEARCHABLE: Final = ("ready", "partly readable")
 COLUMNS: Final = (
-    "id state reason progress duration width height fps codec rows unreadable added fingerprint"
+    "id state reason progress duration width height fps codec origin rows unreadable added "
+    "fingerprint"
 )
 
 
@@ -36,6 +37,8 @@ class Video:
     height: int
     fps: float
     codec: str
+    origin: float
+    "the container's clock at our 0 s: a browser wants it added"
     rows: int
     unreadable: tuple[tuple[float, float], ...]
     "damaged spans, seconds"

@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 BUSY_SECONDS: Final = 10.0
 
 _SCHEMA = """
-BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS videos (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: the index relies on it
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', progress REAL NOT NULL DEFAULT 0,
@@ -28,7 +27,8 @@ CREATE TABLE IF NOT EXISTS videos (
     features_bytes INTEGER NOT NULL DEFAULT 0, thumbnails_bytes INTEGER NOT NULL DEFAULT 0,
     duration REAL NOT NULL DEFAULT 0, width INTEGER NOT NULL DEFAULT 0,
     height INTEGER NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0,
-    codec TEXT NOT NULL DEFAULT '', unreadable TEXT NOT NULL DEFAULT '[]');
+    codec TEXT NOT NULL DEFAULT '', unreadable TEXT NOT NULL DEFAULT '[]',
+    origin REAL NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS paths (
     path BLOB PRIMARY KEY,                  -- bytes: a file name need not be text
     video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
@@ -41,9 +41,11 @@ CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) 
 CREATE TABLE IF NOT EXISTS judgements (
     query TEXT NOT NULL, video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
     start REAL NOT NULL, end REAL NOT NULL, good INTEGER NOT NULL);
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 COMMIT;
 """
+
+_ORIGIN: Final = "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"  # version 3
 
 
 class LibraryError(ValueError):
@@ -75,7 +77,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         db.execute("PRAGMA foreign_keys = ON")
         if _version(db) < SCHEMA_VERSION:
-            _create(db)  # so far, newer versions only add tables
+            _create(db)  # so far, newer versions only add tables and columns
         _check_version(db, path)
     return db
 
@@ -162,19 +164,24 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _create(db: sqlite3.Connection) -> None:
+    """Make what is missing: of a new library everything, of an older one what came later."""
+    older = _ORIGIN if _version(db) else ""
     try:
-        db.executescript(_SCHEMA)
+        db.executescript(f"BEGIN IMMEDIATE;{older}{_SCHEMA}")
     except sqlite3.OperationalError:
         if db.in_transaction:
             db.rollback()
-        if (
-            _version(db) < SCHEMA_VERSION
-        ):  # otherwise another process was first, with the same tables
-            raise
+        if _version(db) < SCHEMA_VERSION:
+            raise  # otherwise another process was first, with the same tables
 
 
 def _check_version(db: sqlite3.Connection, path: Path) -> None:
     version = _version(db)
+    if 0 < version < SCHEMA_VERSION:  # met by readers only: writers have just brought it up to date
+        raise LibraryError(
+            f"{path.parent}: made by an older version of this program; open it once where it may "
+            "be written, such as with `rescan`"
+        )
     if version != SCHEMA_VERSION:
         raise LibraryError(
             f"{path.parent}: made by another version of this program (library version {version}, "

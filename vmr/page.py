@@ -38,7 +38,9 @@ _UNTELLING: Final = frozenset(
 _PREVIEW_MARGIN: Final = 2.0  # seconds around a moment, for the lead-in and for moving its edges
 # What every current browser plays by itself.
 _PLAYED_CODECS: Final = frozenset(("h264", "vp8", "vp9", "av1"))
-_PLAYED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".webm"))
+_ISO_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov"))
+_PLAYED_SUFFIXES: Final = _ISO_SUFFIXES | {".webm"}
+_LATEST_ISO_CLOCK: Final = 0.5  # seconds
 
 
 class PageError(ValueError):
@@ -251,6 +253,7 @@ class Page:
             "height": video.height,
             "fps": video.fps,
             "codec": video.codec,
+            "origin": max(0.0, video.origin),  # below zero, browsers begin at 0 as we do
             "rows": video.rows,
             "added": video.added,
             "modified": video.modified,
@@ -309,8 +312,15 @@ class Page:
 
 
 def plays_in_browsers(video: Video) -> bool:
-    """Whether browsers play this file without help; the page asks for a preview otherwise."""
-    return video.codec in _PLAYED_CODECS and video.path.suffix.lower() in _PLAYED_SUFFIXES
+    """Whether browsers play this file without help; the page asks for a preview otherwise.
+
+    Chromium takes the end of an MP4 whose clock starts late to be that much too early, and seeks no
+    further.
+    """
+    suffix = video.path.suffix.lower()
+    if suffix in _ISO_SUFFIXES and video.origin > _LATEST_ISO_CLOCK:
+        return False
+    return video.codec in _PLAYED_CODECS and suffix in _PLAYED_SUFFIXES
 
 
 def _shown(job: Job) -> bool:

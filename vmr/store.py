@@ -256,6 +256,7 @@ class Library:
             "height": info.height,
             "fps": info.fps,
             "codec": info.codec,
+            "origin": info.origin,
             "unreadable": json.dumps(features.unreadable),
         }
         columns = ", ".join(f"{column} = ?" for column in row)

@@ -1,6 +1,7 @@
 // The moment player: opens a video at the start of a moment, stops at its end or repeats it, and
-// carries the timeline under the picture. Times are seconds of the original video throughout, also
-// while a preview that holds only the moment is playing (`shift` is where that preview begins).
+// carries the timeline under the picture. Times are seconds of the original video throughout: `shift`
+// is what to add to the clock of what is loaded. Of a preview, which holds only the moment, that is
+// where it begins; of the file itself, whose clock may start late, what to take off.
 
 import { address, clamp, clock, h, icon, iconButton } from "./dom.js";
 import { Timeline } from "./timeline.js";
@@ -163,7 +164,7 @@ export class Player {
     this.loopButton.disabled = !moment;
     if (same) return this.#enter();
     this.media.removeAttribute("src");
-    if (video.playable) this.#load(address(`media/${video.id}`), 0);
+    if (video.playable) this.#load(address(`media/${video.id}`), -video.origin);
     else await this.#preview();
   }
 
