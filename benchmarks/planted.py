@@ -15,6 +15,11 @@ TACoS has some twenty annotators a video, whose 130 sentences would lie on top o
 all of them in one video, even a matched filter that knows the planted vectors puts only 9 % of its
 first answers at IoU > .5. `--split-passes` gives each annotator's pass (times that start again from
 the front) a video of its own, and writes annotation files that say so.
+
+With `--filter 128`, a matched filter that knows every planted vector also answers, on the rows as a
+network of 128 clips gets them: it takes the run of clips whose similarity to the sentence exceeds a
+level by most. That is what the planted rows give away to whoever knows the sentence's vector but
+nothing of the other sentences; not a bound, since a network can learn which sentences look alike.
 """
 
 import argparse
@@ -29,10 +34,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.annotations import AnnotatedQuery, read_annotations
-from vmr.data import tokens
+from vmr.data import DataConfig, prepare_rows, tokens
+from vmr.model import ModelConfig
+from vmr.moments import iou
+from vmr.rows import open_rows
 from vmr.text import Words
 
 Rows = NDArray[np.float32]
+SAMPLED = 256  # rows that both presets bring a video to before they pool them to clips
+LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)  # of the matched filter; rows have unit length
 
 
 class Planter:
@@ -104,6 +114,32 @@ def plant(
     return len(videos)
 
 
+def best_run(similar: Rows, level: float) -> tuple[int, int]:
+    """The run [first, last) that exceeds `level` by most in total, of similarities (N,)."""
+    sums = np.concatenate([[0.0], np.cumsum(similar - level)])  # (N + 1,)
+    lowest = np.minimum.accumulate(sums)[:-1]
+    last = int((sums[1:] - lowest).argmax()) + 1
+    return int(sums[:last].argmin()), last
+
+
+def matched_filter(
+    queries: Sequence[AnnotatedQuery], features: Path, planter: Planter, clips: int
+) -> dict[float, float]:
+    """Share of the queries that the matched filter answers at IoU > .5, by its level."""
+    source = open_rows(features)
+    right: Counter[float] = Counter()
+    for query in queries:
+        rows = source.rows(query.video)
+        model = ModelConfig(feature_width=rows.shape[1], clips=clips, pool=SAMPLED // clips)
+        prepared = prepare_rows(rows, model, DataConfig()).rows
+        pooled = prepared.reshape(clips, model.pool, -1).mean(1)  # (N, W)
+        similar = pooled @ planter.sentence(query.sentence)
+        for level in LEVELS:
+            found = np.array([best_run(similar, level)]) / clips * query.duration
+            right[level] += float(iou(found, np.array(query.spans)).max() > 0.5)
+    return {level: right[level] / len(queries) for level in LEVELS}
+
+
 def split_passes(queries: Sequence[AnnotatedQuery]) -> list[AnnotatedQuery]:
     """Queries whose video name counts how often the times of that video started again."""
     passes: Counter[str] = Counter()
@@ -139,10 +175,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="rows a second (default: 1)")
     parser.add_argument("--noise", type=float, default=1.0, help="noise length, sentence = 1")
     parser.add_argument("--split-passes", action="store_true", help="one video per annotator")
+    parser.add_argument("--filter", type=int, help="also score a matched filter on so many clips")
     parser.add_argument("--videos", type=int, help="only so many videos of each file")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    planted: list[AnnotatedQuery] = []
+    files: dict[Path, list[AnnotatedQuery]] = {}
     for name in options.annotations:
         annotations = read_annotations(name)
         queries = list(annotations.queries)
@@ -153,10 +190,17 @@ def main() -> None:
         file = options.out / f"{Path(name).stem}.jsonl"
         file.write_text("".join(as_json_line(query) + "\n" for query in queries))
         print(f"{file}: {len(queries)} queries, {len(kept)} videos")
-        planted += queries
+        files[file] = queries
+    planted = [query for queries in files.values() for query in queries]
     features = options.out / "features.hdf5"
     sizes = {"width": options.width, "rate": options.rate, "noise": options.noise}
     print(f"{features}: {plant(planted, features, words=Words.load(), **sizes)} videos")
+    if options.filter:
+        planter = Planter(planted, Words.load(), width=options.width)
+        for file, queries in files.items():
+            shares = matched_filter(queries, features, planter, options.filter)
+            level, share = max(shares.items(), key=lambda item: item[1])
+            print(f"{file}: matched filter R@1 IoU>0.5 {100 * share:.2f} (its best level {level})")
 
 
 if __name__ == "__main__":

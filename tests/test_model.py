@@ -144,12 +144,21 @@ def test_split_head_equals_the_direct_form() -> None:
     assert torch.allclose(one, split[1], atol=1e-6)
 
 
-def test_split_head_takes_a_twentieth_of_the_arithmetic() -> None:
-    """TACoS' sizes. MSAT's code fills the whole map of start and end boundaries."""
+@pytest.mark.parametrize("clips", [32, 128])
+def test_split_head_takes_a_twentieth_of_the_arithmetic(clips: int) -> None:
+    """Both presets. MSAT's code fills the whole map of start and end boundaries."""
+    counted = head_flops(clips)
+    products, additions = 3 * (clips + 1) * 512**2, 2 * len(candidates(clips)) * 512
+    assert counted.split == 2 * products + additions
+    assert counted.map == 2 * (clips + 1) ** 2 * 3 * 512**2
+    assert counted.map / counted.split >= 20
+
+
+def test_split_head_beside_a_direct_form_over_candidates_only() -> None:
+    """No more than candidates a boundary can be gained: 2,548 / 129 = 19.8 at TACoS' sizes."""
     counted = head_flops(128)
-    assert counted["map"] / counted["split"] >= 20
-    # Beside a direct form that is limited to the scored candidates, it is nearly as much.
-    assert counted["candidates"] / counted["split"] >= 18
+    assert counted.candidates == 2 * 2548 * 3 * 512**2
+    assert 19 < counted.candidates / counted.split < 2548 / 129
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

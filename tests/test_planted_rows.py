@@ -1,6 +1,7 @@
 """The planted features say what they promise, since figures in EXPERIMENTS.md rest on them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,14 @@ import pytest
 
 from benchmarks.chance import hits
 from benchmarks.evaluation_speed import measure
-from benchmarks.planted import Planter, as_json_line, plant, split_passes
+from benchmarks.planted import (
+    Planter,
+    as_json_line,
+    best_run,
+    matched_filter,
+    plant,
+    split_passes,
+)
 from vmr.annotations import AnnotatedQuery, read_annotations
 from vmr.evaluation import THRESHOLDS
 from vmr.model import candidates
@@ -72,6 +80,24 @@ def test_passes_are_split_where_times_start_again(tmp_path: Path) -> None:
     file.write_text("\n".join(map(as_json_line, split[:4])))
     assert read_annotations(file).queries == tuple(split[:4])
     assert json.loads(file.read_text().splitlines()[0])["moments"] == [[0, 4]]
+
+
+def test_the_best_run_is_the_best_of_all_runs() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        similar = generator.standard_normal(12).astype(np.float32)
+        runs = [(i, j) for i in range(12) for j in range(i + 1, 13)]
+        totals = {run: (similar[slice(*run)] - 0.2).sum() for run in runs}
+        assert best_run(similar, 0.2) == max(runs, key=totals.__getitem__)
+
+
+def test_a_matched_filter_finds_what_was_planted(planter: Planter, tmp_path: Path) -> None:
+    out = tmp_path / "f.hdf5"
+    plant(QUERIES, out, width=64, rate=1.0, noise=0.1, words=Words.load())
+    apart = [QUERIES[0], QUERIES[3]]  # the other two lie on top of each other
+    assert matched_filter(apart, out, planter, 32)[0.7] == 1
+    elsewhere = [replace(query, spans=((30.0, 40.0),)) for query in apart]
+    assert matched_filter(elsewhere, out, planter, 32)[0.7] == 0
 
 
 def test_evaluation_speed_is_measured() -> None:

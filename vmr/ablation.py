@@ -16,13 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
+from vmr.contrast import ContrastConfig
 from vmr.cost import Cost, measure
+from vmr.model import ModelConfig
 from vmr.preset import Preset
 
 SUITES = ("vtc", "encoder", "text", "features")
 FIGURES = ("R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,IoU=0.5", "mIoU")
 VIDEO_LENGTHS = (32, 64, 128, 256)  # clips
 TEXT_LENGTHS = (8, 16, 32, 64)  # words
+AUTHORS = {"pooling": "sum", "copy": "fresh", "positives": "query"}  # VTC as their code has it
+CLEAN = {"pooling": "mean", "copy": "exact", "positives": "moment"}
 TYPICAL_WORDS = 12  # mean length of a query in ActivityNet Captions; TACoS: 9
 
 
@@ -64,7 +68,7 @@ def variants(suites: str, preset: Preset) -> list[Variant]:
     model = preset.model
     found = [Variant("as given", preset)]
     if "vtc" in chosen:
-        found.append(_with(preset, "without VTC", contrast=False))
+        found += [_with(preset, "without VTC", contrast=False), _other_contrast(preset)]
     if "encoder" in chosen:
         wide = model.feed_forward or model.width
         found += [
@@ -87,6 +91,15 @@ def variants(suites: str, preset: Preset) -> list[Variant]:
 
 def _with(preset: Preset, name: str, **changes: object) -> Variant:
     return Variant(name, replace(preset, model=replace(preset.model, **changes)))  # type: ignore[arg-type]
+
+
+def _other_contrast(preset: Preset) -> Variant:
+    """The contrast as the authors' code has it; where the preset has just that, the clean one."""
+    authors: ContrastConfig = replace(preset.contrast, **AUTHORS)  # type: ignore[arg-type]
+    if preset.contrast != authors:
+        return Variant("VTC as in the authors' code", replace(preset, contrast=authors))
+    clean: ContrastConfig = replace(preset.contrast, **CLEAN)  # type: ignore[arg-type]
+    return Variant("VTC, clean", replace(preset, contrast=clean))
 
 
 Trial = Callable[[Variant, int, Path], Mapping[str, float]]
@@ -141,10 +154,12 @@ class Scaling:
 
 
 def scaling(compared: Iterable[Variant]) -> list[Scaling]:
-    """Costs of every variant over VIDEO_LENGTHS and TEXT_LENGTHS."""
+    """Costs over VIDEO_LENGTHS and TEXT_LENGTHS of the first variant of every distinct network."""
     found = []
+    networks: dict[ModelConfig, Variant] = {}
     for variant in compared:
-        model = variant.preset.model
+        networks.setdefault(variant.preset.model, variant)
+    for model, variant in networks.items():
         room = max(model.positions - model.clips, max(TEXT_LENGTHS) + 1)
         by_clips = {
             clips: measure(replace(model, clips=clips, positions=clips + room), words=TYPICAL_WORDS)

@@ -153,16 +153,22 @@ class ProposalHead(nn.Module):
         parts = (tokens[:, 0], start, self.first.bias), (tokens[:, 1], end), (tokens[:, 2], middle)
         return torch.stack([F.linear(*part) for part in parts], 1)
 
-    def cells(
+    def hidden(
         self, projected: Tensor, starts: Tensor, ends: Tensor, videos: Tensor | None = None
     ) -> Tensor:
-        """(start offset, end offset, logit) of the cells (starts, ends), each (C,): (B, C, 3).
+        """The first linear's output at the cells (starts, ends), each (C,): (B, C, D).
 
-        With `videos` (C,), cell c is asked of one video of the batch only: (C, 3).
+        With `videos` (C,), cell c is asked of one video of the batch only: (C, D).
         """
         start, end, middle = projected.unbind(1)  # each (B, N+1, D)
         of = slice(None) if videos is None else videos
-        hidden = start[of, starts] + middle[of, (starts + ends) // 2] + end[of, ends]
+        return start[of, starts] + middle[of, (starts + ends) // 2] + end[of, ends]
+
+    def cells(
+        self, projected: Tensor, starts: Tensor, ends: Tensor, videos: Tensor | None = None
+    ) -> Tensor:
+        """(start offset, end offset, logit) of cells, given as to `hidden`: (B, C, 3) or (C, 3)."""
+        hidden = self.hidden(projected, starts, ends, videos)
         return self.last(self.dropout(F.relu(hidden)))  # type: ignore[no-any-return]
 
 

@@ -249,9 +249,7 @@ def _ablate(arguments: argparse.Namespace) -> int:
     names = "annotations", "validation", "test", "features", "other_features", "words", "steps"
     context = {name: str(getattr(arguments, name)) for name in names}
     results = run(compared, trial, seeds=arguments.seeds, out=arguments.out, context=context)
-    grown = scaling(
-        variant for variant in compared if variant.name not in ("no text", "extractor B")
-    )
+    grown = scaling(compared)
     text = table(results, grown)
     (arguments.out / "table.md").write_text(text, encoding="utf-8")
     plot(results, grown, arguments.out / "plot.png")
