@@ -17,6 +17,7 @@ from gradio.events import api
 
 from feature_extract.extract import Extractor
 from vmr.database import default_library
+from vmr.doctor import disagreements
 from vmr.guard import Guard, RateLimit, is_loopback
 from vmr.ingest import Ingest
 from vmr.intake import Intake
@@ -158,6 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with Ingest(library, Extractor) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
         ranker, words = Ranker.load(), Words.load()
+        for check in disagreements(library, ranker, words):
+            print(f"note: {check.name}: {check.finding}; {check.advice}", flush=True)
         screen = Screen(options.kiosk, tuple(options.example))
         page = Page(
             library,

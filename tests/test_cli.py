@@ -342,6 +342,57 @@ def test_features_of_other_networks_are_said_and_redone_on_request(run, library,
     assert len(json.loads(run("search", "a board", "--json")[1])["moments"]) > 2
 
 
+@pytest.fixture
+def other_words(tmp_path):
+    """Vectors of the right width that the weights were not trained with."""
+    names = ["a", "board", "white", "square"]
+    lines = [
+        f"{name} {' '.join(str((i + k) % 7 - 3) for k in range(50))}"
+        for i, name in enumerate(names)
+    ]
+    (tmp_path / "other.txt").write_text("\n".join(lines) + "\n")
+    return tmp_path / "other.txt"
+
+
+def test_other_word_vectors_are_said_and_results_come(run, other_words):
+    assert run("search", "a board", "--json")[2] == ""
+    status, out, err = run("search", "a board", "--words", other_words, "--json")
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith("note: word vectors: not those that the weights were trained with")
+    assert json.loads(out)["moments"]
+    status, out, _ = run("doctor", "--words", other_words)
+    assert (status, "LACK  word vectors: not those" in out) == (1, True)
+    assert "LACK" not in run("doctor")[1]
+
+
+def test_an_index_of_other_weights_is_said_and_made_anew(run, library):
+    record = library / "index.json"
+    stored = record.read_text()
+    whole = (library / "index.faiss").read_bytes()
+
+    def pretend():
+        """The vectors of other weights, under their name."""
+        record.write_text(stored.replace(json.loads(stored)["model"], "older"))
+
+    pretend()
+    assert "LACK  index: the index was made with other weights" in run("doctor")[1]
+    status, out, err = run("search", "a board", "--json")
+    assert (status, err.count("\n"), err.startswith("note: index: ")) == (0, 1, True)
+    assert (record.read_text(), (library / "index.faiss").read_bytes()) == (stored, whole)
+    assert run("search", "a board", "--json")[1:] == (out, "")
+    pretend()
+    assert run("rescan", "--reindex")[0] == 0
+    assert record.read_text() == stored
+
+
+def test_search_says_that_the_features_are_of_other_networks(run, library):
+    with sqlite3.connect(library / "library.db") as db:
+        db.execute("UPDATE settings SET value = 'older' WHERE key = 'features'")
+    status, _, err = run("search", "a board")
+    assert (status, err.count("\n"), "rescan --reindex" in err) == (0, 1, True)
+    assert "LACK  features: " in run("doctor")[1]
+
+
 def test_watch_indexes_what_comes_and_stops_on_interrupt(videos, tmp_path):
     folder, library = tmp_path / "films", tmp_path / "library"
     folder.mkdir()

@@ -1,8 +1,9 @@
 """What this installation has, and what it lacks: in plain words, for `python -m vmr doctor`.
 
-report = examine()
-for check in report:
+for check in [*examine(), *examine_library(folder)]:
     print(check.good, check.name, check.finding, check.advice)
+for check in disagreements(library, ranker, words):     # what `search` says, too
+    print(check.finding, check.advice)
 """
 
 import os
@@ -12,7 +13,12 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vmr.ranker import Ranker
+    from vmr.store import Library
+    from vmr.text import Words
 
 PACKAGES: Final = {
     "torch": "the networks",
@@ -52,11 +58,57 @@ def examine() -> list[Check]:
     ]
 
 
-def examine_library(folder: Path) -> Check:
-    """Whether there is a library, its size on the disk and the room that is left."""
-    if not (folder / "library.db").is_file():
+def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]:
+    """Whether there is a library, its size on the disk, the room left, and whether all agrees.
+
+    Args:
+        words_file: word vectors to search with instead of the packaged ones.
+    """
+    from vmr.ranker import Ranker  # with torch
+    from vmr.store import Library
+    from vmr.text import Words
+
+    try:
+        ranker, words = Ranker.load(), Words.load(words_file)
+    except ValueError as error:
+        return [Check("word vectors", False, str(error), "name another file, or install again")]
+    try:
+        library = Library(folder, read_only=True)
+    except ValueError as error:
         advice = f"python -m vmr index VIDEO_OR_FOLDER --library {folder}"
-        return Check("library", False, f"none at {folder}", advice)
+        return [Check("library", False, str(error), advice), *_words_for(ranker, words)]
+    found = [_size(folder), *disagreements(library, ranker, words)]
+    library.close()
+    return found
+
+
+def disagreements(library: "Library", ranker: "Ranker", words: "Words") -> list[Check]:
+    """What was made with other networks, weights or word vectors than those in use, if anything.
+
+    None of it ever mixes: a library takes rows of one extractor, an index vectors of one model.
+    """
+    from feature_extract.extract import extractor_fingerprint  # numpy and Pillow
+    from vmr.index import ClipIndex
+
+    found = []
+    if library.fingerprint not in ("", extractor_fingerprint()):
+        finding = "the videos were indexed with other networks or settings than those in use"
+        found.append(Check("features", False, finding, "`rescan --reindex` reads them again"))
+    if ClipIndex.stored_model(library) not in ("", ranker.fingerprint):
+        finding = "the index was made with other weights than those in use, and is not used"
+        advice = "the next search makes a new one, or `rescan --reindex`"
+        found.append(Check("index", False, finding, advice))
+    return found + _words_for(ranker, words)
+
+
+def _words_for(ranker: "Ranker", words: "Words") -> list[Check]:
+    if words.fingerprint == ranker.word_fingerprint:
+        return []
+    finding = "not those that the weights were trained with: answers mean little"
+    return [Check("word vectors", False, finding, "drop --words, or train weights for them")]
+
+
+def _size(folder: Path) -> Check:
     used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     free = shutil.disk_usage(folder).free
     writable = "" if os.access(folder, os.W_OK) else ", read-only"

@@ -63,6 +63,14 @@ class ClipIndex:
         index.sync()
         return index
 
+    @staticmethod
+    def stored_model(library: Library) -> str:
+        """The fingerprint of the model that made the file on the disk; empty when there is none."""
+        try:
+            return str(json.loads(_files(library.folder)[1].read_text())["model"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
     def sync(self) -> list[Video]:
         """Follow the library: drop what went, add what came; the videos that can be searched now.
 

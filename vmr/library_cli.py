@@ -50,6 +50,9 @@ def add_parsers(command: Commands) -> None:
     watch.add_argument("folder", type=Path, metavar="DIR")
 
     doctor = command("doctor", _doctor, "Say what is installed and what is missing.")
+    doctor.add_argument(
+        "--words", dest="words_file", type=Path, metavar="FILE", help="as for search"
+    )
     doctor.add_argument("--json", action="store_true")
 
 
@@ -66,11 +69,14 @@ def _index(options: argparse.Namespace) -> int:
 
 def _rescan(options: argparse.Namespace) -> int:
     from feature_extract.extract import extractor_fingerprint
+    from vmr.index import ClipIndex
+    from vmr.ranker import Ranker
     from vmr.store import Library
 
     library = Library(options.library)
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
+        ClipIndex.open(library, Ranker.load())  # of other weights it is made anew
     library.check_presence()
     files, problems = _find(library, options.paths or library.folders())
     known = [video.path for video in library.videos() if video.state != "missing"]
@@ -208,7 +214,7 @@ def _remove(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from vmr.doctor import examine, examine_library
 
-    checks = [*examine(), examine_library(options.library)]
+    checks = [*examine(), *examine_library(options.library, options.words_file)]
     if options.json:
         print(json.dumps({"checks": [asdict(check) for check in checks]}))
     else:

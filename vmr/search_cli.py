@@ -115,6 +115,7 @@ def _positive(text: str) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
+    from vmr.doctor import disagreements
     from vmr.ranker import Ranker
     from vmr.search import Searcher
     from vmr.text import Words
@@ -122,8 +123,10 @@ def _search(options: argparse.Namespace) -> int:
     library = open_library(options.library)
     video = None if options.video is None else video_named(library, options.video).id
     among = _among(options, library)
-    words = Words.load(options.words_file)
-    searcher = Searcher(library, Ranker.load(), words, use_feedback=not options.no_feedback)
+    ranker, words = Ranker.load(), Words.load(options.words_file)
+    for check in disagreements(library, ranker, words):
+        print(f"note: {check.name}: {check.finding}; {check.advice}", file=sys.stderr)
+    searcher = Searcher(library, ranker, words, use_feedback=not options.no_feedback)
     if options.like:
         id, second = options.like
         answer = searcher.like(id, second, second + 0.001, among=among, top=options.top)
