@@ -290,8 +290,13 @@ def test_the_wrong_width_and_the_wrong_features_are_one_clear_line(
     with pytest.raises(DataError, match="word vectors have 50 columns, the model expects 300"):
         MomentData(annotations, open_rows(tmp_path), words, large, DataConfig())
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"features of none of the 4 annotated videos; .* like a"):
+    none = r"features of none of the 4 annotated videos: found {}, expected names like a"
+    with pytest.raises(DataError, match=none.format("nothing")):
         MomentData(annotations, open_rows(tmp_path / "empty"), words, MODEL, DataConfig())
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["v_other"] = np.zeros((2, 3), np.float32)
+    with pytest.raises(DataError, match=none.format("v_other")):
+        MomentData(annotations, open_rows(tmp_path / "other.h5"), words, MODEL, DataConfig())
     with pytest.raises(ValueError, match=r"data\.length"):
         DataConfig(length="long")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"data\.hide_words"):

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from feature_extract.features import Features
 from tests.research import CHANGES, write_set
@@ -102,6 +103,12 @@ def test_wrong_turns_are_one_line_each(
     assert "of another preset (model.width: 32, not 16)" in wrong(again, capsys)
     run = ["evaluate", "--run", str(tmp_path / "none.safetensors"), *files]
     assert "no such checkpoint" in wrong(run, capsys)
+    empty = wrong(["evaluate", "--run", str(tmp_path), *files], capsys)
+    assert "no run in it; expected best.safetensors or last.safetensors" in empty
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(2)}, foreign)
+    found = wrong(["evaluate", "--run", str(foreign), *files], capsys)
+    assert "found other weights, expected best.safetensors" in found
 
 
 def test_help_loads_no_network() -> None:

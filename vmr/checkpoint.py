@@ -64,7 +64,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         record = json.loads(metadata["vmr"])
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint of this program") from error
+        found = "other weights" if isinstance(error, KeyError) else "a damaged or foreign file"
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint of this program: found {found}, "
+            "expected best.safetensors or last.safetensors as `train` writes them"
+        ) from error
     if record.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path}: written by another version of this program")
     return Checkpoint(tensors, record)

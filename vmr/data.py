@@ -213,8 +213,8 @@ class MomentData:
         present = {video for video in videos if self._source.has(video)}
         if not present:
             raise DataError(
-                f"{where}: has features of none of the {len(videos)} annotated videos; "
-                f"expected names like {videos[0]}"
+                f"{where}: has features of none of the {len(videos)} annotated videos: "
+                f"found {self._source.example()}, expected names like {videos[0]}"
             )
         dropped["video without features"] = len(videos) - len(present)
         for video in sorted(present):

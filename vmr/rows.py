@@ -34,6 +34,9 @@ class RowSource(Protocol):
     def has(self, video: str) -> bool:
         """Whether there are rows of this video."""
 
+    def example(self) -> str:
+        """The name of a video it has, or "nothing", for messages."""
+
     def rows(self, video: str) -> NDArray[np.float32]:
         """(n, W) in order of time, as stored: not normalised, perhaps with NaN."""
 
@@ -70,6 +73,10 @@ class Hdf5Rows:
         """Whether the file has this key."""
         return video in self._file()
 
+    def example(self) -> str:
+        """The file's first key."""
+        return next(iter(self._file()), "nothing")
+
     def rows(self, video: str) -> NDArray[np.float32]:
         """Rows under this key."""
         node = self._file()[video]
@@ -104,6 +111,10 @@ class FolderRows:
     def has(self, video: str) -> bool:
         """Whether a file is named like this video."""
         return self._find(video) is not None
+
+    def example(self) -> str:
+        """The first file's name."""
+        return min(self._names, default="nothing")
 
     def rows(self, video: str) -> NDArray[np.float32]:
         """Rows of the file named like this video."""

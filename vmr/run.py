@@ -116,7 +116,10 @@ def load_run(path: Path) -> tuple[MomentModel, Preset, tuple[str, ...]]:
         CheckpointError: there is none, or it does not hold together.
     """
     if path.is_dir():
-        path = path / (BEST if (path / BEST).is_file() else LAST)
+        held = [path / name for name in (BEST, LAST) if (path / name).is_file()]
+        if not held:
+            raise CheckpointError(f"{path}: no run in it; expected {BEST} or {LAST}")
+        path = held[0]
     checkpoint = load_checkpoint(path)
     preset = from_json(Preset, checkpoint.record.get("preset"), str(path))
     model = MomentModel(preset.model)
