@@ -15,6 +15,8 @@ from feature_extract.timing import CUT_SECONDS, slot
 
 CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
 """Those that the tests try in many structures. PyAV reads the rest."""
+LARGEST_BYTES: Final = 1 << 28
+"""decord reads ahead without end: by the time of the first picture a file is in memory whole."""
 
 
 class DistrustError(Exception):
@@ -28,6 +30,8 @@ class DecordReader:
         usual = source.indexed and source.single and source.info.codec in CODECS
         if not usual or source.turn.mirrored or source.hdr:
             raise DistrustError("decord would show another picture, or at another time")
+        if os.path.getsize(path) > LARGEST_BYTES:
+            raise DistrustError("decord would hold all of a large file in memory")
         self._shape = (size[1], size[0], 3)
         # What libav writes to standard error is the only sign of damage that decord lets out.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115

@@ -166,6 +166,25 @@ def test_child_has_a_memory_limit() -> None:
     assert done.stdout.strip() == "refused"
 
 
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """decord reads ahead without end: three hours of 1080p were in memory whole before the first
+    minute was looked at, and more than the decoder may hold would have ended it."""
+    noise = ("-f", "lavfi", "-i", "nullsrc=s=1280x720:r=25:d=1,geq=random(1)*255:128:128")
+    ffmpeg(*noise, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "1", tmp_path / "once.mp4")
+    size = (tmp_path / "once.mp4").stat().st_size
+    times = str(600_000_000 // size)
+    looped = ("-stream_loop", times, "-i", tmp_path / "once.mp4", "-c", "copy")
+    ffmpeg(*looped, tmp_path / "large.mp4")
+    assert (tmp_path / "large.mp4").stat().st_size > 600_000_000
+    with read_frames(tmp_path / "large.mp4", rate=4) as reader:
+        batches = iter(reader)
+        for _ in range(4):
+            next(batches)
+        status = Path(f"/proc/{reader._child._process.pid}/status").read_text()
+    (peak,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    assert int(peak) * 1024 < 350_000_000, peak
+
+
 def test_no_temporary_file_is_left(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
