@@ -185,6 +185,7 @@ def serve(page: Page, options: argparse.Namespace) -> gr.Blocks:
     limit = RateLimit(*SEARCHES) if open_to_others(options) else None
     guard = Guard(loopback=not open_to_others(options), limit=limit)
     intake = Intake(page)
+    intake.drop_unfinished()
     blocks = build_app(page, intake, guard)
     router = routes(page, intake, guard, upload_limit=options.upload_gb * 2**30)
     blocks.launch(

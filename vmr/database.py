@@ -110,7 +110,9 @@ def hold_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
     dies, however it dies.
     """
     with plain_errors(path.parent):
-        guard = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
+        guard = sqlite3.connect(
+            path, timeout=wait_seconds, isolation_level=None, check_same_thread=False
+        )
     try:
         with plain_errors(path.parent):
             held = _lock(guard)
@@ -190,7 +192,7 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _copy_in_memory(path: Path) -> sqlite3.Connection:
-    with tempfile.TemporaryDirectory(prefix="vmr-library-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".moments-") as folder:
         for suffix in ("", "-wal"):
             source = Path(f"{path}{suffix}")
             if source.is_file():

@@ -12,7 +12,6 @@ is fast and loses nothing, but a clip can then begin only at the key picture bef
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import opentimelineio as otio
 
 from feature_extract.video import VideoInfo, probe
 from vmr.ffmpeg import SQUARE, input_of, run
+from vmr.scratch import scratch_folder
 
 LONGEST: Final = 3600.0  # seconds of one export
 _QUALITY: Final = ("-c:v", "libx264", "-preset", "fast", "-crf", "18", "-pix_fmt", "yuv420p")
@@ -87,7 +87,7 @@ def write_film(cuts: Sequence[Cut], target: Path) -> None:
     """
     _check_length(cuts)
     first = probe(cuts[0].path)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+    with scratch_folder(target.parent) as folder:
         parts = []
         for number, cut in enumerate(cuts):
             part = Path(folder, f"{number:04}.mp4")

@@ -10,6 +10,9 @@ from typing import Final
 
 import imageio_ffmpeg
 
+from vmr.database import LibraryError
+from vmr.scratch import scratch_folder
+
 TIMEOUT_SECONDS: Final = 120.0
 # Containers that hold their own streams. Play lists (hls, concat, dash) could name other files.
 _CONTAINERS: Final = (
@@ -46,20 +49,21 @@ def run(
     Raises:
         FfmpegError: it failed, made nothing, or took too long.
     """
-    draft = target.with_name(f"{target.stem}.tmp{target.suffix}")
     quiet = ["-nostdin", "-v", "error", "-y", "-abort_on", "empty_output"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), *quiet, *inputs]
     try:
-        done = subprocess.run(
-            [*command, *output, "-map_metadata", "-1", str(draft)],
-            capture_output=True,
-            timeout=timeout_seconds,
-            check=False,
-        )
-        if done.returncode or not draft.is_file() or not draft.stat().st_size:
-            raise FfmpegError(f"{name}: nothing can be read at this place")
-        draft.replace(target)
+        with scratch_folder(target.parent) as folder:
+            draft = folder / f"draft{target.suffix}"
+            done = subprocess.run(
+                [*command, *output, "-map_metadata", "-1", str(draft)],
+                capture_output=True,
+                timeout=timeout_seconds,
+                check=False,
+            )
+            if done.returncode or not draft.is_file() or not draft.stat().st_size:
+                raise FfmpegError(f"{name}: nothing can be read at this place")
+            draft.replace(target)
     except subprocess.TimeoutExpired as error:
         raise FfmpegError(f"{name}: not done within {timeout_seconds:.0f} s") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    except (OSError, LibraryError) as error:
+        raise FfmpegError(f"{name}: {target.name} cannot be written (disk full?)") from error

@@ -8,13 +8,18 @@ intake.take_upload(place)                      # queued, if it is a video at all
 
 import re
 import secrets
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from feature_extract.video import VideoError, probe
 from vmr.ingest import EXTENSIONS, find_videos
 from vmr.page import LONGEST_TEXT, Page, PageError
 from vmr.store import Judgement, Video
+
+YOUNG_SECONDS: Final = 60.0
+"""An upload that has grown since may still be coming in, through another page of the library."""
 
 
 class Intake:
@@ -52,6 +57,16 @@ class Intake:
         folder = self._uploads / secrets.token_hex(8)
         folder.mkdir(parents=True)
         return folder / f"{stem[:80] or 'video'}{suffix}"
+
+    def drop_unfinished(self) -> None:
+        """Delete the uploads that a killed page left half-way: no video goes by their names."""
+        for folder in self._uploads.glob("*/"):
+            for file in folder.iterdir():
+                young = time.time() - file.stat().st_mtime < YOUNG_SECONDS
+                if not young and self._page.store.find(file) is None:
+                    file.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
     def take_upload(self, path: Path) -> None:
         """Queue an uploaded file that probes as a video; otherwise it is deleted again.

@@ -5,9 +5,8 @@ the application that carries the page; the guard and the login come before each 
 """
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final, ParamSpec, TypeVar
 
@@ -21,6 +20,7 @@ from vmr.ffmpeg import FfmpegError
 from vmr.guard import Guard, RefusedError, logged_in
 from vmr.intake import Intake, discard_upload
 from vmr.page import Page, PageError
+from vmr.scratch import scratch_folder
 
 UI: Final = Path(__file__).resolve().parents[1] / "assets" / "ui"
 _KEEP: Final = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -116,13 +116,13 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
 
 def _download(name: str, write: Callable[[Path], Path]) -> Response:
     """What `write` puts into a folder of its own, which goes once the file has been sent."""
-    folder = Path(tempfile.mkdtemp(prefix="moments-"))
-    try:
-        made = write(folder)
-    except (PageError, ExportError, FfmpegError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise HTTPException(422, str(error)) from error
-    clean = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder())
+        try:
+            made = write(folder)
+        except (PageError, ExportError, FfmpegError) as error:
+            raise HTTPException(422, str(error)) from error
+        clean = BackgroundTask(stack.pop_all().close)
     return FileResponse(made, filename=name, headers=_FRESH, background=clean)
 
 

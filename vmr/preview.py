@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from vmr.ffmpeg import SQUARE, FfmpegError, input_of, run
+from vmr.scratch import sweep
 
 STILL_WIDTH: Final = 640  # pixels: a card on a screen of double density
 PREVIEW_HEIGHT: Final = 540
@@ -34,6 +35,7 @@ class Previews:
         self._workers = threading.Semaphore(workers)
         self._locks: dict[Path, threading.Lock] = {}
         self._guard = threading.Lock()
+        sweep(folder)
 
     def still(self, source: Path, seconds: float) -> Path:
         """A JPEG of the frame shown at `seconds`.
@@ -74,8 +76,13 @@ class Previews:
                 os.utime(target)  # used now: the last to go
                 return target
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._workers:
-                run([*window, *input_of(source)], output, target, name=source.name)
+            try:
+                with self._workers:
+                    run([*window, *input_of(source)], output, target, name=source.name)
+            except FfmpegError:
+                with self._guard:  # as many may be asked for in vain as a visitor likes
+                    self._locks.pop(target, None)
+                raise
         self._trim(target)
         return target
 

@@ -79,6 +79,8 @@ def build_samples(folder: Path) -> list[Path]:
         SamplesError: a package lacks a picture, or ffmpeg fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for draft in folder.glob("*.part.mp4"):  # of a set-up that was killed
+        draft.unlink(missing_ok=True)
     videos = {folder / f"{name}.mp4": shots for name, shots in SAMPLES.items()}
     for path, shots in videos.items():
         if not path.exists():
