@@ -11,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from feature_extract.__main__ import main as extract
 from feature_extract.features import Features
+from tests.media import counter_video
 from tests.research import CHANGES, write_set
 from vmr.__main__ import main
 
@@ -72,6 +74,31 @@ def test_our_own_feature_files_train_too(files: list[str], tmp_path: Path) -> No
     options = [*OPTIONS, "--set=data.length=variable", "--out", str(tmp_path / "run")]
     line = ["train", *files[:2], "--features", str(folder), "--device", "cpu", *options]
     assert main([*line, "--validation", files[1], "--steps", "2"]) == 0
+
+
+def test_raw_videos_to_features_to_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two video files through both commands, nothing in between by hand."""
+    lines = []
+    for number in range(2):
+        counter_video(tmp_path / f"v{number}.mp4", 6, fps=10, size=(96, 64))
+        moment = {"duration": 6.0, "moments": [[1, 3 + number]]}
+        lines.append({"video": f"v{number}.mp4", "query": "squares change", **moment})
+    truth, features = tmp_path / "own.jsonl", tmp_path / "features"
+    truth.write_text("\n".join(map(json.dumps, lines)))
+    videos = [str(tmp_path / f"v{number}.mp4") for number in range(2)]
+    assert extract([*videos, "--out", str(features), "--device", "cpu"]) == 0
+    width = Features.load(next(features.glob("*.safetensors"))).rows.shape[1]
+    options = [*OPTIONS, f"--set=model.feature_width={width}", "--set=data.length=variable"]
+    files = ["--annotations", str(truth), "--features", str(features), "--device", "cpu"]
+    out = str(tmp_path / "run")
+    assert main(["train", *files, *options, "--out", out, "--steps", "2"]) == 0
+    assert "2 queries; left out or repaired: nothing" in capsys.readouterr().out
+    assert main(["evaluate", "--run", out, *files, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["queries"] == 2  # nothing but JSON on standard output
+    assert "2 queries; left out or repaired: nothing" in printed.err
 
 
 def wrong(line: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -7,6 +7,7 @@ what the user can put right, in one line.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,8 @@ def _open_data(
     source, words = open_rows(features or arguments.features), Words.load(arguments.words)
     data = MomentData(annotations, source, words, preset.model, preset.data, vocabulary)
     left_out = "; ".join(f"{reason}: {count}" for reason, count in data.dropped.items())
-    print(f"{file}: {len(data.queries)} queries; left out or repaired: {left_out or 'nothing'}")
+    report = f"{file}: {len(data.queries)} queries; left out or repaired: {left_out or 'nothing'}"
+    print(report, file=sys.stderr if getattr(arguments, "json", False) else sys.stdout)
     return data
 
 
