@@ -1,6 +1,7 @@
 """The index against brute force in numpy, and its life as a cache."""
 
 import json
+from dataclasses import replace
 
 import faiss
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.planted import plant, random_rows, tiny_ranker, write_file
+from tests.planted import plant, planted_extraction, random_rows, tiny_ranker, write_file
 from vmr.index import ClipIndex
 from vmr.store import Library, LibraryError
 
@@ -82,6 +83,26 @@ def test_vectors_of_one_video(library):
         np.testing.assert_allclose(index.vectors(video.id), expected, atol=1e-6)
     with pytest.raises(LibraryError, match="video 99"):
         index.vectors(99)
+
+
+def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
+    """They repeat the last picture before the damage: a file cut after a minute, with a header that
+    promises an hour, would answer with 59 minutes of it."""
+    ranker = tiny_ranker()
+    rows = random_rows(40, 8)
+    rows[10:30] = rows[9]
+    whole = planted_extraction(rows)
+    damaged = replace(whole.features, unreadable=((9.5, 28.5),))
+    video = library.register(write_file(tmp_path / "damaged.mp4"))
+    library.store(video.id, replace(whole, features=damaged), full="x")
+    index = ClipIndex.open(library, ranker)
+    asked = ranker.as_query(ranker.clip_vectors(rows[9:10])[0])
+    _, found, scores = index.nearest(asked, 40, videos={video.id})
+    assert set(found[:3].tolist()) == {9, 28, 29}  # the last two reach beyond the damage
+    unread = scores[np.isin(found, range(10, 28))]
+    np.testing.assert_allclose(unread, -0.25)
+    curve = ranker.curve(index.vectors(video.id), asked)
+    assert curve[10:28].max() < 0.5 < 2 < curve[9]
 
 
 def test_the_cache_is_used_and_adding_encodes_only_what_is_new(library, tmp_path):

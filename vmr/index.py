@@ -20,13 +20,17 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_extract.features import Features
 from vmr.content import ContentError, full_digest
 from vmr.ranker import Ranker
 from vmr.store import Library, LibraryError, Video
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _HEADER_BYTES: Final = 1 << 16
 """More than faiss writes around the vectors of a flat index."""
+_UNSEEN: Final = -0.25
+"""Score of a second that could not be read, whatever is asked: about what unrelated footage gets,
+so that it is never an answer and does not drag down the seconds beside it."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,9 @@ class ClipIndex:
                 f"{self._library.folder} holds features of {sorted(features.blocks)}, the model "
                 f"reads {sorted(self._ranker.blocks)}; run `rescan --reindex`"
             )
-        self._flat.add(np.ascontiguousarray(self._ranker.clip_vectors(features.rows)))
+        vectors = self._ranker.clip_vectors(features.rows)
+        vectors[_unseen(features)] = np.append(np.zeros(self._ranker.width - 1), _UNSEEN)
+        self._flat.add(np.ascontiguousarray(vectors))
         self._parts.append(_Part(video.id, video.fingerprint, len(features.rows)))
         self._count()
 
@@ -202,6 +208,15 @@ class ClipIndex:
             pass
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _unseen(features: Features) -> NDArray[np.bool_]:
+    """(T,) which rows lie in a damaged span: they repeat the last picture before it, which is not
+    what happened then, and must not be found."""
+    unseen = np.zeros(len(features.rows), dtype=bool)
+    for start, end in features.unreadable:
+        unseen |= (features.starts >= start) & (features.ends <= end)
+    return unseen
 
 
 def _name(part: _Part) -> tuple[int, str]:
