@@ -26,6 +26,7 @@ class AvReader:
         self._damage: float | None = None  # from this second on, until a key picture
         self._clock = 0.0  # end of the last picture decoded, for streams without times
         self._content_end = 0.0  # of all streams, pictures and sound
+        self._again = 0.0  # length of what came after the clock had jumped back
         self.end = max(0.0, after)
         self.unreadable: list[tuple[float, float]] = []
 
@@ -52,13 +53,17 @@ class AvReader:
         """Sound pictures, times ascending. After damage the first is a key picture: the ones
         before it are built upon pictures that are missing. Where times are counted, the end."""
         last = -1.0
-        for item in self._decoded():
+        for item in self._steady():
             if isinstance(item, float):
                 self._damage = item if self._damage is None else max(item, self._damage)
                 if self._source.counted:
                     return
                 continue
             seconds = self._seconds(item)
+            if self._again or seconds < last - CUT_SECONDS:
+                # Two recordings in one file: their times are taken, and no player goes there.
+                self._again += self._length(item)
+                continue
             possible = last < seconds < MAX_SECONDS
             if item.is_corrupt or seconds >= MAX_SECONDS:
                 self._damage = NOW
@@ -81,9 +86,27 @@ class AvReader:
         seconds = (
             self._clock if frame.time is None else float(frame.time) - self._source.info.origin
         )
-        length = float(frame.duration * frame.time_base) if frame.duration else 1 / self._fps
-        self._clock = min(max(0.0, seconds) + length, MAX_SECONDS)
+        self._clock = min(max(0.0, seconds) + self._length(frame), MAX_SECONDS)
         return max(0.0, seconds)
+
+    def _length(self, frame: Any) -> float:
+        return float(frame.duration * frame.time_base) if frame.duration else 1 / self._fps
+
+    def _steady(self) -> Iterator[Any]:
+        """The same without single pictures whose time is far ahead of the next: a damaged time."""
+        held: Any = None
+        before = -math.inf
+        for item in self._decoded():
+            if isinstance(held, float) or isinstance(item, float) or held is None:
+                ahead = False
+            else:
+                ahead = before < (item.time or 0) < (held.time or 0) - CUT_SECONDS
+            if held is not None and not ahead:
+                yield held
+                before = before if isinstance(held, float) else (held.time or 0)
+            held = item
+        if held is not None:
+            yield held
 
     def _decoded(self) -> Iterator[Any]:
         """Every picture in order; in between, as a float, the second from which on pictures are
@@ -141,6 +164,8 @@ class AvReader:
     def _judge_tail(self) -> None:
         """Mark an end that broke off, by an error or by the header's promise."""
         end = 0.0 if self._damage is None else self._content_end
+        if self._again > CUT_SECONDS:
+            end = max(end, self.end + self._again)
         promised = self._source.promised
         if promised is not None and promised - max(self._content_end, self.end) > CUT_SECONDS:
             end = promised

@@ -318,6 +318,22 @@ def test_rescan_follows_moves_and_losses(run, videos, tmp_path):
     assert out == f"forgotten: {tree / 'moved.mp4'}\n"
 
 
+def test_rescan_leaves_a_file_that_goes_on_growing_for_later(run, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr("vmr.watch.wait_for_copies", lambda files: [tree / "one.mp4"])
+    tree = Path(shutil.copytree(videos, tmp_path / "tree"))
+    library = tmp_path / "new"
+    status, _, err = run("rescan", tree, library=library)
+    assert (status, "one.mp4: still being written; rescan" in err) == (3, True)
+    _, out, _ = run("list", "--json", library=library)
+    states = {video["name"]: video["state"] for video in json.loads(out)["videos"]}
+    assert states == {"one.mp4": "waiting", "two words.mp4": "ready"}
+    monkeypatch.undo()
+    assert run("rescan", tree, library=library)[0] == 0
+    assert {
+        v["state"] for v in json.loads(run("list", "--json", library=library)[1])["videos"]
+    } == {"ready"}
+
+
 def test_rescan_looks_through_the_folders_indexed_so_far(run, videos, tmp_path):
     tree = Path(shutil.copytree(videos, tmp_path / "tree"))
     library = tmp_path / "new"

@@ -204,6 +204,27 @@ def test_a_file_that_became_a_link_is_not_served(tmp_path):
     page.ingest.close()
 
 
+def test_a_video_behind_a_link_is_served_while_it_is_the_same(tmp_path):
+    """Folders of videos are often links to another disk."""
+    page = planted_page(tmp_path)
+    disk = tmp_path / "disk"
+    (tmp_path / "videos").rename(disk)
+    (tmp_path / "films").symlink_to(disk)
+    video = page.store.register(tmp_path / "films" / "beach.mp4")
+    assert page.source(video.id).samefile(disk / "beach.mp4")
+    (tmp_path / "films").unlink()
+    (tmp_path / "films").symlink_to("/etc")
+    (disk / "beach.mp4").unlink()
+    (disk / "beach.mp4").symlink_to("/etc/passwd")
+    with pytest.raises(PageError, match="no longer where it was"):
+        page.source(video.id)
+    (tmp_path / "films").unlink()
+    (tmp_path / "films").symlink_to(disk)
+    with pytest.raises(PageError, match="no longer where it was"):
+        page.source(video.id)
+    page.ingest.close()
+
+
 def test_a_still_shows_the_frame_of_its_second(page, tmp_path):
     still = page.previews.still(page.source(1), 7.0)
     with av.open(str(still)) as picture:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media import counter_video, ffmpeg, read_counter
@@ -91,6 +92,34 @@ def test_zeroed_middle_where_times_are_counted(sound: Path, tmp_path: Path) -> N
     ((start, end),) = unreadable
     assert times[-1] <= start < 4
     assert end == duration == pytest.approx(8.0, abs=0.1)
+
+
+def test_two_recordings_in_one_file(sound: Path, tmp_path: Path) -> None:
+    """Joined without care, the clock starts again in the middle: nothing finds the second part by
+    its time, so that it is named as unreadable instead of being lost without a word."""
+    (tmp_path / "joined.ts").write_bytes((sound / "a.ts").read_bytes() * 2)
+    times, numbers, duration, unreadable = read(tmp_path / "joined.ts")
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    assert times[-1] > 7.7
+    start, end = unreadable[-1]
+    assert (start, end) == (pytest.approx(8.0, abs=0.1), pytest.approx(16.0, abs=0.3))
+    assert duration == end
+
+
+def test_one_damaged_time(sound: Path, tmp_path: Path) -> None:
+    """A picture said to come an hour later does not take the time of all that follow it."""
+    path = tmp_path / "jump.ts"
+    with av.open(str(sound / "a.ts")) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.dts is not None:
+                packet.stream = stream
+                packet.pts += 3600 * 90_000 if number == 100 else 0
+                target.mux(packet)
+    times, numbers, duration, unreadable = read(path)
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    assert times[-1] > 7.7
+    assert (duration, unreadable) == (pytest.approx(8.0, abs=0.1), ())
 
 
 def test_unfinished_recording(sound: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A folder that is followed while files come, grow, move and go."""
 
+import os
 import shutil
 import threading
 import time
@@ -9,7 +10,7 @@ import pytest
 from tests.planted import PlantedExtractor, write_file
 from vmr.ingest import Ingest
 from vmr.store import Library
-from vmr.watch import keep_indexed
+from vmr.watch import keep_indexed, wait_for_copies
 
 SETTLE = 0.7
 
@@ -102,6 +103,32 @@ def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):
     wait_for(library, {"there before.mp4": "ready", "bad.mp4": "refused"})
     write_file(films / "bad.mp4", b"mended")
     wait_for(library, {"there before.mp4": "ready", "bad.mp4": "ready"})
+
+
+def test_a_rescan_waits_for_copies_but_not_for_ever(tmp_path):
+    old, whole, growing = (write_file(tmp_path / f"{i}.mp4") for i in range(3))
+    os.utime(old, (1, 1))
+    stop = threading.Event()
+
+    def write():
+        with growing.open("ab") as file:
+            while not stop.wait(0.05):
+                file.write(b"more")
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    gone = tmp_path / "gone.mp4"
+    paths = [old, whole, growing, gone]
+    began = time.monotonic()
+    assert wait_for_copies([old, gone]) == []
+    assert time.monotonic() - began < 0.5
+    assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=1.5) == [growing]
+    threading.Timer(0.5, stop.set).start()
+    began = time.monotonic()
+    assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=20) == []
+    assert 0.8 < time.monotonic() - began < 10
+    writer.join()
 
 
 def test_nothing_is_missed_while_the_watch_begins(tmp_path):

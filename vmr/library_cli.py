@@ -72,6 +72,7 @@ def _rescan(options: argparse.Namespace) -> int:
     from vmr.index import ClipIndex
     from vmr.ranker import Ranker
     from vmr.store import Library
+    from vmr.watch import wait_for_copies
 
     library = Library(options.library)
     if options.reindex:
@@ -80,7 +81,12 @@ def _rescan(options: argparse.Namespace) -> int:
     library.check_presence()
     files, problems = _find(library, options.paths or library.folders())
     known = [video.path for video in library.videos() if video.state != "missing"]
-    jobs = ingest_files(library, dict.fromkeys([*known, *files]), retry=False)
+    files = [*dict.fromkeys([*known, *files])]
+    growing = wait_for_copies(files)
+    for path in growing:
+        library.register_unread(path, "waiting", "waiting for its copy to finish")
+        problems.append(f"{path}: still being written; rescan when it is whole")
+    jobs = ingest_files(library, [path for path in files if path not in growing], retry=False)
     for video in library.videos():
         if video.state == "missing":
             line = one_line(f"missing: {video.path}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vmr.asking import parse
+from vmr.content import ContentError, FileStamp
 from vmr.ingest import Ingest, Job, Progress
 from vmr.picture import PictureReader
 from vmr.preview import LONGEST_PREVIEW, Previews
@@ -284,7 +285,13 @@ class Page:
             PageError: it is gone, or its name now leads somewhere else.
         """
         video = self.video(id)
-        if not video.path.is_file() or video.path.resolve() != video.path:
+        try:
+            stamp, linked = FileStamp.of(video.path), video.path.resolve() != video.path
+        except ContentError as error:
+            raise PageError(f"{video.name}: the file is no longer where it was") from error
+        # A library may lie behind links; but behind them must be what was registered.
+        same = (stamp.size_bytes, stamp.modified_ns / 1e9) == (video.size_bytes, video.modified)
+        if linked and not same:
             raise PageError(f"{video.name}: the file is no longer where it was")
         return video.path
 

@@ -2,6 +2,7 @@
 
     for job in keep_indexed(library, ingest, Path("holiday"), stop):
         print(job.state, job.path)
+    growing = wait_for_copies(paths)      # once: those that are still written after a while
 
 A copy in progress looks like a finished file that is damaged, so nothing is handed out before its
 size and time have stood still for a while.
@@ -9,7 +10,7 @@ size and time have stood still for a while.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -25,6 +26,8 @@ from vmr.store import Library
 SETTLE_SECONDS: Final = 2.0
 """A copy over a slow network pauses for less."""
 TICK_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 60.0
+"""How long a rescan waits for copies; a recording that goes on for hours is left for later."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,33 @@ def keep_indexed(
         ended = [job for job in ingest.progress().jobs if not job.open and job not in told]
         told.update(ended)
         yield from ended
+
+
+def wait_for_copies(
+    paths: Iterable[Path],
+    *,
+    settle_seconds: float = SETTLE_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> list[Path]:
+    """Wait until files that were written just now stand still; those that do not in that time."""
+    pending: dict[Path, _Pending | None]
+    pending = {path: None for path in paths if _is_fresh(path, settle_seconds)}
+    deadline = time.monotonic() + patience_seconds
+    while pending:
+        for path in [path for path in pending if _settled(pending, path, settle_seconds)]:
+            del pending[path]
+        if time.monotonic() > deadline:
+            break
+        if pending:
+            time.sleep(min(TICK_SECONDS, settle_seconds / 4))
+    return list(pending)
+
+
+def _is_fresh(path: Path, settle_seconds: float) -> bool:
+    try:
+        return time.time() - FileStamp.of(path).modified_ns / 1e9 < settle_seconds
+    except ContentError:
+        return False  # nothing to wait for; whoever takes it says why
 
 
 def _videos_at(path: Path, folder: Path) -> list[Path]:
