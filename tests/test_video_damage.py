@@ -5,6 +5,7 @@ refused in one line. `pytest -m soak` runs the long form of the fuzzing.
 """
 
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -184,6 +185,25 @@ def test_a_few_bytes_cannot_last_for_days(tmp_path: Path) -> None:
         probe(path)
 
 
+def test_twelve_hours_by_the_header_only(tmp_path: Path) -> None:
+    """Two seconds of pictures under a header that promises half a day: the rest is named."""
+    path = tmp_path / "claim.mkv"
+    counter_video(path, 2.0, size=(64, 64))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\x44\x89\x88") + 3  # the element Duration, in milliseconds
+    content[place : place + 8] = struct.pack(">d", 12 * 3600e3)
+    place = content.index(b"00:00:02")  # the same in the track's tag
+    content[place : place + 8] = b"12:00:00"
+    path.write_bytes(content)
+    assert probe(path).duration == pytest.approx(12 * 3600)
+    began = time.monotonic()
+    times, numbers, duration, unreadable = read(path)
+    assert time.monotonic() - began < 30
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    assert unreadable == ((pytest.approx(2.0, abs=0.05), pytest.approx(12 * 3600)),)
+    assert duration == pytest.approx(12 * 3600)
+
+
 def test_child_has_a_memory_limit() -> None:
     program = (
         "import numpy as np; from feature_extract.decoder import MEMORY_BYTES, limit_memory\n"
@@ -276,11 +296,21 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def is_elsewhere(pixels: np.ndarray, seconds: float) -> bool:
+    """Whether a picture can be read and says that it belongs to another time."""
+    try:
+        return abs(read_counter(pixels) / 15 - seconds) > 2.1 / 15  # GIF: 10 pictures a second
+    except ValueError:
+        return False
+
+
 def fuzz(folder: Path, cases: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Read so many injured files; how many were read, salvaged and refused."""
+    """Read so many injured files; how many were read, salvaged and refused. Of the pictures, how
+    many there were, and how many are whole but of another time: a flipped bit may be one of a
+    time, or of a picture's number, and nothing in the file tells."""
     monkeypatch.setattr("feature_extract.video.WAIT_SECONDS", 10.0)
     rng = np.random.default_rng(0)
-    counts = {"read": 0, "salvaged": 0, "refused": 0}
+    counts = {"read": 0, "salvaged": 0, "refused": 0, "pictures": 0, "elsewhere": 0}
     counter_video(folder / "source.mkv", 2.0, 15, size=(96, 64), codec="ffv1", pix_fmt="bgr0")
     for name, codec in FUZZED.items():
         ffmpeg("-i", folder / "source.mkv", *codec, folder / name)
@@ -296,6 +326,8 @@ def fuzz(folder: Path, cases: int, monkeypatch: pytest.MonkeyPatch) -> dict[str,
                 for batch in reader:  # Frames checks shapes and the order of times
                     assert batch.times[0] > last, (case, name)
                     last = float(batch.times[-1])
+                    counts["pictures"] += len(batch.times)
+                    counts["elsewhere"] += sum(map(is_elsewhere, batch.pixels, batch.times))
             counts["salvaged" if reader.unreadable else "read"] += 1
             assert last <= reader.duration <= 24 * 3600, (case, name)
             for start, end in reader.unreadable:
@@ -312,8 +344,10 @@ def fuzz(folder: Path, cases: int, monkeypatch: pytest.MonkeyPatch) -> dict[str,
 
 def test_fuzzed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = fuzz(tmp_path, 30, monkeypatch)
-    assert sum(counts.values()) == 30
-    assert min(counts.values()) > 0  # every way is tried
+    ways = [counts[way] for way in ("read", "salvaged", "refused")]
+    assert sum(ways) == 30
+    assert min(ways) > 0  # every way is tried
+    assert counts["elsewhere"] < 0.05 * counts["pictures"]
 
 
 @pytest.mark.soak
@@ -321,5 +355,6 @@ def test_fuzzed_files_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     children = len(os.listdir("/proc"))
     counts = fuzz(tmp_path, 2000, monkeypatch)
     print(counts)
-    assert sum(counts.values()) == 2000
+    assert counts["read"] + counts["salvaged"] + counts["refused"] == 2000
+    assert counts["elsewhere"] < 0.05 * counts["pictures"]
     assert len(os.listdir("/proc")) < children + 50  # no child is left behind
