@@ -39,7 +39,7 @@ FPS = 25
 SECONDS = 20
 # Video id -> query -> the seconds [start, end) in which it shows.
 MOMENTS = {1: {DOG: (6, 10)}, 2: {DOG: (12, 16), GOAL: (3, 7)}, 3: {}}
-SHARP = Calibration(slope=4.0, offset=-4.0, possible=0.4, strong=0.7)
+SHARPNESS = 4.0  # of the line between planted rows and all others
 
 
 def planted_page(
@@ -58,8 +58,8 @@ def planted_page(
         begins: where the clock of the files starts, in seconds.
     """
     words, ranker = Words.load(), tiny_ranker()
-    ranker.calibration = SHARP
     pools = _pools(ranker, words)
+    ranker.calibration = _calibration(ranker, words, pools)
     library = Library((folder / "library").resolve())
     library.adopt(FINGERPRINT)
     for stem, moments in zip(("beach", "party", hostile), MOMENTS.values(), strict=True):
@@ -103,6 +103,20 @@ def _pools(ranker: Ranker, words: Words) -> dict[str, NDArray[np.float16]]:
         others = np.delete(scores, number, axis=0).max(axis=0)
         pools[text] = rows[[(scores[number] - others / 2).argmax()]]
     return pools
+
+
+def _calibration(
+    ranker: Ranker, words: Words, pools: dict[str, NDArray[np.float16]]
+) -> Calibration:
+    """Strong for the planted rows of a query, none for every other row, with room on both sides."""
+    clips = {text: ranker.clip_vectors(rows) for text, rows in pools.items()}
+    right, wrong = [], []
+    for query in (DOG, GOAL, ABSENT):
+        vector = ranker.query_vector(words.query(query))
+        for text, rows in clips.items():
+            (right if text == query else wrong).append(float(ranker.curve(rows, vector).max()))
+    line = (min(right) + max(wrong)) / 2
+    return Calibration(slope=SHARPNESS, offset=-SHARPNESS * line, possible=0.4, strong=0.7)
 
 
 def _rows(

@@ -210,6 +210,49 @@ def test_what_is_kept_is_downloaded(open_tab, tmp_path):
     assert float(start) == pytest.approx(MOMENTS[1][DOG][0] + 1, abs=1)
 
 
+def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab, tmp_path):
+    tab = open_tab()
+    ask(tab, DOG)
+    start, end = watch(tab, 1)
+    tab.keyboard.press("k")
+    for label in ("Exact clip", "Quick copy"):
+        tab.click("[aria-label='Save this clip']")
+        with tab.expect_download() as waiting:
+            tab.locator(".menu-panel a", has_text=label).click()
+        expect(tab.locator(".menu-panel")).to_be_hidden()
+        waiting.value.save_as(tmp_path / f"{label}.mp4")
+    exact, copied = (frames_of(tmp_path / f"{label}.mp4") for label in ("Exact clip", "Quick copy"))
+    assert exact == list(range(round(start * FPS), round(end * FPS)))
+    assert set(exact) <= set(copied)
+
+
+def test_a_card_runs_through_its_moment_with_one_request(open_tab):
+    """By itself while the pointer rests; by hand where it moves; nothing is asked for twice."""
+    tab = open_tab()
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    ask(tab, DOG)
+    card = tab.locator(".card[data-key^='1:']").first
+    box = card.locator(".frame").bounding_box()
+    expect(card.locator(".film")).to_be_hidden()
+    tab.wait_for_timeout(800)  # the pictures of the cards themselves have come
+    asked.clear()
+    tab.mouse.move(box["x"] + 5, box["y"] + 40)
+    expect(card.locator(".film")).to_be_visible()
+    place = "getComputedStyle(document.querySelector('.film:not([hidden])')).backgroundPositionX"
+    tab.wait_for_function(f"parseFloat({place}) > 30")  # it runs
+    tab.mouse.move(box["x"] + box["width"] - 3, box["y"] + 40)
+    assert float(tab.evaluate(place)[:-1]) == 100
+    tab.mouse.move(box["x"] + 3, box["y"] + 40)
+    assert float(tab.evaluate(place)[:-1]) == 0
+    tab.mouse.move(5, 5)
+    expect(card.locator(".film")).to_be_hidden()
+    tab.mouse.move(box["x"] + 60, box["y"] + 40)
+    expect(card.locator(".film")).to_be_visible()
+    assert [url.split("/")[-1] for url in asked if "/sprite/" in url] == ["1?first=6&last=9"]
+    assert not [url for url in asked if "/thumbnail/" in url]
+
+
 def frames_of(path: Path) -> list[int]:
     with av.open(str(path)) as video:
         return [read_counter(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]

@@ -80,7 +80,7 @@ def test_real_videos_with_the_real_networks(library, tmp_path):
         features = library.features(video.id)
         assert (video.rows, video.duration) == (seconds, pytest.approx(seconds))
         np.testing.assert_array_equal(features.starts, np.arange(seconds))
-        assert library.thumbnail(video.id, seconds - 1).startswith(b"\xff\xd8")
+        assert library.thumbnails(video.id, [seconds - 1])[0].startswith(b"\xff\xd8")
 
 
 def test_one_bad_file_never_stops_the_rest(library, tmp_path):

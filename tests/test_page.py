@@ -12,15 +12,18 @@ from pathlib import Path
 
 import av
 import httpx
+import numpy as np
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
+from PIL import Image
 
 import app
 from tests.media import counter_video, read_counter
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
+from vmr.download import make
 from vmr.ffmpeg import FfmpegError
 from vmr.guard import RateLimit, from_our_page
 from vmr.intake import Intake
@@ -34,6 +37,7 @@ OWN_ROUTES = (
     "media/1",
     "thumbnail/1/0",
     "still/1/2.0",
+    "sprite/1?first=6&last=9",
     "preview/1?start=1&end=2",
 )
 
@@ -177,6 +181,9 @@ def test_media_in_ranges(page, address):
         "thumbnail/1/../../library.db",
         "thumbnail/1/999",
         "still/9/1.0",
+        "sprite/1?first=999&last=1000",
+        "sprite/1?first=-1&last=3",
+        "sprite/9?first=0&last=3",
         "preview/1?start=5&end=2",
         "preview/1?start=nan&end=2",
         "preview/1?start=-3&end=2",
@@ -223,6 +230,37 @@ def test_a_video_behind_a_link_is_served_while_it_is_the_same(tmp_path):
     with pytest.raises(PageError, match="no longer where it was"):
         page.source(video.id)
     page.ingest.close()
+
+
+def test_a_sprite_holds_the_pictures_of_a_moment(address):
+    """Cell by cell the thumbnail of its second, read from the black and white pattern in it."""
+    reply = httpx.get(address + "sprite/1?first=6&last=9")
+    assert reply.headers["cache-control"].startswith("private, max-age")
+    with Image.open(io.BytesIO(reply.content)) as sprite:
+        assert sprite.size == (4 * 160, 90)
+        cells = [np.asarray(sprite.crop((160 * i, 0, 160 * i + 160, 90))) for i in range(4)]
+    assert [read_counter(cell) for cell in cells] == [FPS * second for second in range(6, 10)]
+
+
+def test_a_sprite_is_kept_and_bounded(tmp_path):
+    previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
+    buffer = io.BytesIO()
+    Image.new("RGB", (90, 160), "white").save(buffer, "JPEG")  # a phone's video
+    made = previews.sprite([buffer.getvalue(), b"no picture", buffer.getvalue()])
+    with Image.open(made) as sprite:
+        assert sprite.size == (3 * 160, 90)
+        assert [sprite.getpixel((x, 45))[0] // 128 for x in (20, 240, 400)] == [1, 0, 1]
+    stamp = made.stat().st_ino
+    assert previews.sprite([buffer.getvalue(), b"no picture", buffer.getvalue()]) == made
+    assert made.stat().st_ino == stamp
+    assert [file.name for file in previews.folder.iterdir()] == [made.name]
+
+
+def test_a_long_moment_has_thirty_pictures_at_most(address, page, monkeypatch):
+    monkeypatch.setattr("vmr.page.MOST_PICTURES", 5)
+    with Image.open(page.sprite(1, 0, 500)) as sprite:  # the video ends before that
+        cells = [np.asarray(sprite.crop((160 * i, 0, 160 * i + 160, 90))) for i in range(5)]
+    assert [read_counter(cell) for cell in cells] == [FPS * row for row in (0, 4, 8, 12, 16)]
 
 
 def test_a_still_shows_the_frame_of_its_second(page, tmp_path):
@@ -296,6 +334,36 @@ def test_single_clips_come_in_one_archive(address, tmp_path):
         assert all(name.endswith(".mp4") for name in names)
         (tmp_path / "clip.mp4").write_bytes(archive.read(names[0]))
     assert frames(tmp_path / "clip.mp4") == list(range(25, 35))
+
+
+@pytest.mark.parametrize(("suffix", "copied"), [(".mp4", ".mp4"), (".avi", ".mkv")])
+def test_a_clip_is_copied_on_request(tmp_path, suffix, copied):
+    """Nothing is encoded anew, so it begins at a key picture and holds at least the moment."""
+    page = planted_page(tmp_path, suffix=suffix)
+    moment = json.dumps([{"video": 1, "start": 6.0, "end": 8.0}])
+    page.previews.folder.mkdir()
+    clip = make(page, "film.mp4", moment, page.previews.folder, copy=True)
+    assert clip.name == f"film{copied}"
+    with av.open(str(clip)) as video, av.open(str(page.source(1))) as source:
+        assert video.streams.video[0].codec.name == source.streams.video[0].codec.name
+        packets = [bytes(packet) for packet in video.demux(video=0) if packet.size]
+        original = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+    assert set(packets) <= set(original)
+    assert set(range(6 * FPS, 8 * FPS)) <= set(frames(clip))
+    page.ingest.close()
+
+
+def test_copied_clips_come_single(address, tmp_path):
+    moments = [{"video": 1, "start": 1, "end": 2}, {"video": 3, "start": 2, "end": 3}]
+    wanted = {"moments": json.dumps(moments), "copy": "true"}
+    refused = httpx.get(address + "export/film.mp4", params=wanted)
+    assert refused.status_code == 422
+    assert "single clips" in refused.json()["detail"]
+    reply = httpx.get(address + "export/clips.zip", params=wanted, timeout=60)
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
+        assert archive.namelist() == ["001 beach 1.0-2.0.mp4", archive.namelist()[1]]
+        (tmp_path / "clip.mp4").write_bytes(archive.read(archive.namelist()[0]))
+    assert set(range(25, 50)) <= set(frames(tmp_path / "clip.mp4"))
 
 
 @pytest.mark.parametrize("ending", ["csv", "json", "edl", "otio"])

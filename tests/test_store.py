@@ -51,7 +51,7 @@ def test_a_stored_video_comes_back(library, tmp_path):
     assert video.size_bytes == (tmp_path / "a.mp4").stat().st_size
     assert library.videos() == [video]
     np.testing.assert_array_equal(library.features(id).rows, rows)
-    assert [library.thumbnail(id, row) for row in (0, 11)] == [b"jpeg 0", b"jpeg 11"]
+    assert library.thumbnails(id, [11, 0]) == [b"jpeg 11", b"jpeg 0"]
 
 
 def test_it_is_the_same_after_opening_again(library, tmp_path):
@@ -60,7 +60,7 @@ def test_it_is_the_same_after_opening_again(library, tmp_path):
     library.close()
     again = Library(library.folder)
     assert again.videos() == [before]
-    assert again.thumbnail(id, 3) == b"jpeg 3"
+    assert again.thumbnails(id, [3]) == [b"jpeg 3"]
     assert again.fingerprint == FINGERPRINT
 
 
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_said(library, tmp_path):
         library.features(fresh.id)
     for video, row in ((id, 4), (id, -1), (fresh.id, 0)):
         with pytest.raises(LibraryError, match="no thumbnail"):
-            library.thumbnail(video, row)
+            library.thumbnails(video, [0, row])
 
 
 def test_remove_forgets_the_video_and_keeps_the_file(library, tmp_path):

@@ -13,6 +13,8 @@ from vmr.export import Cut, ExportError, as_csv, as_edl, as_json, as_otio, write
 from vmr.page import LONGEST_TEXT, Page, PageError
 
 MOST_MOMENTS: Final = 200
+# Containers that a copied clip stays in; Matroska takes the streams of all others.
+_COPIED: Final = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv"))
 _LISTS: Final[dict[str, Callable[[Sequence[Cut], bool], str]]] = {
     "moments.csv": lambda cuts, paths: as_csv(cuts, paths=paths),
     "moments.json": lambda cuts, paths: as_json(cuts, paths=paths),
@@ -21,12 +23,14 @@ _LISTS: Final[dict[str, Callable[[Sequence[Cut], bool], str]]] = {
 }
 
 
-def make(page: Page, file: str, moments: str, folder: Path) -> Path:
-    """Write `file` into `folder`.
+def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = False) -> Path:
+    """Write `file` into `folder`; what it is called there depends on the video where it is copied.
 
     Args:
         file: film.mp4, clips.zip, or moments with the ending .csv, .json, .edl or .otio.
         moments: a JSON list of objects with video, start, end, and maybe query and strength.
+        copy: clips as they are in their files, from the key picture before the start; nothing is
+            encoded anew, so several of them cannot become one film.
 
     Raises:
         PageError: there is no such file, the visitor may not, or the moments are not understood.
@@ -41,20 +45,31 @@ def make(page: Page, file: str, moments: str, folder: Path) -> Path:
     elif not page.rights.originals:
         raise PageError("the original videos cannot be downloaded from here")
     elif file == "clips.zip":
-        _write_clips(cuts, target)
+        _write_clips(cuts, target, copy=copy)
     elif len(cuts) == 1:
-        write_clip(cuts[0], target)
+        target = target.with_suffix(_suffix(cuts[0], copy))
+        write_clip(cuts[0], target, copy=copy)
+    elif copy:
+        raise PageError("clips that are only copied cannot be joined: take single clips")
     else:
         write_film(cuts, target)
     return target
 
 
-def _write_clips(cuts: Sequence[Cut], target: Path) -> None:
+def _suffix(cut: Cut, copy: bool) -> str:
+    if not copy:
+        return ".mp4"
+    suffix = cut.path.suffix.lower()
+    return suffix if suffix in _COPIED else ".mkv"
+
+
+def _write_clips(cuts: Sequence[Cut], target: Path, *, copy: bool) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for number, cut in enumerate(cuts, 1):
-            clip = target.with_name(f"{number:03}.mp4")
-            write_clip(cut, clip)
-            archive.write(clip, f"{number:03} {cut.path.stem} {cut.start:.1f}-{cut.end:.1f}.mp4")
+            clip = target.with_name(f"{number:03}{_suffix(cut, copy)}")
+            write_clip(cut, clip, copy=copy)
+            name = f"{number:03} {cut.path.stem} {cut.start:.1f}-{cut.end:.1f}{clip.suffix}"
+            archive.write(clip, name)
             clip.unlink()
 
 

@@ -30,6 +30,7 @@ _TYPES: Final = {".webm": "video/webm", ".ogv": "video/ogg"}
 _SCRIPTS: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 P = ParamSpec("P")
 T = TypeVar("T")
+Row = Annotated[int, Query(ge=0)]
 Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
 
 
@@ -71,6 +72,11 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
         picture = _or_404(page.thumbnail, id, row)
         return Response(picture, media_type="image/jpeg", headers=_KEEP)
 
+    @router.get("/sprite/{id}")
+    def sprite(id: int, first: Row, last: Row) -> Response:
+        file = _or_404(page.sprite, id, first, last)
+        return FileResponse(file, media_type="image/jpeg", headers=_KEEP)
+
     @router.get("/still/{id}/{seconds}")
     def still(id: int, seconds: float) -> Response:
         return _or_404(_still, page, id, seconds)
@@ -81,12 +87,12 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
         return FileResponse(file, media_type="video/mp4", headers=_KEEP)
 
     @router.get("/export/{file}")
-    def export(file: str, moments: str, request: Request) -> Response:
+    def export(file: str, moments: str, request: Request, copy: bool = False) -> Response:
         try:
             guard.count(str(request.client and request.client.host))
         except RefusedError as error:
             raise HTTPException(429, str(error)) from error
-        return _download(file, lambda folder: make(page, file, moments, folder))
+        return _download(lambda folder: make(page, file, moments, folder, copy=copy))
 
     @router.get("/picture/{id}/{seconds}")
     def picture(id: int, seconds: float) -> Response:
@@ -96,7 +102,7 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
             write_still(page.source(id), max(0.0, seconds), folder / "picture.jpg")
             return folder / "picture.jpg"
 
-        return _download("picture.jpg", still)
+        return _download(still)
 
     @router.put("/upload")
     async def upload(name: str, request: Request) -> Response:
@@ -114,7 +120,7 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
     return router
 
 
-def _download(name: str, write: Callable[[Path], Path]) -> Response:
+def _download(write: Callable[[Path], Path]) -> Response:
     """What `write` puts into a folder of its own, which goes once the file has been sent."""
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
@@ -123,7 +129,7 @@ def _download(name: str, write: Callable[[Path], Path]) -> Response:
         except (PageError, ExportError, FfmpegError) as error:
             raise HTTPException(422, str(error)) from error
         clean = BackgroundTask(stack.pop_all().close)
-    return FileResponse(made, filename=name, headers=_FRESH, background=clean)
+    return FileResponse(made, filename=made.name, headers=_FRESH, background=clean)
 
 
 def _or_404(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

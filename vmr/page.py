@@ -30,6 +30,7 @@ from vmr.text import Words
 
 LONGEST_TEXT: Final = 1000  # characters of a query
 MOST_MOMENTS: Final = 50
+MOST_PICTURES: Final = 30  # of a sprite
 MOST_WORDS: Final = 12  # of a query, explained one by one
 LARGEST_PICTURE: Final = 8_000_000  # characters of base64; the page sends far smaller ones
 # Words that say nothing about what is seen, left out where words are explained one by one.
@@ -274,9 +275,21 @@ class Page:
     def thumbnail(self, id: int, row: int) -> bytes:
         """The JPEG of one second; PageError when there is none."""
         try:
-            return self.store.thumbnail(id, row)
+            return self.store.thumbnails(id, [row])[0]
         except LibraryError as error:
             raise PageError(f"video {id} has no picture {row}") from error
+
+    def sprite(self, id: int, first: int, last: int) -> Path:
+        """Pictures of the seconds from `first` to `last` in one file, at most 30, evenly spaced."""
+        last = min(last, self.video(id).rows - 1)
+        if first > last:
+            raise PageError(f"video {id} has no pictures from {first} s on")
+        count = min(last - first + 1, MOST_PICTURES)
+        rows = [first + place * (last - first + 1) // count for place in range(count)]
+        try:
+            return self.previews.sprite(self.store.thumbnails(id, rows))
+        except LibraryError as error:
+            raise PageError(f"video {id} has no such pictures") from error
 
     def source(self, id: int) -> Path:
         """The file of a video, as it was registered.

@@ -1,27 +1,35 @@
-"""Stills and small copies of a moment, made by ffmpeg when asked for and kept within a limit.
+"""Stills, sprites and small copies of a moment, made when asked for and kept within a limit.
 
 A card needs a sharp picture of its best frame, and a browser that cannot play a file (HEVC, MPEG-4
-part 2, avi, mkv) needs a short copy that it can. Neither is part of the library: the folder can be
-deleted at any time.
+part 2, avi, mkv) needs a short copy that it can. A sprite is the pictures of a moment in one file,
+side by side, so that a card can run through them with one request. None of it is part of the
+library: the folder can be deleted at any time.
 
     previews = Previews(Path("LIBRARY/previews"), limit_bytes=1 << 30)
     jpeg = previews.still(Path("a.mkv"), 12.5)
     mp4 = previews.moment(Path("a.mkv"), 12.0, 19.5)
+    jpeg = previews.sprite(library.thumbnails(3, range(12, 20)))
 """
 
 import hashlib
+import io
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from PIL import Image, ImageOps
+
 from vmr.ffmpeg import SQUARE, FfmpegError, input_of, run
-from vmr.scratch import sweep
+from vmr.scratch import scratch_folder, sweep
 
 STILL_WIDTH: Final = 640  # pixels: a card on a screen of double density
 PREVIEW_HEIGHT: Final = 540
 LONGEST_PREVIEW: Final = 150.0  # seconds
+CELL: Final = (160, 90)
+"""Pixels of one picture of a sprite: a thumbnail, cut to the shape of a card."""
 
 
 class Previews:
@@ -45,7 +53,7 @@ class Previews:
         """
         size = f"{SQUARE},scale='min({STILL_WIDTH},iw)':-2"
         output = ["-frames:v", "1", "-vf", size, "-q:v", "4"]
-        return self._made(source, ".jpg", ["-ss", f"{seconds:.3f}"], output)
+        return self._cut(source, ".jpg", ["-ss", f"{seconds:.3f}"], output)
 
     def moment(self, source: Path, start: float, end: float) -> Path:
         """An MP4 of [start, end) seconds, small, H.264 and AAC, whose own time begins at 0.
@@ -63,22 +71,38 @@ class Previews:
         video = ["-vf", size, "-c:v", "libx264", "-preset", "veryfast", "-crf", "25"]
         sound = ["-c:a", "aac", "-b:a", "96k", "-ac", "2"]
         window = ["-ss", f"{start:.3f}", "-t", f"{end - start:.3f}"]
-        return self._made(
+        return self._cut(
             source, ".mp4", window, ["-sn", "-dn", *video, *sound, "-movflags", "+faststart"]
         )
 
-    def _made(
-        self, source: Path, suffix: str, window: Sequence[str], output: Sequence[str]
-    ) -> Path:
-        target = self.folder / (_name(source, [*window, *output]) + suffix)
+    def sprite(self, pictures: Sequence[bytes]) -> Path:
+        """A JPEG of these pictures side by side, a cell each; what is no picture stays black."""
+        name = hashlib.sha256(b"".join(hashlib.sha256(picture).digest() for picture in pictures))
+
+        def write(target: Path) -> None:
+            with scratch_folder(self.folder) as folder:  # whole or not at all
+                draft = folder / target.name
+                _side_by_side(pictures).save(draft, quality=80)
+                draft.replace(target)
+
+        return self._made(f"{name.hexdigest()[:32]}.jpg", write)
+
+    def _cut(self, source: Path, suffix: str, window: Sequence[str], output: Sequence[str]) -> Path:
+        def write(target: Path) -> None:
+            with self._workers:
+                run([*window, *input_of(source)], output, target, name=source.name)
+
+        return self._made(_name(source, [*window, *output]) + suffix, write)
+
+    def _made(self, name: str, write: Callable[[Path], None]) -> Path:
+        target = self.folder / name
         with self._lock(target):
             if target.is_file():
                 os.utime(target)  # used now: the last to go
                 return target
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                with self._workers:
-                    run([*window, *input_of(source)], output, target, name=source.name)
+                write(target)
             except FfmpegError:
                 with self._guard:  # as many may be asked for in vain as a visitor likes
                     self._locks.pop(target, None)
@@ -101,6 +125,16 @@ class Previews:
                 file.unlink(missing_ok=True)
                 self._locks.pop(file, None)
                 total -= stat.st_size
+
+
+def _side_by_side(pictures: Sequence[bytes]) -> Image.Image:
+    width, height = CELL
+    sprite = Image.new("RGB", (width * len(pictures), height))
+    for place, picture in enumerate(pictures):
+        with suppress(OSError, ValueError, Image.DecompressionBombError):
+            cell = ImageOps.fit(Image.open(io.BytesIO(picture)).convert("RGB"), CELL)
+            sprite.paste(cell, (place * width, 0))
+    return sprite
 
 
 def _name(source: Path, wanted: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple
 from itertools import groupby
@@ -26,7 +26,7 @@ from feature_extract.features import Features, FeaturesError
 from vmr.catalogue import COLUMNS, SEARCHABLE, Judgement, State, Video, describe_damage, read_video
 from vmr.content import FileStamp, covers_all, full_digest, quick_digest
 from vmr.database import LibraryError, hold_lock, open_database, open_for_reading, plain_errors
-from vmr.thumbnails import ThumbnailError, read_thumbnail, save_thumbnails
+from vmr.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
     from feature_extract.extract import Extraction
@@ -108,12 +108,12 @@ class Library:
             raise LibraryError(f"{video.path}: {error}") from error
         return features
 
-    def thumbnail(self, id: int, row: int) -> bytes:
-        """The JPEG picture of one row; LibraryError when there is none."""
+    def thumbnails(self, id: int, rows: Iterable[int]) -> list[bytes]:
+        """The JPEG pictures of some rows; LibraryError when one is missing."""
         try:
-            return read_thumbnail(self._files(id)[1], row)
+            return read_thumbnails(self._files(id)[1], rows)
         except ThumbnailError as error:
-            raise LibraryError(f"video {id} has no thumbnail of row {row}") from error
+            raise LibraryError(f"video {id} has no thumbnail of one of these rows") from error
 
     @property
     def fingerprint(self) -> str:

@@ -1,12 +1,12 @@
 """The small pictures of a video: one JPEG a row, in one zip that is read by entry.
 
 save_thumbnails(pictures, Path("3.zip"))
-read_thumbnail(Path("3.zip"), 12)           # JPEG bytes
+read_thumbnails(Path("3.zip"), [12, 13])    # JPEG bytes of each
 """
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,17 +33,21 @@ def save_thumbnails(pictures: Sequence[bytes], path: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def read_thumbnail(path: Path, row: int) -> bytes:
-    """The picture of one row.
+def read_thumbnails(path: Path, rows: Iterable[int]) -> list[bytes]:
+    """The pictures of some rows, in their order.
 
     Raises:
-        ThumbnailError: there is none, or it is damaged.
+        ThumbnailError: one is missing, or damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            entry = archive.getinfo(f"{row}.jpg")
-            if entry.file_size > MAX_BYTES:
-                raise ThumbnailError(f"{path}: the picture of row {row} claims {entry.file_size} B")
-            return archive.read(entry)
+            return [_read(archive, f"{row}.jpg") for row in rows]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ThumbnailError(f"{path}: no picture of row {row}") from error
+        raise ThumbnailError(f"{path}: a picture is missing or damaged ({error})") from error
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    entry = archive.getinfo(name)
+    if entry.file_size > MAX_BYTES:
+        raise ThumbnailError(f"{name} claims {entry.file_size} B")
+    return archive.read(entry)

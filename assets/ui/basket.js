@@ -5,18 +5,21 @@ import { address, h, icon, iconButton } from "./dom.js";
 import { words } from "./words.js";
 
 const STORE = "basket";
-// file name: [label, whether pictures or sound of the original go into it]
-const FORMATS = {
-  "film.mp4": [words.film, true],
-  "clips.zip": [words.clips, true],
-  "moments.csv": [words.csv, false],
-  "moments.json": [words.json, false],
-  "moments.edl": [words.edl, false],
-  "moments.otio": [words.otio, false],
+// label: file name, and whether it holds the streams as they are
+const FILMS = {
+  [words.film]: ["film.mp4"],
+  [words.clips]: ["clips.zip"],
+  [words.copies]: ["clips.zip", { copy: true }],
+};
+const LISTS = {
+  [words.csv]: ["moments.csv"],
+  [words.json]: ["moments.json"],
+  [words.edl]: ["moments.edl"],
+  [words.otio]: ["moments.otio"],
 };
 
-/** Where a file with these moments can be downloaded. */
-export function exportAddress(file, moments) {
+/** Where a file with these moments can be downloaded: encoded anew, or copied from their files. */
+export function exportAddress(file, moments, { copy = false } = {}) {
   const kept = moments.map(({ video, start, end, query, strength }) => ({
     video,
     start,
@@ -24,7 +27,8 @@ export function exportAddress(file, moments) {
     query,
     strength,
   }));
-  return address(`export/${file}?moments=${encodeURIComponent(JSON.stringify(kept))}`);
+  const asked = encodeURIComponent(JSON.stringify(kept));
+  return address(`export/${file}?moments=${asked}${copy ? "&copy=true" : ""}`);
 }
 
 export class Basket {
@@ -134,11 +138,17 @@ export class Basket {
   }
 
   #downloads() {
-    return Object.entries(FORMATS)
-      .filter(([, [, originals]]) => !originals || this.originals)
-      .map(([file, [label]]) =>
-        h("a", { class: "button", href: exportAddress(file, this.moments), download: file }, label),
-      );
+    const buttons = (formats) =>
+      Object.entries(formats).map(([label, [file, how]]) => {
+        const href = exportAddress(file, this.moments, how);
+        return h("a", { class: "button", href, download: file }, label);
+      });
+    const films = [
+      h("h3", {}, words.films),
+      ...buttons(FILMS),
+      h("p", { class: "detail" }, words.copiesHint),
+    ];
+    return [...(this.originals ? films : []), h("h3", {}, words.lists), ...buttons(LISTS)];
   }
 
   /** What the server allows: without originals there are lists only. */

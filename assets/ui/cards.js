@@ -1,24 +1,20 @@
 // The answer to a query: one honest line, then a card a moment; weak matches stay folded away.
 
-import { address, clamp, h } from "./dom.js";
+import { h } from "./dom.js";
+import { filmUnderPointer, picture } from "./pictures.js";
 import { words } from "./words.js";
 
-const PREVIEW_STEP = 220; // milliseconds a picture while the pointer rests on a card
 const MOST_WEAK = 6; // weak matches that are worth folding away; further ones are noise
 
 /** One moment as a card; `choose` is called with the moment when it is pressed. */
 function card(moment, number, choose) {
   const percent = Math.round(moment.strength * 100);
   const span = words.span(moment);
-  const picture = h("img", {
-    alt: "",
-    loading: "lazy",
-    decoding: "async",
-    src: address(`still/${moment.video}/${moment.best.toFixed(1)}`),
-  });
+  const shown = picture(moment.video, moment.best);
+  const frame = h("span", { class: "frame" }, shown, h("span", { class: "span" }, span));
   const meter = h(
     "span",
-    { class: `meter ${moment.verdict}`, title: words.strengthLabel(percent) },
+    { class: `meter ${moment.verdict}`, title: words.strengthMeaning(percent) },
     h("span", {}),
   );
   meter.firstChild.style.width = `${Math.max(3, percent)}%`;
@@ -31,7 +27,7 @@ function card(moment, number, choose) {
       "aria-label": `${moment.name}, ${span}, ${words.strengthLabel(percent)}`,
       onclick: () => choose(moment),
     },
-    h("span", { class: "frame" }, picture, h("span", { class: "span" }, span)),
+    frame,
     h(
       "span",
       { class: "facts" },
@@ -39,33 +35,8 @@ function card(moment, number, choose) {
       h("span", { class: "strength" }, meter, h("span", {}, words.strength[moment.verdict])),
     ),
   );
-  hoverPreview(button, picture, moment);
+  filmUnderPointer(button, frame, moment);
   return h("li", { style: `--order: ${Math.min(number, 12)}` }, button);
-}
-
-/** While the pointer rests on a card, its picture runs through the seconds of the moment. */
-function hoverPreview(button, picture, moment) {
-  const still = picture.src;
-  let timer = null;
-  button.addEventListener("pointerenter", (event) => {
-    if (event.pointerType !== "mouse" || matchMedia("(prefers-reduced-motion: reduce)").matches)
-      return;
-    const first = Math.floor(moment.start);
-    const rows = clamp(Math.ceil(moment.end) - first, 1, 30);
-    const sources = Array.from({ length: rows }, (_, row) =>
-      address(`thumbnail/${moment.video}/${first + row}`),
-    );
-    const loaded = sources.map((source) => Object.assign(new Image(), { src: source }));
-    let shown = 0;
-    timer = setInterval(() => {
-      const next = loaded[shown++ % rows];
-      if (next.complete && next.naturalWidth) picture.src = next.src;
-    }, PREVIEW_STEP);
-  });
-  button.addEventListener("pointerleave", () => {
-    clearInterval(timer);
-    picture.src = still;
-  });
 }
 
 /** What tells one moment from another on the page. */

@@ -74,7 +74,7 @@ export class Extras {
       link("camera", words.savePicture, "", {
         onclick: ({ currentTarget }) => (currentTarget.href = now()),
       }),
-      link("download", words.saveClip, exportAddress("film.mp4", [kept])),
+      saveMenu(kept),
     ];
   }
 
@@ -82,6 +82,38 @@ export class Extras {
     await navigator.clipboard?.writeText(location.href);
     this.tell(words.copied);
   }
+}
+
+/** Two ways to save the clip, each with what it costs. */
+function saveMenu(moment) {
+  const choice = (label, hint, how) =>
+    h(
+      "a",
+      { href: exportAddress("film.mp4", [moment], how), download: "" },
+      h("strong", {}, label),
+      h("span", { class: "detail" }, hint),
+    );
+  const menu = h(
+    "details",
+    { class: "menu" },
+    h(
+      "summary",
+      { class: "tool", "aria-label": words.saveClip, title: words.saveClip },
+      icon("download"),
+    ),
+    h(
+      "div",
+      { class: "menu-panel" },
+      choice(words.exactClip, words.exactHint),
+      choice(words.copiedClip, words.copiedHint, { copy: true }),
+    ),
+  );
+  const close = ({ target }) => {
+    if (!menu.isConnected) return document.removeEventListener("click", close);
+    if (!menu.querySelector("summary").contains(target)) menu.open = false;
+  };
+  document.addEventListener("click", close);
+  return menu;
 }
 
 /** What the basket keeps of a moment. */

@@ -2,6 +2,7 @@
 // read, and every video with its state. Reading goes on in the server when the tab closes.
 
 import { address, clock, h, icon, iconButton } from "./dom.js";
+import { picture } from "./pictures.js";
 import { words } from "./words.js";
 
 const QUICK = 700; // milliseconds between looks while something is being read
@@ -19,6 +20,7 @@ export class LibraryView {
     this.state = { videos: [], jobs: [], may_change: false };
     this.uploads = new Map(); // file name -> share sent, 0..1
     this.filter = "";
+    this.tiles = new Map(); // id -> {told, tile}
     this.#build();
   }
 
@@ -245,20 +247,23 @@ export class LibraryView {
     this.summary.textContent = videos.length ? words.videos(videos.length, total) : words.empty;
     this.filterBox.hidden = videos.length < 6;
     const shown = videos.filter(({ name }) => name.toLowerCase().includes(this.filter));
-    if (videos.length) this.grid.replaceChildren(...shown.map((video) => this.#tile(video)));
+    if (videos.length) this.grid.replaceChildren(...shown.map((video) => this.#kept(video)));
     else this.grid.replaceChildren(h("li", { class: "nothing" }, words.emptyHint));
+  }
+
+  /** The tile of a video, a new one only where something of it has changed. */
+  #kept(video) {
+    const told = JSON.stringify([video, this.state.may_change]);
+    const before = this.tiles.get(video.id);
+    if (before?.told === told) return before.tile;
+    const tile = this.#tile(video);
+    this.tiles.set(video.id, { told, tile });
+    return tile;
   }
 
   #tile(video) {
     const ready = video.searchable;
-    const cover = ready
-      ? h("img", {
-          alt: "",
-          loading: "lazy",
-          decoding: "async",
-          src: address(`still/${video.id}/${(video.duration / 3).toFixed(1)}`),
-        })
-      : icon("film");
+    const cover = ready ? picture(video.id, video.duration / 3) : icon("film");
     const open = h(
       "button",
       { type: "button", class: "card", disabled: !ready, onclick: () => this.actions.open(video) },

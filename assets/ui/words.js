@@ -12,6 +12,9 @@ function duration(seconds) {
   return `${Math.max(0, Math.round(seconds))} s`;
 }
 
+/** A time with its hours, as it stands on a card: 00:01:12. */
+const hours = (seconds) => (seconds < 3600 ? `00:${clock(seconds)}` : clock(seconds).padStart(8, "0"));
+
 export const words = {
   brand: "Moments",
   headline: "Type what happens. Watch the moment.",
@@ -38,8 +41,10 @@ export const words = {
   near: "Did you mean",
   strength: { strong: "strong", possible: "possible", none: "weak" },
   // To the nearest second: 11.9 s is the twelfth second to everybody.
-  span: ({ start, end }) => `${clock(Math.round(start))} – ${clock(Math.round(end))}`,
+  span: ({ start, end }) => `${hours(Math.round(start))} – ${hours(Math.round(end))}`,
   strengthLabel: (percent) => `Match strength ${percent} of 100`,
+  strengthMeaning: (percent) =>
+    `Match strength ${percent} of 100: of answers as strong as this, about ${percent} in 100 were right where it was measured`,
   flat: "Best first",
   grouped: "By video",
   arrange: "Order of results",
@@ -139,9 +144,19 @@ export const words = {
   keepHint: "Keep this moment in the basket, or take it out",
   takeOut: "Take out of the basket",
   saveClip: "Save this clip",
+  exactClip: "Exact clip",
+  exactHint: "Encoded anew: begins and ends on the very frame.",
+  copiedClip: "Quick copy",
+  copiedHint:
+    "As it is in the file, at once and without loss; begins at the key frame before, often some seconds early.",
   savePicture: "Save this picture",
+  films: "Video",
+  lists: "Lists",
   film: "One film",
   clips: "Single clips",
+  copies: "Copied clips",
+  copiesHint:
+    "Film and single clips are encoded anew and exact to the frame. Copied ones are made at once and lose nothing, but begin at the key frame before the moment, often some seconds early.",
   csv: "Table (CSV)",
   json: "JSON",
   edl: "Edit list (EDL)",
