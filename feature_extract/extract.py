@@ -4,7 +4,7 @@ Sits on top of the package. The networks load with the Extractor, not with this 
 
     extractor = Extractor()
     extraction = extractor.extract(Path("a.mp4"))       # VideoError when it is no video
-    extraction.features.rows                            # (T, 1280) float16, one row a second
+    extraction.features.rows                            # (T, D) float16, one row a second
 
 Row i describes [i, i + 1) seconds of presentation time (see video.py), the last one up to the end
 of the video: the mean over the pictures shown at i + 0.25 and i + 0.75 s. Where there is none (past
@@ -65,7 +65,7 @@ def extractor_fingerprint() -> str:
         "rate": RATE,
         "samples": NETWORK_SAMPLES,
         "size": SIZE,
-        "version": 2,
+        "version": 3,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -83,11 +83,11 @@ class Extractor:
             ValueError: a GPU asked for where there is none.
         """
         # Here: torch costs seconds of start-up that listing and searching do not need.
-        from feature_extract.appearance import WIDTH, Appearance
+        from feature_extract.appearance import BLOCKS, Appearance
         from feature_extract.device import chosen_device
 
         self._appearance = Appearance(device=chosen_device(device))
-        self.blocks = {"appearance": WIDTH}
+        self.blocks = dict(BLOCKS)
         self.fingerprint = extractor_fingerprint()
 
     def extract(

@@ -38,12 +38,16 @@ def random_rows(count: int, seed: int) -> NDArray[np.float16]:
 
 def planted_features(rows: NDArray[np.float16], fingerprint: str = FINGERPRINT) -> Features:
     """Rows of one second each, from 0."""
-    count = len(rows)
+    count, blocks = len(rows), {"appearance": rows.shape[1]}
+    if rows.shape[1] > WIDTH:  # of the real network, for the real ranker
+        from feature_extract import appearance
+
+        blocks = dict(appearance.BLOCKS)
     return Features(
         rows=rows,
         starts=np.arange(count, dtype=np.float64),
         ends=np.arange(1, count + 1, dtype=np.float64),
-        blocks={"appearance": rows.shape[1]},
+        blocks=blocks,
         cuts=np.zeros(0),
         duration=float(count),
         unreadable=(),

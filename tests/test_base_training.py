@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from feature_extract.appearance import BLOCKS, WIDTH
 from vmr.base_training import BaseConfig, Recall, contrast, pad, text_to_picture, train_base
-from vmr.calibration import _logistic
 from vmr.concepts import KINDS, class_captions, class_names, concept_rows
 from vmr.ranker import Ranker
+from vmr.reader_training import ReaderTraining
 from vmr.stills import Pictures, StillsError, augment, load_pictures
 from vmr.text import Words
 from vmr.towers import Towers, TowersConfig
@@ -68,7 +69,7 @@ def test_pictures_are_read_with_captions_and_splits(data: Path, tmp_path: Path) 
     sets = load_pictures(data, tmp_path, views=2)
     pictures = sets["flickr8k"]
     assert list(sets) == ["flickr8k"]
-    assert pictures.rows.shape == (99, 2, 1280)
+    assert pictures.rows.shape == (99, 2, WIDTH)
     assert [len(pictures.of(split)) for split in PER_SPLIT] == list(PER_SPLIT.values())
     first = pictures.names.index("train_01.jpg")
     assert pictures.captions[first] == ("a plain green picture .",)
@@ -129,7 +130,9 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
         views=1,
         concept_views=1,
         average=0.5,
-        towers=TowersConfig(width=32, hidden=32),
+        timelines=3,
+        reader=ReaderTraining(steps=6, batch=4, validate_every=3, validation=16),
+        towers=TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32),
     )
     train_base(data, tmp_path / "cache", tmp_path / "weights", config)
     ranker, words = Ranker.load(tmp_path / "weights"), Words.load()
@@ -142,16 +145,17 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
 
 
 def test_concepts_reach_their_class_and_stay_feature_like() -> None:
-    real = np.random.default_rng(0).exponential(0.4, (50, 1280)).astype(np.float16)
+    real = np.random.default_rng(0).exponential(0.4, (50, WIDTH)).astype(np.float16)
     rows = concept_rows(real, views=1, seed=0).astype(np.float32)
-    assert rows.shape == (1000, 1, 1280)
-    assert (rows >= 0).all()
-    lengths = np.linalg.norm(rows[:, 0], axis=1)
-    assert lengths.min() > 0.9 * np.linalg.norm(real.astype(np.float32), axis=1).min()
+    assert rows.shape == (1000, 1, WIDTH)
+    last = rows[:, 0, : BLOCKS["appearance"]]
+    assert (last >= 0).all()
+    usual = np.linalg.norm(real[:, : BLOCKS["appearance"]].astype(np.float32), axis=1)
+    assert np.linalg.norm(last, axis=1).min() > 0.9 * usual.min()
     from feature_extract.appearance import load_network
 
     with torch.inference_mode():
-        seen = load_network()._fc(torch.from_numpy(rows[:, 0])).argmax(1)
+        seen = load_network()._fc(torch.from_numpy(last)).argmax(1)
     assert float((seen == torch.arange(1000)).float().mean()) > 0.95
 
 
@@ -160,12 +164,3 @@ def test_class_names_are_in_the_order_of_the_classifier() -> None:
     assert (len(names), names[291], names[967]) == (1000, "lion", "espresso")
     assert "a cat" in class_captions()[281]
     assert all(0 <= index < 1000 for ranges in KINDS.values() for part in ranges for index in part)
-
-
-def test_logistic_fit_recovers_the_truth() -> None:
-    draw = np.random.default_rng(0)
-    x = draw.normal(0, 2, 20_000)
-    y = (draw.random(20_000) < 1 / (1 + np.exp(-(1.5 * x - 1)))).astype(float)
-    slope, offset = _logistic(x, y)
-    assert slope == pytest.approx(1.5, abs=0.1)
-    assert offset == pytest.approx(-1, abs=0.1)

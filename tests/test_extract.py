@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import data
 
 from feature_extract.__main__ import main
-from feature_extract.appearance import Appearance
+from feature_extract.appearance import BLOCKS, WIDTH, Appearance
 from feature_extract.extract import Extractor, extractor_fingerprint, row_times
 from feature_extract.features import Features
 from feature_extract.video import VideoError, read_frames
@@ -52,7 +52,7 @@ def test_rows_are_the_seconds_they_say(extractor: Extractor, tmp_path: Path) -> 
     np.testing.assert_array_equal(features.starts, [0, 1, 2, 3])
     np.testing.assert_allclose(features.ends, [1, 2, 3, 3.4], atol=1e-3)
     assert features.duration == pytest.approx(3.4, abs=1e-3)
-    assert features.blocks == {"appearance": 1280}
+    assert features.blocks == BLOCKS
     assert features.fingerprint == extractor.fingerprint == extractor_fingerprint()
 
 
@@ -181,7 +181,7 @@ def test_unknown_device(device: str) -> None:
 def test_one_picture(extractor: Extractor, tmp_path: Path) -> None:
     counter_video(tmp_path / "one.mp4", 0, times=[0.0])
     extraction = extractor.extract(tmp_path / "one.mp4")
-    assert extraction.features.rows.shape == (1, 1280)
+    assert extraction.features.rows.shape == (1, WIDTH)
     assert len(extraction.thumbnails) == 1
 
 
@@ -196,7 +196,7 @@ def test_command_line(tmp_path: Path) -> None:
     assert done.returncode == 3  # one refused, the other taken all the same
     assert "text.mp4: not a video" in done.stderr
     assert "Traceback" not in done.stderr
-    assert Features.load(out / "good.mp4.safetensors").rows.shape == (2, 1280)
+    assert Features.load(out / "good.mp4.safetensors").rows.shape == (2, WIDTH)
     assert [path.name for path in out.iterdir()] == ["good.mp4.safetensors"]
 
 

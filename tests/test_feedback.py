@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from feature_extract.appearance import WIDTH
 from tests.planted import plant, planted_features
 from vmr.annotations import read_annotations
 from vmr.catalogue import Judgement
@@ -95,7 +96,7 @@ def test_many_judgements_do_not_outweigh_the_words(library, ranker, words):
     question = ranker.query_vector(words.query(ASKED))
 
     def clips_of(video, start, end):
-        rows = planted_features(np.ones((3, 1280), np.float16)).rows
+        rows = planted_features(np.ones((3, WIDTH), np.float16)).rows
         return ranker.clip_vectors(rows)
 
     said = [Judgement(ASKED, 1, float(i), i + 1.0, True) for i in range(50)]

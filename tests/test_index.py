@@ -102,7 +102,7 @@ def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
     unread = scores[np.isin(found, range(10, 28))]
     np.testing.assert_allclose(unread, -0.25)
     curve = ranker.curve(index.vectors(video.id), asked)
-    assert curve[10:28].max() < 0.5 < 2 < curve[9]
+    assert curve[10:28].max() < 0 < 1 < curve[9]
 
 
 def test_the_cache_is_used_and_adding_encodes_only_what_is_new(library, tmp_path):

@@ -5,9 +5,10 @@ import pytest
 
 from tests.planted import WIDTH, plant, random_rows, tiny_ranker
 from vmr.moments import iou
-from vmr.search import CANDIDATES, STRIDE, WINDOW, WINDOWS, Searcher, open_windows, window_of
+from vmr.search import CANDIDATES, WINDOWS, Searcher, open_windows
 from vmr.store import Library, LibraryError
 from vmr.text import QueryError, Words
+from vmr.windows import WINDOW
 
 QUERY = "a dog runs on the beach"
 
@@ -126,17 +127,6 @@ def test_unknown_words_are_reported(library, ranker, words):
 def test_an_empty_library_answers_none(tmp_path, ranker, words):
     answer = Searcher(Library(tmp_path / "empty"), ranker, words).search(QUERY)
     assert (answer.verdict, answer.moments) == ("none", ())
-
-
-def test_every_row_lies_in_its_window_away_from_inner_edges():
-    for length in (1, 64, 127, 128, 129, 192, 193, 1000):
-        for row in range(length):
-            first = window_of(row, length)
-            assert first % STRIDE == 0
-            assert first <= row < min(first + WINDOW, length)
-            margin = WINDOW // 4
-            assert first == 0 or row - first >= margin
-            assert first + WINDOW >= length or first + WINDOW - row >= margin
 
 
 def test_windows_are_limited_to_the_best():

@@ -46,4 +46,4 @@ def test_rows_are_encoded_one_by_one(towers: Towers) -> None:
 @pytest.mark.parametrize("bad", [{"blocks": {}}, {"blocks": {"a": 0}}, {"dropout": 1.0}])
 def test_sizes_that_make_no_sense_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
-        TowersConfig(**bad)  # type: ignore[arg-type]
+        TowersConfig(**{"blocks": {"a": 4}, **bad})  # type: ignore[arg-type]

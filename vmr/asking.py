@@ -13,7 +13,7 @@ The operators are words in capitals, so that "and" and "then" stay words of a qu
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.catalogue import Video
-from vmr.localise import Proposal, propose
+from vmr.localise import Proposal
 from vmr.ranker import Ranker
 from vmr.text import Query, QueryError, Words
+from vmr.windows import Window
 
 WITHIN_SECONDS: Final = 60.0
 """How far apart the parts of a THEN may be when the question does not say."""
@@ -111,18 +112,11 @@ class Target:
             wanted = wanted - np.maximum(ranker.curve(clips, vector), 0.0)
         return np.asarray(wanted, dtype=np.float32)
 
-    def propose(
-        self,
-        ranker: Ranker,
-        clips: NDArray[np.float32],
-        starts: NDArray[np.float64],
-        ends: NDArray[np.float64],
-        cuts: NDArray[np.float64],
-    ) -> list[Proposal]:
-        """Moments of one window, best first: by the model that reads words, or by the curve."""
+    def propose(self, ranker: Ranker, windows: Sequence[Window]) -> list[list[Proposal]]:
+        """Moments of each window, best first: by the model that reads words, or by the curve."""
         if self.query is not None:
-            return ranker.propose(clips, starts, ends, cuts, self.query)
-        return propose(self.curve(ranker, clips), starts, ends, cuts)
+            return ranker.propose(windows, self.query)
+        return [ranker.along(window, self.curve(ranker, window.clips)) for window in windows]
 
 
 def understand(

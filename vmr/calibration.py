@@ -1,27 +1,34 @@
 """Score -> strength: fitted on timelines whose truth is known.
 
-    calibration = fit_calibration(ranker, words, pictures, "dev")
+    fit_calibration(ranker, words, pictures, "dev")         # sets ranker.mix and ranker.calibration
 
-Timelines of a dozen pictures are searched for the caption of one of them (present) and for the
-caption of a picture that is elsewhere (absent). Strength is a logistic function of the score of the
-best moment: the chance that it is the right one, when half of the queries have no answer at all.
+Composed timelines (compose.py) are searched for the caption of something shown (present) and of
+something that is not (absent). First the second stage's logit and the similarity curve are weighed
+against each other, so that right moments score above wrong ones; then strength is a logistic
+function of the score of the best moment: the chance that it is the right one, when half of the
+queries have no answer at all.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.compose import ask, compose, pool_of
+from vmr.localise import Proposal
 from vmr.moments import iou
-from vmr.ranker import Calibration, Ranker
+from vmr.ranker import Calibration, Mix, Ranker
 from vmr.stills import Pictures
-from vmr.text import Words
+from vmr.text import Query, QueryError, Words
+from vmr.windows import Window, cut_windows, distinct
 
-SHOTS: Final = 12
-"""Pictures of a timeline; each is 3 to 9 s long."""
+TIMELINES: Final = 120
+QUESTIONS: Final = 5
+"""Of each kind, present and absent, a timeline."""
 _RIGHT: Final = 0.5  # IoU from which a moment is the right one
 _ABSENT_CALLED_NONE: Final = 0.8  # the share of absent queries that the verdict has to catch
 _STRONG: Final = 0.75  # strength at which three of four answers are right
@@ -29,58 +36,130 @@ _STRONG: Final = 0.75  # strength at which three of four answers are right
 
 @dataclass(frozen=True)
 class Trial:
-    """The best answer to one query."""
+    """The answers to one query, best first."""
 
-    score: float
-    present: bool
-    right: bool
+    moments: tuple[Proposal, ...]
+    truth: tuple[tuple[float, float], ...]
+    "none for an absent query"
+
+    @property
+    def score(self) -> float:
+        """Of the best moment."""
+        return self.moments[0].score
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a right answer."""
+        return bool(self.truth)
+
+    @property
+    def overlap(self) -> float:
+        """IoU of the best moment with the answer that it fits best."""
+        return _overlap(self.moments[0], self.truth)
+
+    @property
+    def right(self) -> bool:
+        """Whether the best moment is a right one."""
+        return self.overlap >= _RIGHT
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A query to a timeline."""
+
+    query: Query
+    truth: tuple[tuple[float, float], ...]
+    windows: list[Window]
 
 
 def trials(
-    ranker: Ranker, words: Words, pictures: Pictures, split: str, *, seed: int = 0
+    ranker: Ranker,
+    words: Words,
+    pictures: Pictures,
+    split: str,
+    *,
+    seed: int = 0,
+    timelines: int = TIMELINES,
 ) -> Iterator[Trial]:
-    """A present and an absent query for every picture of a split."""
-    draw = random.Random(seed)
-    chosen = pictures.of(split).tolist()
-    draw.shuffle(chosen)
-    views = pictures.rows.shape[1]
-    for first in range(0, len(chosen) - 2 * SHOTS + 1, SHOTS):
-        shown, elsewhere = chosen[first : first + SHOTS], chosen[first + SHOTS : first + 2 * SHOTS]
-        lengths = [draw.randint(3, 9) for _ in shown]
-        rows = [
-            pictures.rows[i, draw.randrange(views)]
-            for i, n in zip(shown, lengths, strict=True)
-            for _ in range(n)
-        ]
-        clips = ranker.clip_vectors(np.stack(rows))
-        edges = np.concatenate([[0], np.cumsum(lengths)]).astype(np.float64)
-        starts = np.arange(len(rows), dtype=np.float64)
-        for place, i in enumerate([*shown, *elsewhere]):
-            query = words.query(draw.choice(pictures.captions[i]))
-            best = ranker.propose(clips, starts, starts + 1, edges[1:-1], query)[0]
-            present = place < SHOTS
-            truth = edges[place : place + 2][None] if present else np.zeros((1, 2))
-            right = present and bool(iou([(best.start, best.end)], truth)[0, 0] >= _RIGHT)
-            yield Trial(best.score, present, right)
+    """The ranker's answers to present and absent queries on composed timelines of a split."""
+    for asked in _asked(ranker, words, pictures, split, seed, timelines):
+        moments = distinct(asked.windows, ranker.propose(asked.windows, asked.query))
+        yield Trial(tuple(moments), asked.truth)
 
 
-def fit_calibration(ranker: Ranker, words: Words, pictures: Pictures, split: str) -> Calibration:
-    """Logistic strength and the two thresholds of the verdict."""
-    done = list(trials(ranker, words, pictures, split))
-    scores = np.array([trial.score for trial in done])
-    slope, offset = _logistic(scores, np.array([trial.right for trial in done], dtype=np.float64))
-    absent = scores[[not trial.present for trial in done]]
+def fit_calibration(
+    ranker: Ranker, words: Words, pictures: Pictures, split: str, *, timelines: int = TIMELINES
+) -> None:
+    """Set the ranker's mix (with a second stage), logistic strength and thresholds."""
+    tried = partial(trials, ranker, words, pictures, split, timelines=timelines)
+    reader, ranker.reader = ranker.reader, None
+    slope, offset = _strength(list(tried()))
+    ranker.reader = reader
+    if reader is not None:
+        weights = _mix(ranker, words, pictures, split, timelines)
+        # In the unit of the curve's score: the same strength means the same chance.
+        ranker.mix = Mix(*[float(w) for w in (weights - np.array([0, 0, 0, offset])) / slope])
+    done = list(tried(seed=1))
+    slope, offset = _strength(done)
+    absent = [trial.score for trial in done if not trial.present]
     limit = float(np.quantile(absent, _ABSENT_CALLED_NONE))
     possible = float(1 / (1 + np.exp(-(slope * limit + offset))))
-    return Calibration(slope, offset, min(possible, _STRONG - 0.01), _STRONG)
+    ranker.calibration = Calibration(slope, offset, min(possible, _STRONG - 0.01), _STRONG)
 
 
-def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and offset of the maximum-likelihood logistic fit, by Newton's method."""
-    design = np.stack([x, np.ones_like(x)], axis=1)  # (N, 2)
-    weight = np.zeros(2)
+def _asked(
+    ranker: Ranker, words: Words, pictures: Pictures, split: str, seed: int, timelines: int
+) -> Iterator[_Asked]:
+    draw = random.Random(seed)
+    places, first = pictures.of(split), pictures.rows[:, 0].astype(np.float32)
+    unit = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-6)
+    views = pictures.rows.shape[1]
+    pool = pool_of(places, pictures.groups, pictures.captions, unit, views)
+    for _ in range(timelines):
+        timeline = compose(pool, draw)
+        clips = ranker.clip_vectors(timeline.rows(pictures.rows))
+        starts = np.arange(len(clips), dtype=np.float64)
+        ends = np.minimum(starts + 1, timeline.duration)
+        windows = cut_windows(clips, starts, ends, timeline.cuts)
+        for number in range(2 * QUESTIONS):
+            question = ask(timeline, pool, draw, present=number % 2 == 0)
+            try:
+                query = words.query(question.text)
+            except QueryError:  # three captions have no known word
+                continue
+            yield _Asked(query, question.spans, windows)
+
+
+def _mix(
+    ranker: Ranker, words: Words, pictures: Pictures, split: str, timelines: int
+) -> NDArray[np.float64]:
+    """(4,) weights of the evidence: the log odds that a moment which a window offers is right."""
+    evidence, right = [], []
+    for asked in _asked(ranker, words, pictures, split, 0, timelines):
+        for read, facts in ranker.read(asked.windows, asked.query):
+            evidence.append(facts)
+            right += [_overlap(moment, asked.truth) >= _RIGHT for moment in read]
+    return _logistic(np.concatenate(evidence), np.array(right, np.float64))
+
+
+def _overlap(moment: Proposal, truth: tuple[tuple[float, float], ...]) -> float:
+    if not truth:
+        return 0.0
+    return float(iou([(moment.start, moment.end)], list(truth)).max())
+
+
+def _strength(done: list[Trial]) -> tuple[float, float]:
+    """Slope and offset of the chance that an answer of a score is right."""
+    scores = np.array([(trial.score, 1.0) for trial in done])
+    slope, offset = _logistic(scores, np.array([trial.right for trial in done], np.float64))
+    return float(slope), float(offset)
+
+
+def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(D,) the maximum-likelihood logistic fit of y (N,) by x (N, D), by Newton's method."""
+    weight = np.zeros(x.shape[1])
     for _ in range(50):
-        p = 1 / (1 + np.exp(-design @ weight))
-        hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-6 * np.eye(2)
-        weight = weight + np.linalg.solve(hessian, design.T @ (y - p))
-    return float(weight[0]), float(weight[1])
+        p = 1 / (1 + np.exp(-x @ weight))
+        hessian = x.T @ (x * (p * (1 - p))[:, None]) + 1e-6 * np.eye(x.shape[1])
+        weight = weight + np.linalg.solve(hessian, x.T @ (y - p))
+    return weight

@@ -3,9 +3,11 @@
     concepts = concept_pictures(real_rows, views=4, seed=0)     # rows (1000, V, D)
 
 The appearance network comes with a classifier, which knows what an espresso looks like although no
-caption in the training sets names one. Real rows are moved uphill until the classifier is sure of
-a class, and the result is captioned with the class's name: so its knowledge reaches the space in
-which words are searched. Rows stay what pooled features are (nothing negative, the same length).
+caption in the training sets names one. The last layer of real rows
+is moved uphill until the classifier is sure of a class, the other columns move along as they do
+between real pictures, and the result is captioned with the class's name: so its knowledge reaches
+the space in which words are searched. The last layer stays what pooled features are (nothing
+negative, the same length).
 """
 
 import importlib.util
@@ -16,6 +18,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from feature_extract.appearance import load_network
 from vmr.stills import Pictures, StillsError
@@ -24,6 +27,7 @@ SURE: Final = 0.9
 """Probability of the class at which a row has arrived."""
 _STEPS: Final = 60
 _STEP: Final = 0.04  # of a row's length, per step
+_RIDGE: Final = 0.1  # of the mean variance: there are not many more pictures than columns
 _TEMPLATES: Final = ("a {}", "a photo of a {}", "a close up of a {}", "{}", "there is a {}")
 KINDS: Final = {
     "fish": (range(7), range(389, 398)),
@@ -82,10 +86,11 @@ def concept_pictures(real: NDArray[np.float16], *, views: int, seed: int) -> Pic
 def concept_rows(real: NDArray[np.float16], *, views: int, seed: int) -> NDArray[np.float16]:
     """(1000, V, D): for each class, real rows (N, D) moved until the classifier sees the class."""
     classifier = load_network()._fc
+    seen = classifier.in_features
     draw = np.random.default_rng(seed)
     classes = torch.arange(classifier.out_features).repeat_interleave(views)  # (1000 V,)
-    start = real[draw.integers(len(real), size=len(classes))]
-    rows = torch.from_numpy(start).float()  # (1000 V, D)
+    start = torch.from_numpy(real[draw.integers(len(real), size=len(classes))]).float()
+    rows = start[:, :seen]  # (1000 V, 1280)
     length = rows.norm(dim=1, keepdim=True)
     with torch.inference_mode():
         weight, bias = classifier.weight, classifier.bias  # (1000, D), (1000,)
@@ -100,4 +105,17 @@ def concept_rows(real: NDArray[np.float16], *, views: int, seed: int) -> NDArray
             moved = (rows + _STEP * length * uphill).clamp_(min=0)
             moved = moved * (length / moved.norm(dim=1, keepdim=True))
             rows = torch.where(pending, moved, rows)
+        others = start[:, seen:] + (rows - start[:, :seen]) @ _following(real, seen)
+        rows = torch.cat([rows, others], dim=1)  # (1000 V, D)
     return rows.reshape(len(class_names()), views, -1).half().numpy()
+
+
+def _following(real: NDArray[np.float16], seen: int) -> Tensor:
+    """(1280, D - 1280): by how much the other columns of real rows follow the last layer's."""
+    rows = torch.from_numpy(real).float()
+    rows = rows - rows.mean(0)
+    cause, effect = rows[:, :seen], rows[:, seen:]
+    gram = cause.T @ cause
+    ridge = _RIDGE * gram.diagonal().mean() * torch.eye(seen)
+    following: Tensor = torch.linalg.solve(gram + ridge, cause.T @ effect)
+    return following

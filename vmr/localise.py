@@ -94,11 +94,12 @@ def _grown(
     # The peak says how sure, the mean how much of the span is it: a loose span around the same peak
     # loses to a tight one.
     score = 0.5 * float(level[peak]) + 0.5 * float(inside.mean())
-    start, end = _snap(float(starts[first]), float(ends[last]), cuts)
+    start, end = snap(float(starts[first]), float(ends[last]), cuts)
     return Proposal(start, end, score, float(starts[peak] + ends[peak]) / 2)
 
 
-def _snap(start: float, end: float, cuts: NDArray[np.float64]) -> tuple[float, float]:
+def snap(start: float, end: float, cuts: NDArray[np.float64]) -> tuple[float, float]:
+    """The span with each edge on the shot cut next to it, where one is near enough."""
     if not len(cuts):
         return start, end
     nearest = [float(cuts[np.abs(cuts - edge).argmin()]) for edge in (start, end)]

@@ -1,6 +1,6 @@
 """A picture as a query: the same network and the same squashing that the rows of a video got.
 
-row = PictureReader().row(Path("dog.jpg"))     # (1280,) float32
+row = PictureReader().row(Path("dog.jpg"))     # (D,) float32
 """
 
 from pathlib import Path

@@ -3,20 +3,23 @@
     ranker = Ranker.load()                                  # assets/weights/base
     clips = ranker.clip_vectors(features.rows)              # (T, E), kept in the index
     query = words.query("a dog jumps")
-    ranker.propose(clips, starts, ends, cuts, query)        # moments, best first
+    ranker.propose(windows, query)                          # moments of each, best first
 
 Scores are standard deviations above unrelated footage: the similarity of a clip to the query, minus
-the mean over a background of clips that have nothing to do with it, over their spread. That takes
-off what a query gives to everything ("a man" is like every picture a little), and makes queries
-comparable. What a clip gives to everything is taken off too: some clips are near to whatever is
-asked (hubs), so half of a clip's similarity to its nearest captions of a thousand is subtracted,
-as in CSLS (Conneau et al., ICLR 2018). It is the last column of a clip's vector, against a 1 in the
-query's, so that one inner product is the whole score.
+that of the best hundredth of a background of clips that have nothing to do with it, over their
+spread. That takes off what a query gives to everything ("a man" is like every picture a little) and
+what it finds by chance anywhere (long sentences find more), and makes queries comparable.
+
+What a clip gives to everything is taken off too: some clips are near to whatever is asked (hubs),
+so half of a clip's similarity to its nearest captions of a thousand is subtracted, as in CSLS
+(Conneau et al., ICLR 2018). It is the last column of a clip's vector, against a 1 in the query's,
+so that one inner product is the whole score.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,13 +28,19 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from vmr.localise import Proposal, propose
+from vmr.localise import Proposal, propose, smooth
+from vmr.model import ModelConfig, MomentModel
+from vmr.moments import suppress
+from vmr.reader import MomentReader
 from vmr.text import Query
 from vmr.towers import Towers, TowersConfig
+from vmr.windows import Window
 
 BASE: Final = Path(__file__).parent.parent / "assets" / "weights" / "base"
 """The weights of a fresh install."""
-FORMAT: Final = 2
+FORMAT: Final = 3
+BEST_SHARE: Final = 0.01
+"""Share of the background that a query may take for an answer by chance: a score of 0."""
 HUB_WEIGHT: Final = 0.5
 """Share of a clip's similarity to its nearest captions that is taken off."""
 HUB_NEIGHBOURS: Final = 10
@@ -40,11 +49,27 @@ _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 # Query vectors: a page asks the same words for results, strips and windows.
 _REMEMBERED: Final = 256
 
+_SAME: Final = 0.6  # IoU above which two proposals of a window are the same moment
+_KEPT: Final = 10  # moments of a window
+_READER: Final = "reader."  # its weights begin so
+
 Verdict = Literal["strong", "possible", "none"]
 
 
 class RankerError(ValueError):
     """Weights that cannot be used; the message names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the second stage's logit and the similarity curve make one score, in the curve's unit."""
+
+    logit: float
+    peak: float
+    "weight of the curve's highest row inside the moment"
+    mean: float
+    "weight of the curve's mean inside"
+    offset: float
 
 
 @dataclass(frozen=True)
@@ -74,12 +99,17 @@ class Ranker:
         calibration: Calibration,
         word_fingerprint: str,
         fingerprint: str = "unsaved",
+        reader: MomentReader | None = None,
+        mix: Mix = Mix(1.0, 0.0, 0.0, 0.0),
     ) -> None:
         self.towers = towers.eval()
         self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
         self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
         self._background = self._without_hubs(self._unrelated)  # (K, E)
         self.calibration = calibration
+        self.reader = reader
+        """The second stage; without one, moments are read off the similarity curve."""
+        self.mix = mix
         self.word_fingerprint = word_fingerprint
         self.fingerprint = fingerprint
         self._remembered: dict[tuple[str, ...], NDArray[np.float32]] = {}
@@ -121,9 +151,16 @@ class Ranker:
             raise RankerError(f"{weights}: does not match the checksum in config.json; restore it")
         towers = Towers(TowersConfig(**config["towers"]))
         background, captions = state.pop("background"), state.pop("captions")
+        reader = None
+        if config["reader"] is not None:
+            reader = MomentReader(MomentModel(ModelConfig(**config["reader"])))
+            parts = [name for name in state if name.startswith(_READER)]
+            reader.load_state_dict({name.removeprefix(_READER): state.pop(name) for name in parts})
         towers.load_state_dict(state)
-        calibration = Calibration(**config["calibration"])
-        return cls(towers, background, captions, calibration, config["words"], digest[:12])
+        calibration, mix = Calibration(**config["calibration"]), Mix(**config["mix"])
+        return cls(
+            towers, background, captions, calibration, config["words"], digest[:12], reader, mix
+        )
 
     def save(self, folder: Path) -> None:
         """Write config.json and weights.safetensors (float16) into `folder`."""
@@ -131,12 +168,17 @@ class Ranker:
         state = {name: tensor.half() for name, tensor in self.towers.state_dict().items()}
         state["background"] = torch.from_numpy(self._unrelated).half()
         state["captions"] = torch.from_numpy(self._captions).half()
+        if self.reader is not None:
+            reader = self.reader.state_dict()
+            state |= {_READER + name: tensor.half() for name, tensor in reader.items()}
         weights = folder / "weights.safetensors"
         save_file(state, weights)
         config = {
             "format": FORMAT,
             "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "towers": asdict(self.towers.config),
+            "reader": None if self.reader is None else asdict(self.reader.model.config),
+            "mix": asdict(self.mix),
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
         }
@@ -193,20 +235,41 @@ class Ranker:
     def curve(
         self, clips: NDArray[np.float32], query_vector: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """(T, E), (E,) -> (T,) standard deviations above unrelated footage."""
-        unrelated = self._background @ query_vector  # (K,)
-        return np.asarray((clips @ query_vector - unrelated.mean()) / unrelated.std())
+        """(T, E), (E,) -> (T,) standard deviations above the best of unrelated footage."""
+        unrelated = np.sort(self._background @ query_vector)  # (K,)
+        best = unrelated[-max(1, round(BEST_SHARE * len(unrelated))) :].mean()
+        return np.asarray((clips @ query_vector - best) / unrelated.std())
 
-    def propose(
-        self,
-        clips: NDArray[np.float32],
-        starts: NDArray[np.float64],
-        ends: NDArray[np.float64],
-        cuts: NDArray[np.float64],
-        query: Query,
-    ) -> list[Proposal]:
-        """Moments of one window of clips (T, E), best first; seconds as in `starts` and `ends`."""
-        return propose(self.curve(clips, self.query_vector(query)), starts, ends, cuts)
+    def propose(self, windows: Sequence[Window], query: Query) -> list[list[Proposal]]:
+        """Moments of each window, best first."""
+        if self.reader is None:
+            vector = self.query_vector(query)
+            return [self.along(window, self.curve(window.clips, vector)) for window in windows]
+        return [
+            _distinct([replace(read[i], score=float(scores[i])) for i in np.argsort(-scores)])
+            for read, evidence in self.read(windows, query)
+            for scores in [evidence @ list(astuple(self.mix))]
+        ]
+
+    def along(self, window: Window, curve: NDArray[np.float32]) -> list[Proposal]:
+        """Moments of a window, best first, read off a similarity curve (T,) alone."""
+        return propose(curve, window.starts, window.ends, window.cuts)
+
+    def read(
+        self, windows: Sequence[Window], query: Query
+    ) -> list[tuple[list[Proposal], NDArray[np.float64]]]:
+        """The moments of each window that the second stage finds or that stand out of the curve,
+        and (P, 4) what `mix` weighs of each: the second stage's logit, peak and mean of the curve
+        inside, 1."""
+        assert self.reader is not None
+        vector = self.query_vector(query)
+        curves = [self.curve(window.clips, vector) for window in windows]
+        others = [self.along(*both) for both in zip(windows, curves, strict=True)]
+        read = self.reader.propose(windows, curves, query.vectors, others)
+        return [
+            (moments, _evidence(moments, smooth(curve), window))
+            for window, curve, moments in zip(windows, curves, read, strict=True)
+        ]
 
     def strength(self, scores: NDArray[np.floating] | float) -> NDArray[np.float64]:
         """Scores of any shape -> 0..1: how often an answer of such a score is right."""
@@ -218,3 +281,20 @@ class Ranker:
         if strength >= self.calibration.strong:
             return "strong"
         return "possible" if strength >= self.calibration.possible else "none"
+
+
+def _evidence(
+    moments: list[Proposal], level: NDArray[np.float32], window: Window
+) -> NDArray[np.float64]:
+    found = []
+    for moment in moments:
+        inside = level[(window.starts < moment.end) & (window.ends > moment.start)]
+        found.append((moment.score, float(inside.max()), float(inside.mean()), 1.0))
+    return np.array(found, np.float64).reshape(-1, 4)
+
+
+def _distinct(moments: list[Proposal]) -> list[Proposal]:
+    """Moments, best first, without those that a better one says already."""
+    spans = [(moment.start, moment.end) for moment in moments]
+    scores = [moment.score for moment in moments]
+    return [moments[i] for i in suppress(spans, scores, threshold=_SAME, keep=_KEPT)]

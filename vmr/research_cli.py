@@ -45,6 +45,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     base.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
     base.add_argument("--cache", type=Path, required=True, help="folder for their features")
     base.add_argument("--out", type=Path, required=True, help="folder of the weights")
+    base.add_argument("--space", type=Path, help="weights to train the second stage of, only")
     base.set_defaults(run=_train_base)
 
 
@@ -136,7 +137,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _train_base(arguments: argparse.Namespace) -> int:
     from vmr.base_training import train_base
 
-    train_base(arguments.data, arguments.cache, arguments.out)
+    train_base(arguments.data, arguments.cache, arguments.out, space=arguments.space)
     return 0
 
 

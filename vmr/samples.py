@@ -36,7 +36,7 @@ QUERIES: Final = (
     "a cheetah running",
     "a red motorcycle in a garage",
     "a cup of coffee on a table",
-    "a tower",
+    "a pile of coins",
     "a man in a suit talking in a car",
 )
 """What the README and the page of `make demo` offer to ask."""

@@ -8,8 +8,7 @@ window of up to 128 rows around each hit and says where the moment starts and en
     answer.verdict, answer.moments[0].start, answer.moments[0].end
 """
 
-import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -25,17 +24,12 @@ from vmr.moments import suppress
 from vmr.ranker import Ranker
 from vmr.store import Judgement, Library, LibraryError, Video
 from vmr.text import Words
+from vmr.windows import OVERLAP, Window, cut_windows, distinct, window_of
 
-WINDOW: Final = 128
-"""Rows that stage two reads at once: what the model was trained on."""
-STRIDE: Final = 64
-"""Rows between windows, so that every moment up to 64 s lies whole in one of them."""
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
 WINDOWS: Final = 24
 """Windows that stage two reads: enough for recall, few enough for an answer at once."""
-OVERLAP: Final = 0.5
-"""IoU above which two moments of a video are the same one."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +152,7 @@ class Searcher:
             LibraryError: there is no such video, it is not searchable, or the model needs more
                 than a picture can give.
         """
-        if [*self._ranker.blocks] != ["appearance"]:
+        if len(row) != sum(self._ranker.blocks.values()):
             raise LibraryError("this model looks at motion, too: a picture cannot be the query")
         vector = self._ranker.as_query(self._ranker.clip_vectors(row[None])[0])
         found = self._find(Target((vector,)), self._chosen(video, among))
@@ -229,31 +223,29 @@ class Searcher:
         ids = np.stack([found[0] for found in near], axis=1).ravel()  # the best of each, in turn
         rows = np.stack([found[1] for found in near], axis=1).ravel()
         lengths = {id: video.rows for id, video in videos.items()}
-        return [
-            hit
+        opened = [
+            (videos[id], windows)
             for id, firsts in open_windows(ids, rows, lengths)
-            for hit in self._moments(videos[id], firsts, target)
+            for windows in [self._windows(videos[id], firsts)]
         ]
+        read = target.propose(self._ranker, [w for _, windows in opened for w in windows])
+        hits = []
+        for video, windows in opened:
+            hits += self._hits(video, distinct(windows, read[: len(windows)]))
+            read = read[len(windows) :]
+        return hits
 
-    def _moments(self, video: Video, firsts: list[int], target: Target) -> Iterator[Hit]:
-        """The moments of one video, from the windows that begin at these rows."""
+    def _windows(self, video: Video, firsts: list[int]) -> list[Window]:
+        """The windows of one video that begin at these rows."""
         try:
             timeline, clips = self._timeline(video), self._index.vectors(video.id)
         except LibraryError:
-            return  # removed or found damaged since stage one: the others still answer
-        found: list[Proposal] = []
-        for first in firsts:
-            rows = slice(first, first + WINDOW)
-            starts, ends = timeline.starts[rows], timeline.ends[rows]
-            for moment in target.propose(self._ranker, clips[rows], starts, ends, timeline.cuts):
-                best = int(np.searchsorted(timeline.starts, moment.best, side="right")) - 1
-                if window_of(best, len(clips)) == first:  # otherwise it may be cut off here
-                    found.append(moment)
-        spans = [(proposal.start, proposal.end) for proposal in found]
-        scores = [proposal.score for proposal in found]
-        for i in suppress(spans, scores, threshold=OVERLAP, keep=len(found)):
-            moment = found[i]
-            yield Hit(
+            return []  # removed or found damaged since stage one: the others still answer
+        return cut_windows(clips, timeline.starts, timeline.ends, timeline.cuts, firsts)
+
+    def _hits(self, video: Video, moments: list[Proposal]) -> list[Hit]:
+        return [
+            Hit(
                 video.id,
                 video.name,
                 video.path,
@@ -263,6 +255,8 @@ class Searcher:
                 float(self._ranker.strength(moment.score)),
                 moment.best,
             )
+            for moment in moments
+        ]
 
     def _timeline(self, video: Video) -> _Timeline:
         """Kept, because reading a feature file checks every byte of it; 60 kB an hour of video."""
@@ -311,12 +305,6 @@ def _distinct(hits: list[Hit]) -> NDArray[np.intp]:
     spans = [(hit.start, hit.end) for hit in hits]
     scores = [hit.score for hit in hits]
     return suppress(spans, scores, threshold=OVERLAP, keep=len(hits))
-
-
-def window_of(row: int, length: int) -> int:
-    """The first row of the window that answers for a row: the one whose middle half it is in."""
-    last = max(0, math.ceil((length - WINDOW) / STRIDE))
-    return min(max(0, (row - WINDOW // 4) // STRIDE), last) * STRIDE
 
 
 def open_windows(

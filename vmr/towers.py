@@ -1,6 +1,6 @@
 """The shared space: clip rows and sentences as unit vectors that can be compared.
 
-    towers = Towers(TowersConfig())
+    towers = Towers(TowersConfig(blocks={"appearance": 1280}))
     clips = towers.encode_video(rows)           # (B, T, D) -> (B, T, E)
     texts = towers.encode_text(words, mask)     # (B, L, W) -> (B, E)
     clips @ texts[0]                            # cosine of every second with a sentence
@@ -10,7 +10,7 @@ one vector. Trained contrastively (base_training.py), as the paper's VTC term do
 Letters: B batch, T rows, D row width, L words, W word width, E width of the shared space.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 class TowersConfig:
     """Sizes of the two encoders."""
 
-    blocks: dict[str, int] = field(default_factory=lambda: {"appearance": 1280})
+    blocks: dict[str, int]
     "columns of a row by network, in order; each block is brought to unit length by itself"
     word_width: int = 50
     width: int = 512

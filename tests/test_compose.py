@@ -1,0 +1,126 @@
+"""Composed timelines: seeded, as described, and the same as rows and as a film."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from feature_extract.appearance import SIZE, Appearance
+from feature_extract.extract import Extractor
+from vmr.compose import (
+    FADE_SECONDS,
+    SECONDS,
+    SHOTS,
+    Pool,
+    Segment,
+    Timeline,
+    ask,
+    compose,
+    pool_of,
+)
+from vmr.film import Still, film
+
+
+@pytest.fixture
+def pool() -> Pool:
+    unit = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    groups = [f"group {i // 2}" for i in range(60)]
+    captions = [(f"caption {i}", f"another {i}") for i in range(60)]
+    return pool_of(np.arange(10, 60), groups, captions, unit, 3)
+
+
+def test_the_same_seed_gives_the_same_timeline(pool: Pool) -> None:
+    assert compose(pool, random.Random(3)) == compose(pool, random.Random(3))
+    assert compose(pool, random.Random(3)) != compose(pool, random.Random(4))
+
+
+def test_shots_are_as_many_and_as_long_as_said(pool: Pool) -> None:
+    draw = random.Random(0)
+    made = [compose(pool, draw) for _ in range(200)]
+    counts = [len(timeline.segments) for timeline in made]
+    assert (min(counts), max(counts)) == SHOTS
+    shots = [segment for timeline in made for segment in timeline.segments]
+    lengths = [shot.end - shot.start for shot in shots]
+    assert SECONDS[0] <= min(lengths) < 3
+    assert 35 < max(lengths) <= SECONDS[1]
+    assert {shot.place for shot in shots} <= set(range(10, 60))  # nothing of another split
+    repeated = sum(len(t.segments) - len({s.place for s in t.segments}) for t in made)
+    assert repeated > 0.1 * len(shots)
+    assert all(
+        before.end == after.start
+        for timeline in made
+        for before, after in zip(timeline.segments, timeline.segments[1:], strict=False)
+    )
+
+
+def test_look_alikes_are_the_nearest_of_other_groups(pool: Pool) -> None:
+    for place, near in pool.alike.items():
+        assert all(pool.groups[other] != pool.groups[place] for other in near)
+
+
+def test_questions_know_all_their_answers(pool: Pool) -> None:
+    draw = random.Random(0)
+    several = 0
+    for _ in range(100):
+        timeline = compose(pool, draw)
+        asked = ask(timeline, pool, draw, present=True)
+        said = {text: pool.groups[place] for place in pool.places for text in pool.captions[place]}
+        group = said[asked.text]
+        shown = [s for s in timeline.segments if pool.groups[s.place] == group]
+        several += len(asked.spans) > 1
+        assert sum(end - start for start, end in asked.spans) == pytest.approx(
+            sum(s.end - s.start for s in shown)
+        )
+        absent = ask(timeline, pool, draw, present=False)
+        assert absent.spans == ()
+        assert said[absent.text] not in {pool.groups[s.place] for s in timeline.segments}
+    assert several > 10
+
+
+def test_rows_mix_what_is_shown_at_the_two_samples_of_a_second() -> None:
+    vectors = np.eye(4, dtype=np.float32)[:, None].repeat(2, axis=1)  # (4, 2, 4)
+    first = Segment(0, 0.0, 2.5, (0, 1), 0.0)
+    second = Segment(1, 2.5, 4.0, (0, 0), FADE_SECONDS)
+    third = Segment(2, 4.0, 6.0, (0, 0), 0.0)
+    rows = Timeline((first, second, third)).rows(vectors)
+    np.testing.assert_allclose(rows[0], [1, 0, 0, 0])
+    np.testing.assert_allclose(rows[2], [0.5, 0.5, 0, 0])  # 2.25 s is before the cut, 2.75 after
+    np.testing.assert_allclose(rows[4].sum(), 1, atol=1e-6)
+    assert 0 < rows[4][1] < rows[4][2]  # 4.25 s lies in the second half of the fade
+    assert len(rows) == 6
+
+
+def test_rows_and_film_of_one_timeline_agree(tmp_path: Path) -> None:
+    """The training rows are what the real extractor makes of the real file, nearly."""
+    pictures = [Image.fromarray(p) for p in (data.astronaut(), data.chelsea(), data.coffee())]
+    places = [0, 1, 2, 0]
+    edges = [0.0, 4.0, 7.5, 12.0, 15.0]
+    segments = tuple(
+        Segment(place, start, end, (0, 0), FADE_SECONDS if number == 1 else 0.0)
+        for number, (place, start, end) in enumerate(zip(places, edges, edges[1:], strict=False))
+    )
+    timeline = Timeline(segments)
+    film(timeline, lambda segment: Still(pictures[segment.place], seed=1), tmp_path / "a.mp4")
+    found = Extractor().extract(tmp_path / "a.mp4").features
+    network = Appearance()
+    squashed = np.stack([np.asarray(p.resize((SIZE, SIZE))) for p in pictures])
+    expected = timeline.rows(network(squashed)[:, None])
+    assert len(found.rows) == len(expected) == 15
+    assert found.duration == pytest.approx(15.0, abs=0.2)
+    last = slice(0, found.blocks["appearance"])
+
+    def unit(rows: np.ndarray) -> np.ndarray:
+        centred = rows[:, last].astype(np.float32) - expected[:, last].mean(0)
+        return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True))
+
+    alike = (unit(found.rows) * unit(expected)).sum(1)
+    assert np.median(alike) > 0.7  # the camera moves; the composed rows stand still
+    nearest = (unit(found.rows) @ unit(expected).T).argmax(1)
+    shown = [timeline.shown(row + 0.5)[0][0].place for row in range(15)]
+    assert np.mean([shown[row] == shown[near] for row, near in enumerate(nearest)]) > 0.9
+    hard = [cut for cut, segment in zip(timeline.cuts, segments, strict=False) if not segment.fade]
+    assert all(np.abs(found.cuts - cut).min() < 0.3 for cut in hard)

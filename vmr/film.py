@@ -1,0 +1,125 @@
+"""A composed timeline as a real video file, for the real extractor.
+
+    film(timeline, lambda segment: Still(pictures[segment.place], seed=7), Path("a.mp4"))
+
+Every shot moves: it pans, zooms, turns or shakes, at its own speed, and now and then stands still,
+so that nothing can be told by whether there is motion. Clips are played to and fro.
+"""
+
+import math
+import random
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vmr.compose import Segment, Timeline
+
+SIZE: Final = (256, 192)
+FPS: Final = 8
+
+
+class Shot(Protocol):
+    """Something that can be shown."""
+
+    def frame(self, seconds: float, through: float) -> Image.Image:
+        """The picture, SIZE, so many seconds after its start, `through` 0..1 of its showing."""
+
+
+class Still:
+    """A photograph under a moving camera."""
+
+    def __init__(self, picture: Image.Image, seed: int) -> None:
+        self._picture = picture.convert("RGB").resize((2 * SIZE[0], 2 * SIZE[1]))
+        draw = random.Random(seed)
+        self._zoom = draw.uniform(0.72, 1.0), draw.uniform(0.72, 1.0)
+        if draw.random() < 0.15:
+            self._zoom = self._zoom[:1] * 2
+        self._from, self._to = ((draw.random(), draw.random()) for _ in range(2))
+        self._turn = draw.uniform(-6, 6) if draw.random() < 0.2 else 0.0
+        self._shake = draw.uniform(0.005, 0.02) if draw.random() < 0.3 else 0.0
+        self._pulse = draw.uniform(1.0, 3.0)
+        self._mirrored = draw.random() < 0.5
+
+    def frame(self, seconds: float, through: float) -> Image.Image:
+        """As Shot."""
+        width, height = self._picture.size
+        zoom = self._zoom[0] + through * (self._zoom[1] - self._zoom[0])
+        place = [a + through * (b - a) for a, b in zip(self._from, self._to, strict=True)]
+        shake = self._shake * math.sin(2 * math.pi * self._pulse * seconds)
+        left = min(max(place[0] * (1 - zoom) + shake, 0.0), 1 - zoom) * width
+        top = min(max(place[1] * (1 - zoom) + 0.7 * shake, 0.0), 1 - zoom) * height
+        box = left, top, left + zoom * width, top + zoom * height
+        picture = self._picture
+        if self._turn:
+            picture = picture.rotate(self._turn * through, Image.Resampling.BILINEAR)
+        if self._mirrored:
+            box = box[2], box[1], box[0], box[3]
+        return picture.transform(SIZE, Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A short video, played to and fro."""
+
+    frames: NDArray[np.uint8]
+    "(N, H, W, 3), of SIZE"
+    fps: float
+
+    def frame(self, seconds: float, through: float) -> Image.Image:
+        """As Shot."""
+        turn = max(1, 2 * (len(self.frames) - 1))
+        place = int(seconds * self.fps) % turn
+        return Image.fromarray(self.frames[min(place, turn - place)])
+
+    @classmethod
+    def read(cls, path: Path) -> "Clip":
+        """All frames of a short file, FPS a second."""
+        size = f"{SIZE[0]}:{SIZE[1]}"
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path)]
+        command += ["-vf", f"fps={FPS},scale={size}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        content = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+        frames = np.frombuffer(content, np.uint8).reshape(-1, SIZE[1], SIZE[0], 3)
+        return cls(frames, FPS)
+
+
+def film(timeline: Timeline, shot: Callable[[Segment], Shot], path: Path) -> None:
+    """Write the timeline as an H.264 file."""
+    shots = {segment: shot(segment) for segment in timeline.segments}
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-y",
+        "-v",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+    ]
+    command += ["-s", f"{SIZE[0]}x{SIZE[1]}", "-r", str(FPS), "-i", "-", "-c:v", "libx264"]
+    command += ["-preset", "ultrafast", "-crf", "23", "-pix_fmt", "yuv420p", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
+        assert encoder.stdin is not None
+        for number in range(round(timeline.duration * FPS)):
+            encoder.stdin.write(_frame(timeline, shots, number / FPS).tobytes())
+        encoder.stdin.close()
+        if encoder.wait(timeout=600):
+            raise RuntimeError(f"{path}: the encoder failed")
+
+
+def _frame(timeline: Timeline, shots: dict[Segment, Shot], seconds: float) -> Image.Image:
+    """Both sides of a fade keep moving through it."""
+    parts = [
+        (shots[segment].frame(max(0.0, seconds - segment.start), through), share)
+        for segment, share, through in timeline.shown(seconds)
+    ]
+    picture = parts[0][0]
+    for other, share in parts[1:]:
+        picture = Image.blend(picture, other, share)
+    return picture
