@@ -25,6 +25,8 @@ from vmr.scratch import scratch_folder
 
 LONGEST: Final = 3600.0  # seconds of one export
 _QUALITY: Final = ("-c:v", "libx264", "-preset", "fast", "-crf", "18", "-pix_fmt", "yuv420p")
+_EVERY_FRAME: Final = ("-fps_mode", "vfr", "-enc_time_base", "demux")
+"""At the file's own times: in steps of the average frame rate, frames closer together are lost."""
 _SOUND: Final = ("-c:a", "aac", "-b:a", "160k", "-ar", "48000", "-ac", "2")
 
 
@@ -72,7 +74,11 @@ def write_clip(cut: Cut, target: Path, *, copy: bool = False) -> None:
         ExportError: it is too long.
     """
     _check_length([cut])
-    coding = ["-c", "copy", "-avoid_negative_ts", "make_zero"] if copy else [*_QUALITY, *_SOUND]
+    coding = (
+        ["-c", "copy", "-avoid_negative_ts", "make_zero"]
+        if copy
+        else [*_QUALITY, *_EVERY_FRAME, *_SOUND]
+    )
     shape = [] if copy else ["-vf", f"{_until(cut)},{SQUARE}", "-af", f"a{_until(cut)}"]
     output = ["-map", "0:v:0", "-map", "0:a:0?", *shape, *coding, "-movflags", "+faststart"]
     run(_inputs(cut), output, target, name=cut.path.name, timeout_seconds=_patience(cut))
