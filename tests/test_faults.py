@@ -207,7 +207,7 @@ def test_killed_before_every_eleventh_write(paths, undisturbed, tmp_path):
 
 @pytest.mark.soak
 def test_killed_before_every_write(paths, undisturbed, tmp_path):
-    kill_before_writes(1, paths, undisturbed, tmp_path)
+    print(kill_before_writes(1, paths, undisturbed, tmp_path), "writes")
 
 
 # Power cuts
