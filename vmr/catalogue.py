@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -83,8 +84,12 @@ def describe_damage(spans: Sequence[tuple[float, float]]) -> str:
     return f"damaged from {seconds}" if spans else ""
 
 
-def read_video(rows: list[tuple[Any, ...]]) -> Video:
-    """From one row a name of the video, best name first."""
+@lru_cache(maxsize=4096)
+def read_video(rows: tuple[tuple[Any, ...], ...]) -> Video:
+    """From one row a name of the video, best name first.
+
+    Every search looks at every video; most are as they were, and a `Video` cannot be changed.
+    """
     path, size_bytes, modified_ns, present, *columns = rows[0]
     fields = dict(zip(COLUMNS.split(), columns, strict=True))
     if not present and fields["state"] != "refused":

@@ -385,7 +385,7 @@ class Library:
         names = "path, size_bytes, modified_ns, present"
         query = f"SELECT {names}, {COLUMNS.replace(' ', ', ')} FROM videos JOIN paths ON video = id"
         rows = self._all(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
-        return [read_video(list(group)) for _, group in groupby(rows, key=lambda row: row[4])]
+        return [read_video(tuple(group)) for _, group in groupby(rows, key=lambda row: row[4])]
 
 
 def _key(path: Path) -> bytes:

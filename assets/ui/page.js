@@ -163,10 +163,9 @@ class Page {
     this.player.stop();
     this.moment = null;
     this.#view("results");
-    const waiting = setTimeout(() => this.results.replaceChildren(...skeletons()), 120);
+    this.results.replaceChildren(...skeletons());
     if (remember) this.#remember();
     const answer = await this.#send(question);
-    clearTimeout(waiting);
     if (number !== this.asked) return; // a later question has been asked meanwhile
     this.answer = { moments: [], unknown: [], ...(answer ?? { error: words.unreachable }) };
     this.#drawAnswer();
