@@ -23,6 +23,7 @@ from feature_extract.c3d import (
     load_weights,
 )
 from feature_extract.clips import MEAN, PROTOCOLS, ClipNetwork, Protocol, extract_clips, windows
+from feature_extract.device import fast_dtype
 from feature_extract.video import Frames, VideoError
 
 NARROW = C3DConfig(width=2, features=8)
@@ -158,7 +159,9 @@ def test_mean_volume() -> None:
     volume = np.broadcast_to(np.array(MEAN, np.float32)[:, None, None, None], (3, 16, 128, 171))
     expected = ClipNetwork(narrow())(pixels)
     found = ClipNetwork(narrow(), mean=volume.copy())(pixels)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    # Where bfloat16 is computed in hardware the two subtractions round differently, by one digit.
+    near = 1e-4 if fast_dtype("cpu") is torch.float32 else 2e-2
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=near * expected.max())
     other = volume.copy()
     other[:, :, 8:64] += 50
     assert not np.allclose(ClipNetwork(narrow(), mean=other)(pixels), expected, rtol=1e-2)

@@ -359,7 +359,8 @@ def test_fuzzed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ways = [counts[way] for way in ("read", "salvaged", "refused")]
     assert sum(ways) == 30
     assert min(ways) > 0  # every way is tried
-    assert counts["elsewhere"] < 0.05 * counts["pictures"]
+    # In so few files a single flipped delay, which moves all later pictures of a GIF, is 6 %.
+    assert counts["elsewhere"] < 0.1 * counts["pictures"]
 
 
 @pytest.mark.soak

@@ -95,6 +95,7 @@ def _rescan(options: argparse.Namespace) -> int:
 
 
 def _watch(options: argparse.Namespace) -> int:
+    import signal
     from threading import Event
 
     from feature_extract.extract import Extractor
@@ -102,14 +103,23 @@ def _watch(options: argparse.Namespace) -> int:
     from vmr.store import Library
     from vmr.watch import keep_indexed
 
+    stop = Event()
+
+    def interrupted(*_: object) -> None:
+        """An exception may be raised where nobody hears it, such as in a finaliser: an event is
+        seen at the next tick. The second Ctrl-C is an exception again."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop.set()
+
     if not options.folder.is_dir():
         raise ValueError(f"{options.folder}: no such folder")
     library = Library(options.library)
     print(f"following {options.folder}; Ctrl-C stops", file=sys.stderr)
+    signal.signal(signal.SIGINT, interrupted)
     with Ingest(library, Extractor) as ingest:
-        for job in keep_indexed(library, ingest, options.folder, Event()):
+        for job in keep_indexed(library, ingest, options.folder, stop):
             print(one_line(f"{job.state}: {job.path}  {job.reason}").rstrip(), flush=True)
-    return DONE
+    raise KeyboardInterrupt  # nothing else ends it
 
 
 def _find(library: "Library", paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
