@@ -215,7 +215,7 @@ def plot(results: Sequence[Result], grown: Sequence[Scaling], file: Path) -> Non
     """R@1 of every variant with its spread, and how arithmetic grows with the video."""
     from matplotlib.figure import Figure  # slow to import, and only plots need it
 
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(11, 1.5 + 0.4 * max(6, len(results))), layout="constrained")
     bars, lines = figure.subplots(1, 2)
     names = [result.variant.name for result in results]
     figures = FIGURES[:3]
@@ -226,7 +226,7 @@ def plot(results: Sequence[Result], grown: Sequence[Scaling], file: Path) -> Non
     bars.set_yticks([row + 0.25 for row in range(len(results))], names)
     bars.invert_yaxis()
     bars.set_xlabel("percent")
-    bars.legend()
+    bars.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     for scale in grown:
         costs = [cost.flops / 1e6 for cost in scale.by_clips.values()]
         lines.plot(list(scale.by_clips), costs, marker="o", label=scale.name)
