@@ -82,7 +82,7 @@ def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..
         "picture": lambda asked: page.like_picture(
             asked["picture"], video=asked.get("video"), among=asked.get("among")
         ),
-        "why": lambda asked: page.why(asked["query"], int(asked["video"])),
+        "why": lambda asked: page.why(asked["query"], int(asked["video"]), asked.get("second")),
         "strip": lambda asked: page.strip(asked["query"], int(asked["video"])),
         "library": lambda _: page.library(),
         "preview": lambda asked: page.preview_address(

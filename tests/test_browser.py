@@ -14,7 +14,9 @@ from playwright.sync_api import expect
 from tests.browser import NEEDED, ask, drop, now, paused, shown, wait_until_paused, watch
 from tests.media import ffmpeg
 from tests.planted_page import DOG, FPS, GOAL, MOMENTS, SECONDS, planted_page, real_page, served
+from vmr.model import MomentModel
 from vmr.page import Rights, Screen
+from vmr.reader import MomentReader, reader_config
 
 pytestmark = NEEDED
 
@@ -255,7 +257,35 @@ def test_each_word_shows_where_it_matches(open_tab):
     watch(tab, 1)
     tab.click(".why summary")
     expect(tab.locator(".why-rows span")).to_have_text(["dog", "runs", "beach"])
+    expect(tab.locator(".why section").first).to_contain_text("no second stage")
     opaque = """() => [...document.querySelectorAll('.why-rows canvas')].map((canvas) =>
       canvas.getContext('2d').getImageData(0, 0, canvas.width, 1).data.some((byte) => byte > 0))"""
     tab.wait_for_timeout(200)
     assert any(tab.evaluate(opaque))
+
+
+def test_where_each_word_looked(open_tab, tmp_path):
+    """With a second stage, its attention is shown under a heading of its own, over its window."""
+    page = planted_page(tmp_path)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        ask(tab, DOG)
+        ranker = page._ranker
+        config = reader_config(ranker.width, width=24)
+        ranker.reader = MomentReader(MomentModel(config)).eval()
+        watch(tab, 1)
+        tab.click(".why summary")
+        expect(tab.locator(".why .heading")).to_have_text(
+            ["Where each word looked", "How strongly each word matches alone"]
+        )
+        expect(tab.locator(".looked span")).to_have_text(["dog", "runs", "beach"])
+        expect(tab.locator(".alone span")).to_have_text(["dog", "runs", "beach"])
+        brightest = """() => [...document.querySelectorAll('.looked canvas')].map((canvas) => {
+          const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, 1).data;
+          return Math.max(...pixels.filter((value, place) => place % 4 === 3));
+        })"""
+        tab.wait_for_timeout(200)
+        assert tab.evaluate(brightest) == [255, 255, 255]  # each word against its own most
+        ask(tab, f"{DOG} AND {DOG}")
+        watch(tab, 1)
+        expect(tab.locator(".why section").first).to_contain_text("minus sign")

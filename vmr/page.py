@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from vmr.asking import parse
+from vmr.attention import attention
 from vmr.content import ContentError, FileStamp
 from vmr.ingest import Ingest, Job, Progress
 from vmr.picture import PictureReader
@@ -27,6 +30,7 @@ from vmr.ranker import Ranker
 from vmr.search import Answer, Hit, Searcher
 from vmr.store import Library, LibraryError, Video
 from vmr.text import Words
+from vmr.windows import WINDOW, Window, window_of
 
 LONGEST_TEXT: Final = 1000  # characters of a query
 MOST_MOMENTS: Final = 50
@@ -169,18 +173,45 @@ class Page:
         most = max(1, min(top, MOST_MOMENTS))
         return self._view(self._searcher.like_picture(row, video=video, among=among, top=most))
 
-    def why(self, query: str, video: int) -> dict[str, Any]:
-        """How strongly each word of a query, taken alone, matches every second of a video."""
+    def why(self, query: str, video: int, second: float | None = None) -> dict[str, Any]:
+        """How strongly each word of a query, taken alone, matches every second of a video; and
+        where each word looked around `second`, or under `unread` why there is nothing to show."""
         self.video(video)
-        things = [thing for step in parse(query).steps for thing in step]
+        request = parse(query)
+        things = [thing for step in request.steps for thing in step]
         known = [word for thing in things for word in self._words.query(thing).words]
         telling = [word for word in dict.fromkeys(known) if word not in _UNTELLING]
         rows = {word: self._searcher.strip(word, video) for word in telling[:MOST_WORDS]}
+        plain = len(things) == 1 and not request.avoided
+        read = plain and self._ranker.reader is not None and second is not None
         return {
+            "attention": self._looked(things[0], video, second or 0.0) if read else None,
+            "unread": "" if read or second is None else "weights" if plain else "form",
             "words": [
                 {"word": word, "strength": [round(float(value), 3) for value in row]}
                 for word, row in rows.items()
-            ]
+            ],
+        }
+
+    def _looked(self, thing: str, video: int, second: float) -> dict[str, Any]:
+        """The attention of each telling word in the window that answers for a second."""
+        features, query = self.store.features(video), self._words.query(thing)
+        row = int(np.searchsorted(features.starts, second, side="right")) - 1
+        first = window_of(max(0, row), len(features.rows))
+        part = slice(first, first + WINDOW)
+        clips = self._ranker.clip_vectors(features.rows[part])
+        window = Window(clips, features.starts[part], features.ends[part], features.cuts, first)
+        looked = attention(self._ranker, window, query)
+        told = [
+            pair for pair in zip(query.words, looked, strict=False) if pair[0] not in _UNTELLING
+        ]
+        return {
+            "words": [
+                {"word": word, "looked": [round(float(share), 5) for share in shares]}
+                for word, shares in told[:MOST_WORDS]
+            ],
+            "begins": float(window.starts[0]),
+            "ends": float(window.ends[-1]),
         }
 
     def _view(self, answer: Answer) -> dict[str, Any]:

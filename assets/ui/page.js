@@ -254,12 +254,13 @@ class Page {
 
   async #curve(video) {
     const { query = "" } = this.question;
-    this.player.why.open([]);
+    this.player.why.open({ words: [] });
     const curve = await this.server.strip({ query, video: video.id });
     if (curve?.strength && this.player.video === video) this.player.timeline.mark(curve);
-    const explained = query && (await this.server.why({ query, video: video.id }));
-    if (explained?.words && this.player.video === video)
-      this.player.why.open(explained.words, this.player.timeline.rows);
+    const second = this.moment?.best;
+    const explained = query && (await this.server.why({ query, video: video.id, second }));
+    if (explained?.words && this.player.video === video && this.moment?.best === second)
+      this.player.why.open(explained, this.player.timeline.rows);
   }
 
   step(by) {

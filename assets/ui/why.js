@@ -1,45 +1,38 @@
-// Why this moment: each word of the query alone, second by second, in rows under the strip.
+// Why this moment: where each word of the query looked, and how each word alone matches, second by
+// second, in rows under the strip.
 
 import { h } from "./dom.js";
 import { words } from "./words.js";
 
-export class Why {
-  constructor() {
-    this.rows = [];
-    this.view = [0, 1];
-    this.span = [0, 1]; // seconds between which the rows lie
-    this.body = h("div", { class: "why-rows" });
+/** Rows of strength over time, a word each, that follow the strip. */
+class Rows {
+  constructor(name, title) {
+    this.words = []; // [{word, strength}]
+    this.span = [0, 1]; // seconds between which the values lie
+    this.body = h("div", { class: `why-rows ${name}` });
+    this.note = h("p", { class: "detail" });
     this.element = h(
-      "details",
-      { class: "why", hidden: true, ontoggle: () => this.draw() },
-      h("summary", {}, words.why),
+      "section",
+      { "aria-label": title },
+      h("p", { class: "heading" }, title),
       this.body,
-      h("p", { class: "detail" }, words.whyNote),
+      this.note,
     );
   }
 
-  /** Show the words of an answer, or nothing where there is none. */
-  open(explained, span = [0, 1]) {
-    this.rows = explained;
+  fill(explained, span, note) {
+    this.words = explained;
     this.span = span;
-    this.element.hidden = explained.length === 0;
+    this.note.textContent = note;
+    this.element.hidden = !explained.length && !note;
     this.canvases = explained.map(() => h("canvas", { "aria-hidden": "true" }));
     this.body.replaceChildren(
       ...explained.map(({ word }, row) => h("div", {}, this.canvases[row], h("span", {}, word))),
     );
-    this.draw();
   }
 
-  /** Follow the strip: it shows these seconds now. */
-  show(view) {
-    this.view = view;
-    this.draw();
-  }
-
-  draw() {
-    if (!this.element.open) return;
-    const [from, to] = this.view;
-    this.rows.forEach(({ strength }, row) => {
+  draw([from, to]) {
+    this.words.forEach(({ strength }, row) => {
       const canvas = this.canvases[row];
       const { clientWidth: width, clientHeight: height } = canvas;
       canvas.width = width;
@@ -58,5 +51,51 @@ export class Why {
         pen.fillRect(left, 0, right - left, height);
       });
     });
+  }
+}
+
+export class Why {
+  constructor() {
+    this.view = [0, 1];
+    this.looked = new Rows("looked", words.whyLooked);
+    this.alone = new Rows("alone", words.whyAlone);
+    this.element = h(
+      "details",
+      { class: "why", hidden: true, ontoggle: () => this.draw() },
+      h("summary", {}, words.why),
+      this.looked.element,
+      this.alone.element,
+    );
+  }
+
+  /**
+   * Show the words of an answer, or nothing where there is none.
+   * @param {{words, attention: {words, begins, ends} | null, unread: string}} explained
+   * @param {[number, number]} span  seconds between which the rows of `words` lie
+   */
+  open({ words: alone, attention, unread }, span = [0, 1]) {
+    this.element.hidden = alone.length === 0;
+    this.alone.fill(alone, span, words.whyAloneNote);
+    if (attention) {
+      // A share of attention is small wherever it is spread; each word is shown against its most.
+      const shown = attention.words.map(({ word, looked }) => {
+        const most = Math.max(...looked);
+        return { word, strength: looked.map((share) => share / most) };
+      });
+      this.looked.fill(shown, [attention.begins, attention.ends], words.whyLookedNote);
+    } else this.looked.fill([], [0, 1], words.whyUnread[unread] ?? "");
+    this.draw();
+  }
+
+  /** Follow the strip: it shows these seconds now. */
+  show(view) {
+    this.view = view;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.element.open) return;
+    this.looked.draw(this.view);
+    this.alone.draw(this.view);
   }
 }

@@ -79,8 +79,16 @@ export const words = {
   noPlay: "The browser cannot play this file.",
   preparing: "Preparing a preview of the moment",
   why: "Why this moment",
-  whyNote:
-    "How strongly each word matches when it is asked for alone. The answer weighs them together, so it is not their sum.",
+  whyLooked: "Where each word looked",
+  whyLookedNote:
+    "Attention of the network that set the edges, averaged over its blocks and heads, each word against its own highest second. It shows where the network looked, which is not the same as what decided.",
+  whyUnread: {
+    weights:
+      "Nothing to show: the weights in use have no second stage in which words look at the video.",
+    form: "Nothing to show: questions with AND, THEN or a minus sign are answered from the match curves alone.",
+  },
+  whyAlone: "How strongly each word matches alone",
+  whyAloneNote: "The answer weighs the words together, so it is not their sum.",
   timeline: "Timeline of the whole video: match strength, cuts and moments",
   edge: { start: "Start of the moment", end: "End of the moment" },
   zoomIn: "Zoom in",
