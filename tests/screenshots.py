@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parent.parent / "assets" / "screenshots"
 QUERY = "a cup of coffee on a table"
 ABSENT = "people dance at a wedding"
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SHORT = {"width": 1280, "height": 480}
 
 
 def sample_page(folder: Path) -> Page:
@@ -38,11 +39,11 @@ def home(tab: Tab) -> None:
 def results(tab: Tab) -> None:
     """The cards of an answer."""
     home(tab)
-    ask(tab, "a cat")
+    ask(tab, QUERIES[0])
 
 
 def moment(tab: Tab) -> None:
-    """A moment being watched, with the pointer on the strip."""
+    """A moment being watched; on a laptop with the pointer on the strip."""
     home(tab)
     ask(tab, QUERY)
     tab.locator(".card[data-key]").first.click()
@@ -52,7 +53,8 @@ def moment(tab: Tab) -> None:
     tab.evaluate("document.activeElement.blur()")
     strip = tab.locator(".strip").bounding_box()
     assert strip is not None
-    tab.mouse.move(strip["x"] + strip["width"] * 0.66, strip["y"] + 30)
+    if strip["width"] > PHONE["width"]:
+        tab.mouse.move(strip["x"] + strip["width"] * 0.66, strip["y"] + 30)
 
 
 def absent(tab: Tab) -> None:
@@ -73,10 +75,10 @@ def basket(tab: Tab) -> None:
 
 PICTURES: dict[str, tuple[Callable[[Tab], None], dict[str, int], str]] = {
     "home": (home, LAPTOP, "light"),
-    "results": (results, LAPTOP, "light"),
+    "results": (results, SHORT, "light"),
     "moment": (moment, LAPTOP, "light"),
     "moment-dark": (moment, LAPTOP, "dark"),
-    "absent": (absent, LAPTOP, "light"),
+    "absent": (absent, SHORT, "light"),
     "basket": (basket, LAPTOP, "light"),
     "phone-home": (home, PHONE, "light"),
     "phone-moment": (moment, PHONE, "dark"),
