@@ -86,7 +86,7 @@ def test_files_that_are_no_vectors_are_refused(
         Words.load(prose)
     with pytest.raises(WordsError, match="no such file"):
         Words.load(tmp_path / "absent.txt")
-    assert not list((tmp_path / "cache").glob(".words-*"))
+    assert not list((tmp_path / "cache").glob(".moments-*"))
 
 
 @pytest.mark.parametrize("damaged", ["words.txt", "words.kv.vectors.npy"])

@@ -113,6 +113,7 @@ class Ranker:
         self.word_fingerprint = word_fingerprint
         self.fingerprint = fingerprint
         self._remembered: dict[tuple[str, ...], NDArray[np.float32]] = {}
+        self._measured: dict[bytes, tuple[float, float]] = {}
 
     @property
     def width(self) -> int:
@@ -223,22 +224,36 @@ class Ranker:
                 f"word vectors of width {query.vectors.shape[1]}, but the weights were trained "
                 f"with width {trained}: drop --words, or train weights for them"
             )
-        if query.words not in self._remembered:
+        vector = self._remembered.get(query.words)
+        if vector is None:
             words = torch.from_numpy(query.vectors)[None]  # (1, L, W)
             mask = torch.ones(words.shape[:2], dtype=torch.bool)  # (1, L)
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
             unit = self.towers.encode_text(words, mask)[0].numpy()
-            self._remembered[query.words] = np.append(unit, np.float32(1))
-        return self._remembered[query.words]
+            vector = self._remembered[query.words] = np.append(unit, np.float32(1))
+        return vector
 
     def curve(
         self, clips: NDArray[np.float32], query_vector: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """(T, E), (E,) -> (T,) standard deviations above the best of unrelated footage."""
-        unrelated = np.sort(self._background @ query_vector)  # (K,)
-        best = unrelated[-max(1, round(BEST_SHARE * len(unrelated))) :].mean()
-        return np.asarray((clips @ query_vector - best) / unrelated.std())
+        best, spread = self._unrelated_to(query_vector)
+        return np.asarray((clips @ query_vector - best) / spread)
+
+    def _unrelated_to(self, query_vector: NDArray[np.float32]) -> tuple[float, float]:
+        """The similarity of the best of unrelated footage, and its spread; remembered, because the
+        curves of all windows of a search ask for the same."""
+        key = query_vector.tobytes()
+        found = self._measured.get(key)
+        if found is None:
+            unrelated = np.sort(self._background @ query_vector)  # (K,)
+            best = unrelated[-max(1, round(BEST_SHARE * len(unrelated))) :].mean()
+            if len(self._measured) >= _REMEMBERED:
+                self._measured.clear()
+            # Kept in a local name: another thread may clear the dictionary at any time.
+            found = self._measured[key] = float(best), float(unrelated.std())
+        return found
 
     def propose(self, windows: Sequence[Window], query: Query) -> list[list[Proposal]]:
         """Moments of each window, best first."""

@@ -177,6 +177,8 @@ class Searcher:
     def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
         """The searchable videos to look into, with the index up to date for them."""
         videos = {video.id: video for video in self._index.sync()}
+        if len(self._timelines) > len(videos):  # some are of videos that are gone or read anew
+            self._timelines.clear()
         if video is not None:
             return {video: self._searchable(video)}
         return videos if among is None else {id: videos[id] for id in videos.keys() & set(among)}

@@ -15,7 +15,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vmr.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -205,8 +206,9 @@ def _read_file(path: Path) -> "KeyedVectors":
 def _save(vectors: "KeyedVectors", folder: Path) -> None:
     """Save into `folder`, all or nothing: another process may be doing the same."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".words-", dir=folder.parent))
-    try:
+    with scratch_folder(folder.parent) as place:
+        draft = place / folder.name
+        draft.mkdir()
         vectors.save(str(draft / KEYED_VECTORS), separately=["vectors"])
         words = [word.replace("\n", " ") for word in vectors.index_to_key]
         (draft / VOCABULARY).write_bytes("\n".join(words).encode())
@@ -215,5 +217,3 @@ def _save(vectors: "KeyedVectors", folder: Path) -> None:
         except OSError:  # somebody else was first; theirs is the same
             if not folder.is_dir():
                 raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
