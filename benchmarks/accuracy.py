@@ -3,9 +3,9 @@
     python -m benchmarks.accuracy --data DIR --cache DIR --split test
 
 Retrieval: every caption of the split over all pictures of the split (Flickr8k: 5,000 over 1,000).
-Timelines: a dozen pictures of 3 to 9 s each, composed in feature space, searched for one of them
-and for a picture that is elsewhere; what is counted stands beside the figure. Actions: held-out
-pictures of 15 actions (har15), each named by the nearest of 15 sentences.
+Timelines: 5 to 30 shots composed in feature space (vmr/compose.py), searched for captions of what
+is shown and of what is not. Actions: held-out pictures of 15 actions (har15), each named by the
+nearest of 15 sentences.
 """
 
 import argparse

@@ -108,7 +108,7 @@ class Target:
         """(T, E) -> (T,): the least of the wanted things, less what is seen of the avoided ones."""
         wanted = np.min([ranker.curve(clips, vector) for vector in self.wanted], axis=0)
         for vector in self.avoided:
-            # Less of it than unrelated footage has is no merit.
+            # Less of it than the best of unrelated footage has is no merit.
             wanted = wanted - np.maximum(ranker.curve(clips, vector), 0.0)
         return np.asarray(wanted, dtype=np.float32)
 

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from feature_extract.appearance import BLOCKS
 from vmr.calibration import TIMELINES, fit_calibration, trials
 from vmr.concepts import concept_pictures
+from vmr.contrast import follow
 from vmr.ranker import Calibration, Ranker
 from vmr.reader_training import ReaderTraining, train_reader
 from vmr.stills import Pictures, load_pictures
@@ -228,7 +229,7 @@ def _epochs(
             optimizer.step()
             schedule.step()
             step += 1
-            _follow(average, towers, min(config.average, (1 + step) / (10 + step)))
+            follow(average, towers, min(config.average, (1 + step) / (10 + step)))
             if step % 20 == 0:
                 left = (time.monotonic() - begun) / step * (per_epoch * config.epochs - step)
                 print(f"step {step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
@@ -285,12 +286,6 @@ def _loss(
         return main.mean()
     others = contrast(clips, texts, groups, scale)[captioned:]
     return main.mean() + config.mixed * others.mean()
-
-
-@torch.no_grad()
-def _follow(average: Towers, towers: Towers, decay: float) -> None:
-    for slow, fast in zip(average.parameters(), towers.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
 
 
 @torch.inference_mode()

@@ -92,10 +92,10 @@ def fit_calibration(
 ) -> None:
     """Set the ranker's mix (with a second stage), logistic strength and thresholds."""
     tried = partial(trials, ranker, words, pictures, split, timelines=timelines)
-    reader, ranker.reader = ranker.reader, None
-    slope, offset = _strength(list(tried()))
-    ranker.reader = reader
-    if reader is not None:
+    if ranker.reader is not None:
+        reader, ranker.reader = ranker.reader, None
+        slope, offset = _strength(list(tried()))
+        ranker.reader = reader
         weights = _mix(ranker, words, pictures, split, timelines)
         # In the unit of the curve's score: the same strength means the same chance.
         ranker.mix = Mix(*[float(w) for w in (weights - np.array([0, 0, 0, offset])) / slope])

@@ -110,7 +110,7 @@ class MomentumContrast(nn.Module):
         words = torch.ones_like(word_mask) if self.config.pooling == "sum" else word_mask
         seen, read = self._vectors(head, video, text, inside, words)  # (B, D) each
         with torch.no_grad():
-            self._follow(head)
+            follow(self.teacher, head, self.config.momentum)
             own_seen, own_read = self._vectors(self.teacher, video, text, inside, words)
             # All processes' pairs are negatives, so that several GPUs equal one larger batch.
             all_seen, all_read, all_identities = map(gather, (own_seen, own_read, identities))
@@ -155,10 +155,6 @@ class MomentumContrast(nn.Module):
         grown = min(1.0, self.steps.item() / ramp) if ramp else 1.0
         return self.config.distillation * grown
 
-    def _follow(self, head: ContrastHead) -> None:
-        for slow, fast in zip(self.teacher.parameters(), head.parameters(), strict=True):
-            slow.lerp_(fast.to(slow), 1 - self.config.momentum)
-
     def _enqueue(self, seen: Tensor, read: Tensor, identities: Tensor) -> None:
         """Overwrite the oldest places; a batch larger than the queue leaves its last part."""
         count, size = len(identities), self.config.queue
@@ -196,3 +192,10 @@ def gather(tensor: Tensor) -> Tensor:
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(logits.log_softmax(1) * targets).sum(1).mean()
+
+
+@torch.no_grad()
+def follow(slow: nn.Module, fast: nn.Module, decay: float) -> None:
+    """Move the weights of `slow` towards those of `fast`: an exponential average over steps."""
+    for kept, new in zip(slow.parameters(), fast.parameters(), strict=True):
+        kept.lerp_(new.to(kept), 1 - decay)

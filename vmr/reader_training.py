@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vmr.compose import Pool, Question, Timeline, ask, compose, pool_of
+from vmr.contrast import follow
 from vmr.localise import propose
 from vmr.loss import EDGE, LossConfig, focal_bce, overlaps, stage_labels
 from vmr.model import MomentModel, Output, boundary_mask
@@ -136,10 +137,7 @@ def train_reader(
         torch.nn.utils.clip_grad_norm_(reader.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        decay = min(config.average, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for slow, fast in zip(average.parameters(), reader.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
+        follow(average, reader, min(config.average, (1 + step) / (10 + step)))
         if step % 50 == 0:
             left = (time.monotonic() - begun) / step * (config.steps - step)
             print(f"step {step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
