@@ -179,7 +179,10 @@ def test_the_keyboard(open_tab):
     first = tab.locator(".card[data-key]").first.get_attribute("data-key")
     tab.locator(".card[data-key]").first.focus()
     tab.keyboard.press("Enter")
-    tab.wait_for_function("document.querySelector('video').readyState >= 3")
+    # Loaded and on its way: "k" before that would start it.
+    tab.wait_for_function(
+        "(() => { const v = document.querySelector('video'); return v.readyState >= 3 && !v.paused })()"
+    )
     tab.keyboard.press("k")
     assert paused(tab)
     before = now(tab)
