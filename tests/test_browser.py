@@ -180,9 +180,8 @@ def test_the_keyboard(open_tab):
     tab.locator(".card[data-key]").first.focus()
     tab.keyboard.press("Enter")
     # Loaded and on its way: "k" before that would start it.
-    tab.wait_for_function(
-        "(() => { const v = document.querySelector('video'); return v.readyState >= 3 && !v.paused })()"
-    )
+    playing = "video => video.readyState >= 3 && !video.paused"
+    tab.wait_for_function(f"({playing})(document.querySelector('video'))")
     tab.keyboard.press("k")
     assert paused(tab)
     before = now(tab)
