@@ -22,7 +22,7 @@ from vmr.guard import Guard, RateLimit, is_loopback
 from vmr.ingest import Ingest
 from vmr.intake import Intake
 from vmr.media import routes
-from vmr.page import Page, Rights, Screen
+from vmr.page import Page, Rights, Screen, UnknownWordsError
 from vmr.preview import Previews
 from vmr.ranker import Ranker
 from vmr.store import Library
@@ -64,6 +64,8 @@ def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..
                 if name != "library":  # the page asks for that by itself, all the time
                     guard.count(client_of(request))
                 return work(asked)
+            except UnknownWordsError as error:
+                return {"error": str(error), "unknown": error.unknown}
             except ValueError as error:
                 return {"error": page.plain(error)}
             except (KeyError, TypeError, AttributeError):  # not what our scripts send

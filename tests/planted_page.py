@@ -50,10 +50,12 @@ def planted_page(
     hostile: str = "plain",
     suffix: str = ".mp4",
     begins: float = 0.0,
+    folders: tuple[str, str, str] = ("", "", ""),
 ) -> Page:
     """Three videos of 20 s in a library.
 
     Args:
+        folders: of each, below the folder of videos.
         hostile: stem of the third one's name.
         begins: where the clock of the files starts, in seconds.
     """
@@ -62,9 +64,10 @@ def planted_page(
     ranker.calibration = _calibration(ranker, words, pools)
     library = Library((folder / "library").resolve())
     library.adopt(FINGERPRINT)
-    for stem, moments in zip(("beach", "party", hostile), MOMENTS.values(), strict=True):
-        path = (folder / "videos" / f"{stem}{suffix}").resolve()
-        path.parent.mkdir(exist_ok=True)
+    stems = ("beach", "party", hostile)
+    for stem, moments, place in zip(stems, MOMENTS.values(), folders, strict=True):
+        path = (folder / "videos" / place / f"{stem}{suffix}").resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
         # An empty box at the end: files of the same content would be one video of the library.
         path.write_bytes(_film(suffix, begins) + b"\0\0\0\x0cfree" + stem[:4].encode())
         _plant(library, path, _rows(pools, moments, len(stem)))
@@ -75,7 +78,8 @@ def planted_page(
 
 @cache
 def _film(suffix: str, begins: float) -> bytes:
-    codec = {".avi": "mpeg4", ".webm": "libvpx"}.get(suffix, "libx264")
+    codecs = {".avi": "mpeg4", ".webm": "libvpx", ".hevc.mp4": "libx265"}
+    codec = codecs.get(suffix, "libx264")
     times = (begins + np.arange(SECONDS * FPS) / FPS).tolist() if begins else None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"film{suffix}")

@@ -10,7 +10,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect
 
-from tests.browser import HOSTILE, NEEDED, ask, drop, watch
+from tests.browser import (
+    HOSTILE,
+    NEEDED,
+    ask,
+    drop,
+    drop_folder,
+    hold,
+    paused,
+    wait_until_still,
+    watch,
+)
 from tests.media import read_counter
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, real_page, served
 
@@ -51,7 +61,33 @@ def test_results_by_video(open_tab):
     tab = open_tab()
     ask(tab, DOG)
     tab.click("text=By video")
-    assert sorted(tab.locator("h3").all_inner_texts()) == ["beach.mp4", "party.mp4"]
+    assert sorted(tab.locator(".results h3").all_inner_texts()) == ["beach.mp4", "party.mp4"]
+
+
+def test_known_words_near_the_only_word(open_tab):
+    """Nothing can be searched; but what may have been meant is a click away."""
+    tab = open_tab()
+    tab.fill("#ask", "Footbal goall")
+    tab.press("#ask", "Enter")
+    expect(tab.locator(".results")).to_contain_text("not known")
+    tab.fill("#ask", "Goall")
+    tab.press("#ask", "Enter")
+    expect(tab.locator(".error")).to_contain_text("No known word")
+    tab.click(".unknown .chip >> text=/^goal$/")
+    expect(tab.locator("#ask")).to_have_value("goal")
+    expect(tab.locator(".error")).to_have_count(0)
+
+
+def test_from_a_moment_to_its_video(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 2)
+    tab.click("text=Search inside this video")
+    expect(tab.locator(".scope")).to_contain_text("in party.mp4")
+    expect(tab.locator(".results h2")).to_have_text("1 moment in 1 video")
+    assert tab.locator(".card[data-key^='1:']").count() == 0
+    watch(tab, 2)
+    expect(tab.locator("text=Search inside this video")).to_be_hidden()
 
 
 def test_search_inside_one_video(open_tab):
@@ -86,33 +122,44 @@ def test_a_name_is_never_markup(open_tab):
 
 
 def test_light_and_dark(open_tab):
-    def shade(tab: Tab) -> float:
-        colour = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3
+    def wait_for_shade(tab: Tab, wanted: str) -> None:
+        tab.wait_for_function(
+            """(wanted) => {
+              const colour = getComputedStyle(document.body).backgroundColor;
+              const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+              const opaque = !colour.startsWith("rgba");  // the style sheet has come
+              const shade = parts.reduce((a, b) => a + b) / 3;
+              return opaque && (wanted === "light" ? shade > 220 : shade < 40);
+            }""",
+            arg=wanted,
+        )
 
     light, dark = open_tab(), open_tab(color_scheme="dark")
-    assert shade(light) > 220
-    assert shade(dark) < 40
+    wait_for_shade(light, "light")
+    wait_for_shade(dark, "dark")
     dark.click("[aria-label='Light or dark']")
-    assert shade(dark) > 220
+    wait_for_shade(dark, "light")
     dark.reload()
     dark.wait_for_selector("body[data-view]")
-    assert shade(dark) > 220  # the visitor's choice outlives the visit
+    wait_for_shade(dark, "light")  # the visitor's choice outlives the visit
 
 
 def test_a_phone(open_tab):
     tab = open_tab(viewport={"width": 390, "height": 844}, has_touch=True)
+    tab.wait_for_selector(".videos .card:enabled")
     fits = "document.documentElement.scrollWidth <= 390"
     outside = """[...document.querySelectorAll('.moments button, .moments input, .moments h2')]
       .filter((e) => e.checkVisibility() && !e.closest('.unseen'))
       .filter((e) => e.getBoundingClientRect().right > 391).map((e) => e.outerHTML)"""
-    assert tab.evaluate(fits)
+    tab.wait_for_function(fits)
     assert tab.evaluate(outside) == []
     ask(tab, DOG)
     tab.locator(".card[data-key]").first.tap()
     tab.wait_for_function("document.querySelector('video').readyState >= 3")
-    assert tab.evaluate(fits)
+    tab.wait_for_function(fits)
     assert tab.evaluate(outside) == []
+    tab.click("[aria-label='Save this clip']")
+    tab.wait_for_function(fits)
     expect(tab.locator(".tool.main")).to_be_in_viewport()
 
 
@@ -140,14 +187,25 @@ def test_everybody_can_use_it(open_tab):
         tab = open_tab(color_scheme=scheme)
         check_with_axe(tab)
         ask(tab, DOG + "h")  # with an unknown word
-        tab.wait_for_timeout(500)  # the cards have faded in
         check_with_axe(tab)
         watch(tab, 1)
+        hold(tab)
         tab.click("[aria-label='Search only some videos']")
+        tab.click(".why summary")
+        tab.click(".keep")
+        check_with_axe(tab)
+        for label in ("Basket", "How to ask, and the keys (?)"):
+            tab.click(f"[aria-label='{label}']")
+            check_with_axe(tab)
+            tab.keyboard.press("Escape")
+        tab.fill("#ask", "beachh")
+        tab.press("#ask", "Enter")
+        tab.wait_for_selector(".error")
         check_with_axe(tab)
 
 
 def check_with_axe(tab: Tab) -> None:
+    wait_until_still(tab)
     found = Axe().run(tab).response["violations"]
     assert [(each["id"], each["impact"], each["nodes"][0]["html"]) for each in found] == []
 
@@ -159,12 +217,38 @@ def test_filters_choose_the_videos(open_tab):
     tab.click("[aria-label='Search only some videos']")
     tab.fill(".filters input[type=number]", "5")
     tab.keyboard.press("Enter")  # nothing lasts five minutes
-    expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+    expect(tab.locator(".results h2")).to_contain_text("the filter leaves all of them out")
     assert tab.locator(".card[data-key]").count() == 0
     tab.click("text=Search everything")
     expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
     tab.fill(".filters input[type=date] >> nth=1", "2001-01-01")
-    expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+    expect(tab.locator(".results h2")).to_contain_text("the filter leaves all of them out")
+
+
+def test_a_folder_is_searched_with_the_folders_in_it(open_tab, tmp_path):
+    page = planted_page(tmp_path, folders=("trips/sea", "trips", "home"))
+    with served(page) as base:
+        tab = open_tab(base=base)
+        tab.click("[aria-label='Search only some videos']")
+        folder = tab.locator(".filters select")
+        # The part of the paths that all of them share tells nothing.
+        expect(folder.locator("option")).to_have_text(["All folders", "home", "trips", "trips/sea"])
+        ask(tab, DOG)
+        expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
+        folder.select_option(label="trips/sea")
+        expect(tab.locator(".results h2")).to_have_text("1 moment in 1 video")
+        folder.select_option(label="trips")
+        expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
+        folder.select_option(label="home")
+        expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+
+
+def test_an_empty_library_says_so(open_tab, tmp_path):
+    with served(real_page(tmp_path)) as base:
+        tab = open_tab(base=base)
+        expect(tab.locator(".nothing")).to_contain_text("Drop a few videos here")
+        ask(tab, DOG)
+        expect(tab.locator(".results h2")).to_contain_text("nothing to search yet")
 
 
 def test_the_basket_gathers_moments_of_several_queries(open_tab):
@@ -194,7 +278,7 @@ def test_what_is_kept_is_downloaded(open_tab, tmp_path):
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
-    tab.keyboard.press("k")
+    hold(tab)
     tab.focus(".edge.start")
     tab.keyboard.press("Shift+ArrowRight")  # one second later
     _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
@@ -214,7 +298,7 @@ def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab, tmp_path):
     tab = open_tab()
     ask(tab, DOG)
     start, end = watch(tab, 1)
-    tab.keyboard.press("k")
+    hold(tab)
     for label in ("Exact clip", "Quick copy"):
         tab.click("[aria-label='Save this clip']")
         with tab.expect_download() as waiting:
@@ -226,27 +310,51 @@ def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab, tmp_path):
     assert set(exact) <= set(copied)
 
 
-def test_a_card_runs_through_its_moment_with_one_request(open_tab):
-    """By itself while the pointer rests; by hand where it moves; nothing is asked for twice."""
+def test_a_download_that_fails_says_why(open_tab):
     tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 1)
+    tab.click(".keep")
+    tab.click("[aria-label='Basket']")
+    tab.evaluate("localStorage.clear()")
+    refused = {"status": 422, "json": {"detail": "beach.mp4: the file is gone"}}
+    tab.route("**/export/**", lambda route: route.fulfill(**refused))
+    tab.click("text=One film")
+    expect(tab.locator(".toast")).to_have_text("beach.mp4: the file is gone")
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_card_runs_through_its_moment_with_one_request(open_tab, motion):
+    """By itself while the pointer rests, unless motion is unwanted; by hand where it moves."""
+    tab = open_tab(reduced_motion=motion)
     asked = []
     tab.on("request", lambda request: asked.append(request.url))
     ask(tab, DOG)
     card = tab.locator(".card[data-key^='1:']").first
-    box = card.locator(".frame").bounding_box()
     expect(card.locator(".film")).to_be_hidden()
-    tab.wait_for_timeout(800)  # the pictures of the cards themselves have come
+    # The pictures of the cards themselves have come: the small ones first, then the sharp.
+    tab.wait_for_function(
+        """[...document.querySelectorAll('.results > .cards img')].every((image) =>
+          image.complete && image.src.includes('/still/'))"""
+    )
     asked.clear()
-    tab.mouse.move(box["x"] + 5, box["y"] + 40)
-    expect(card.locator(".film")).to_be_visible()
+    card.locator(".frame").hover(position={"x": 5, "y": 40})
+    box = card.locator(".frame").bounding_box()
     place = "getComputedStyle(document.querySelector('.film:not([hidden])')).backgroundPositionX"
-    tab.wait_for_function(f"parseFloat({place}) > 30")  # it runs
-    tab.mouse.move(box["x"] + box["width"] - 3, box["y"] + 40)
-    assert float(tab.evaluate(place)[:-1]) == 100
-    tab.mouse.move(box["x"] + 3, box["y"] + 40)
-    assert float(tab.evaluate(place)[:-1]) == 0
+    if motion == "no-preference":
+        expect(card.locator(".film")).to_be_visible()
+        tab.wait_for_function(f"parseFloat({place}) > 30")  # it runs
+    else:
+        sprite = "performance.getEntriesByType('resource').some((r) => r.name.includes('/sprite/'))"
+        tab.wait_for_function(sprite)
+        for x, wanted in [(box["width"] - 3, 100), (3, 0)]:
+            tab.mouse.move(box["x"] + x - 1, box["y"] + 40)
+            tab.mouse.move(box["x"] + x, box["y"] + 40)
+            expect(card.locator(".film")).to_be_visible()
+            tab.wait_for_function(f"parseFloat({place}) === {wanted}")
     tab.mouse.move(5, 5)
     expect(card.locator(".film")).to_be_hidden()
+    tab.mouse.move(box["x"] + 59, box["y"] + 40)
     tab.mouse.move(box["x"] + 60, box["y"] + 40)
     expect(card.locator(".film")).to_be_visible()
     assert [url.split("/")[-1] for url in asked if "/sprite/" in url] == ["1?first=6&last=9"]
@@ -280,7 +388,7 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         tab = open_tab(base=base)
         ask(tab, DOG)
         watch(tab, 1)
-        tab.keyboard.press("k")
+        hold(tab)
         tab.focus(".edge.end")
         tab.keyboard.press("Shift+ArrowRight")
         _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
@@ -304,17 +412,21 @@ def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
     with served(page) as base:
         tab = open_tab(base=base)
         tab.fill("[name=path]", str(waiting))
-        tab.click("text=Add")
+        tab.click(".path button")
         expect(tab.locator(".queue")).to_contain_text("Adding 7 videos")
         expect(tab.locator(".queue")).to_contain_text("Paused")
         expect(tab.locator(".job")).to_have_count(5)  # the others are counted
         expect(tab.locator(".jobs")).to_contain_text("and 2 more waiting")
         tab.locator(".job").first.get_by_text("Cancel").click()
         expect(tab.locator(".queue")).to_contain_text("Adding 6 videos")
+        tab.focus(".job .link >> nth=1")
+        tab.evaluate("window.old = document.activeElement")
+        tab.wait_for_function("!window.old.isConnected")  # the list has been drawn anew
+        expect(tab.locator(".job .link").nth(1)).to_be_focused()
         tab.click("text=Cancel all")
         expect(tab.locator(".queue")).to_have_count(0)
         tab.fill("[name=path]", str(tmp_path / "nowhere"))
-        tab.click("text=Add")
+        tab.click(".path button")
         expect(tab.locator(".toast")).to_contain_text("nowhere: no such file or folder")
 
 
@@ -324,7 +436,7 @@ def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
     with served(real_page(tmp_path)) as base:
         tab = open_tab(base=base)
         tab.fill("[name=path]", str(bad))
-        tab.click("text=Add")
+        tab.click(".path button")
         row = tab.locator(".job.failed")
         expect(row).to_contain_text("bad.mp4", timeout=30_000)
         assert len(row.locator(".detail").inner_text()) > 10
@@ -333,3 +445,51 @@ def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
         row.get_by_text("Dismiss").click()
         expect(row).to_have_count(0)
         assert bad.exists()
+
+
+def test_a_folder_is_dropped(open_tab, tmp_path):
+    """Every video in it is sent, also from folders inside; what is no video is left."""
+    folder = tmp_path / "holiday"
+    (folder / "day 2").mkdir(parents=True)
+    for name in ("one.mp4", "day 2/two.mp4", "notes.txt"):
+        (folder / name).write_text("no video at all")
+    tab = open_tab()
+    sent = []
+    tab.route("**/upload?**", lambda route: (sent.append(route.request.url), route.abort()))
+    drop_folder(tab, folder)
+    expect(tab.locator(".toast")).to_contain_text("does not answer")  # the second was tried, too
+    tab.wait_for_function("!document.querySelector('.job')")
+    assert sorted(url.split("name=")[1] for url in sent) == ["one.mp4", "two.mp4"]
+
+
+def test_an_upload_is_taken_back(open_tab, tmp_path):
+    tab = open_tab()
+    film = tmp_path / "long.mp4"
+    film.write_bytes(b"\0" * 1000)
+    tab.route("**/upload?**", lambda route: None)  # it never ends
+    drop(tab, film)
+    expect(tab.locator(".job")).to_contain_text("long.mp4")
+    tab.locator(".job").get_by_text("Cancel").click()
+    expect(tab.locator(".job")).to_have_count(0)
+
+
+def test_the_keys_are_explained(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    watch(tab, 1)
+    tab.keyboard.press("?")
+    expect(tab.locator(".help")).to_contain_text("a dog AND a ball")
+    tab.keyboard.press("Escape")
+    expect(tab.locator(".help")).to_be_hidden()
+    expect(tab.locator(".player")).to_be_visible()  # the key was the dialog's
+
+
+def test_the_bar_stays_in_sight(open_tab):
+    tab = open_tab(viewport={"width": 1280, "height": 400})
+    ask(tab, DOG)
+    watch(tab, 1)
+    hold(tab)
+    assert paused(tab)
+    tab.evaluate("window.scrollTo(0, 250)")
+    tab.wait_for_function("scrollY > 100")
+    tab.wait_for_function("document.querySelector('.bar').getBoundingClientRect().top === 0")

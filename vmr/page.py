@@ -18,10 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from vmr.asking import parse
-from vmr.attention import attention
 from vmr.content import ContentError, FileStamp
 from vmr.ingest import Ingest, Job, Progress
 from vmr.picture import PictureReader
@@ -29,18 +25,13 @@ from vmr.preview import LONGEST_PREVIEW, Previews
 from vmr.ranker import Ranker
 from vmr.search import Answer, Hit, Searcher
 from vmr.store import Library, LibraryError, Video
-from vmr.text import Words
-from vmr.windows import WINDOW, Window, window_of
+from vmr.text import QueryError, Words, tokenize
+from vmr.why import why
 
 LONGEST_TEXT: Final = 1000  # characters of a query
 MOST_MOMENTS: Final = 50
 MOST_PICTURES: Final = 30  # of a sprite
-MOST_WORDS: Final = 12  # of a query, explained one by one
 LARGEST_PICTURE: Final = 8_000_000  # characters of base64; the page sends far smaller ones
-# Words that say nothing about what is seen, left out where words are explained one by one.
-_UNTELLING: Final = frozenset(
-    "a an the of in on at to into from by with and or is are was be it its this that as".split()  # noqa: SIM905
-)
 _PREVIEW_MARGIN: Final = 2.0  # seconds around a moment, for the lead-in and for moving its edges
 # What every current browser plays by itself.
 _PLAYED_CODECS: Final = frozenset(("h264", "vp8", "vp9", "av1"))
@@ -51,6 +42,14 @@ _LATEST_ISO_CLOCK: Final = 0.5  # seconds
 
 class PageError(ValueError):
     """What a visitor asked for cannot be done; one line for that visitor."""
+
+
+class UnknownWordsError(PageError):
+    """No word of a query is known; `unknown` has each with known words near it."""
+
+    def __init__(self, message: str, unknown: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.unknown = unknown
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,8 @@ class Page:
         """The answer to a query, with what the cards need; in one video, or among some, if asked.
 
         Raises:
-            QueryError: nothing in the query can be understood.
+            QueryError: the query has no words, or its parts make no sense.
+            UnknownWordsError: no word of it, or of one of its parts, is known.
             PageError: the query is too long, or there is no such video.
         """
         if len(query) > LONGEST_TEXT:
@@ -122,8 +122,17 @@ class Page:
         if video is not None:
             self.video(video)
         most = max(1, min(top, MOST_MOMENTS))
-        answer = self._searcher.search(query, video=video, among=among, top=most)
+        try:
+            answer = self._searcher.search(query, video=video, among=among, top=most)
+        except QueryError as error:
+            unknown = [word for word in tokenize(query) if word not in self._words]
+            if not unknown:
+                raise
+            raise UnknownWordsError(str(error), self._suggested(unknown)) from error
         return self._view(answer)
+
+    def _suggested(self, unknown: Iterable[str]) -> list[dict[str, Any]]:
+        return [{"word": word, "near": self._words.near(word)} for word in dict.fromkeys(unknown)]
 
     def like(
         self,
@@ -174,53 +183,17 @@ class Page:
         return self._view(self._searcher.like_picture(row, video=video, among=among, top=most))
 
     def why(self, query: str, video: int, second: float | None = None) -> dict[str, Any]:
-        """How strongly each word of a query, taken alone, matches every second of a video; and
-        where each word looked around `second`, or under `unread` why there is nothing to show."""
+        """What each word of a query adds to the match, matches alone, and looked at (why.py)."""
         self.video(video)
-        request = parse(query)
-        things = [thing for step in request.steps for thing in step]
-        known = [word for thing in things for word in self._words.query(thing).words]
-        telling = [word for word in dict.fromkeys(known) if word not in _UNTELLING]
-        rows = {word: self._searcher.strip(word, video) for word in telling[:MOST_WORDS]}
-        plain = len(things) == 1 and not request.avoided
-        read = plain and self._ranker.reader is not None and second is not None
-        return {
-            "attention": self._looked(things[0], video, second or 0.0) if read else None,
-            "unread": "" if read or second is None else "weights" if plain else "form",
-            "words": [
-                {"word": word, "strength": [round(float(value), 3) for value in row]}
-                for word, row in rows.items()
-            ],
-        }
-
-    def _looked(self, thing: str, video: int, second: float) -> dict[str, Any]:
-        """The attention of each telling word in the window that answers for a second."""
-        features, query = self.store.features(video), self._words.query(thing)
-        row = int(np.searchsorted(features.starts, second, side="right")) - 1
-        first = window_of(max(0, row), len(features.rows))
-        part = slice(first, first + WINDOW)
-        clips = self._ranker.clip_vectors(features.rows[part])
-        window = Window(clips, features.starts[part], features.ends[part], features.cuts, first)
-        looked = attention(self._ranker, window, query)
-        told = [
-            pair for pair in zip(query.words, looked, strict=False) if pair[0] not in _UNTELLING
-        ]
-        return {
-            "words": [
-                {"word": word, "looked": [round(float(share), 5) for share in shares]}
-                for word, shares in told[:MOST_WORDS]
-            ],
-            "begins": float(window.starts[0]),
-            "ends": float(window.ends[-1]),
-        }
+        return why(
+            query, video, second, searcher=self._searcher, words=self._words, ranker=self._ranker
+        )
 
     def _view(self, answer: Answer) -> dict[str, Any]:
         return {
             "query": answer.query,
             "verdict": answer.verdict,
-            "unknown": [
-                {"word": word, "near": self._words.near(word)} for word in answer.unknown_words
-            ],
+            "unknown": self._suggested(answer.unknown_words),
             "moments": [self._moment(hit, answer) for hit in answer.moments],
         }
 
@@ -267,6 +240,7 @@ class Page:
             "paused": progress.paused,
             "note": progress.note if self.rights.paths else "",
             "seconds_left": progress.seconds_left,
+            "bytes_per_second": progress.bytes_per_second,
             "may_change": self.rights.change,
             "may_name_paths": self.rights.change and self.rights.paths,
             "may_export": self.rights.originals,

@@ -7,14 +7,14 @@ import { words } from "./words.js";
 const MOST_WEAK = 6; // weak matches that are worth folding away; further ones are noise
 
 /** One moment as a card; `choose` is called with the moment when it is pressed. */
-function card(moment, number, choose) {
+function card(moment, number, { choose, meaning }) {
   const percent = Math.round(moment.strength * 100);
   const span = words.span(moment);
   const shown = picture(moment.video, moment.best);
   const frame = h("span", { class: "frame" }, shown, h("span", { class: "span" }, span));
   const meter = h(
     "span",
-    { class: `meter ${moment.verdict}`, title: words.strengthMeaning(percent) },
+    { class: `meter ${moment.verdict}`, title: meaning(percent) },
     h("span", {}),
   );
   meter.firstChild.style.width = `${Math.max(3, percent)}%`;
@@ -44,42 +44,51 @@ export function key(moment) {
   return `${moment.video}:${moment.start}:${moment.end}`;
 }
 
-function list(moments, choose) {
+function list(moments, options) {
   return h(
     "ol",
     { class: "cards" },
-    moments.map((moment, number) => card(moment, number, choose)),
+    moments.map((moment, number) => card(moment, number, options)),
   );
 }
 
-function byVideo(moments, choose) {
+function byVideo(moments, options) {
   const groups = Map.groupBy(moments, ({ video }) => video);
   return [...groups.values()].map((group) =>
-    h("section", { class: "group-of-video" }, h("h3", {}, group[0].name), list(group, choose)),
+    h("section", { class: "group-of-video" }, h("h3", {}, group[0].name), list(group, options)),
   );
 }
 
-/** The words nobody knows, each with known words near it as buttons that ask again. */
-function unknownWords(answer, ask) {
-  if (!answer.unknown.length) return null;
+/** Known words near those that nobody knows, as buttons that ask again. */
+function nearWords(answer, ask) {
   const offers = answer.unknown.flatMap(({ word, near }) =>
     near.map((other) =>
       h(
         "button",
-        { type: "button", class: "chip", onclick: () => ask(answer.query.replace(word, other)) },
+        { type: "button", class: "chip", onclick: () => ask(corrected(answer.query, word, other)) },
         other,
       ),
     ),
   );
-  return h(
-    "p",
-    { class: "unknown" },
-    words.unknown(answer.unknown.map(({ word }) => word)),
-    offers.length ? [` ${words.near} `, ...offers] : null,
-  );
+  return offers.length ? h("p", { class: "unknown" }, words.near, " ", ...offers) : null;
 }
 
-function headline(answer, shown) {
+function unknownWords(answer, ask) {
+  if (!answer.unknown.length) return null;
+  const said = words.unknown(answer.unknown.map(({ word }) => word));
+  const near = nearWords(answer, ask);
+  near?.prepend(`${said} `);
+  return near ?? h("p", { class: "unknown" }, said);
+}
+
+/** The query with another word in the place of `word`, which is in small letters whatever was typed. */
+function corrected(query, word, other) {
+  const at = query.toLowerCase().indexOf(word);
+  return at < 0 ? other : query.slice(0, at) + other + query.slice(at + word.length);
+}
+
+function headline(answer, shown, why) {
+  if (why) return [h("h2", {}, why)];
   if (answer.verdict === "none")
     return [h("h2", {}, words.none), h("p", { class: "hint" }, words.noneHint)];
   if (answer.verdict === "possible") return [h("h2", {}, words.possible(shown.length))];
@@ -89,23 +98,29 @@ function headline(answer, shown) {
 /**
  * The whole answer as elements.
  * @param {{grouped: boolean, choose: (moment) => void, ask: (text) => void,
- *   arrange: (grouped) => void}} options
+ *   arrange: (grouped) => void, meaning: (percent) => string, why: string}} options  `meaning` of a
+ *   strength; `why` there can be no answer
  */
-export function answerView(answer, { grouped, choose, ask, arrange }) {
-  if (answer.error) return [h("p", { class: "error", role: "alert" }, answer.error)];
+export function answerView(answer, options) {
+  const { grouped, ask, arrange, why } = options;
+  if (answer.error)
+    return [
+      h("p", { class: "error", role: "alert" }, words.sentence(answer.error)),
+      nearWords(answer, ask),
+    ].filter(Boolean);
   const shown = answer.moments.filter(({ verdict }) => verdict !== "none");
   const weak = answer.moments.filter(({ verdict }) => verdict === "none").slice(0, MOST_WEAK);
   const order = shown.length > 1 ? arrangement(grouped, arrange) : null;
   return [
-    h("div", { class: "verdict" }, h("div", { role: "status" }, headline(answer, shown)), order),
+    h("div", { class: "verdict" }, h("div", { role: "status" }, headline(answer, shown, why)), order),
     unknownWords(answer, ask),
-    grouped ? byVideo(shown, choose) : list(shown, choose),
+    grouped ? byVideo(shown, options) : list(shown, options),
     weak.length
       ? h(
           "details",
           { class: "weak" },
           h("summary", {}, words.weak(weak.length)),
-          list(weak, choose),
+          list(weak, options),
         )
       : null,
   ]

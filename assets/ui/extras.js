@@ -79,8 +79,13 @@ export class Extras {
   }
 
   async #copyLink() {
-    await navigator.clipboard?.writeText(location.href);
-    this.tell(words.copied);
+    try {
+      // There is no clipboard where the page comes over plain http from another computer.
+      await navigator.clipboard.writeText(location.href);
+      this.tell(words.copied);
+    } catch {
+      this.tell(words.notCopied(location.href));
+    }
   }
 }
 

@@ -42,7 +42,7 @@ export class Filters {
     return this.videos
       .filter(
         (video) =>
-          (!folder.value || video.folder === folder.value) &&
+          (!folder.value || `${video.folder}/`.startsWith(`${folder.value}/`)) &&
           video.modified >= first &&
           video.modified < last &&
           video.duration >= 60 * Number(minutes.value),
@@ -54,10 +54,13 @@ export class Filters {
   update(videos) {
     this.videos = videos;
     const folders = [...new Set(videos.map(({ folder }) => folder).filter(Boolean))].sort();
+    const above = commonFolder(folders).length;
     const before = this.folder.value;
     this.folder.replaceChildren(
       h("option", { value: "" }, words.anyFolder),
-      ...folders.map((folder) => h("option", { value: folder }, folder)),
+      ...folders.map((folder) =>
+        h("option", { value: folder, title: folder }, folder.slice(above) || folder),
+      ),
     );
     this.folder.value = folders.includes(before) ? before : "";
     this.folderRow.hidden = folders.length < 2;
@@ -77,4 +80,12 @@ export class Filters {
     this.panel.hidden = !this.panel.hidden;
     this.button.setAttribute("aria-expanded", String(!this.panel.hidden));
   }
+}
+
+/** The longest path that all of these begin with, up to a slash: the part that tells nothing. */
+function commonFolder(folders) {
+  let shared = folders[0] ?? "";
+  for (const folder of folders)
+    while (!`${folder}/`.startsWith(`${shared}/`)) shared = shared.slice(0, shared.lastIndexOf("/"));
+  return shared && `${shared}/`;
 }

@@ -8,6 +8,7 @@ import { words } from "./words.js";
 const QUICK = 700; // milliseconds between looks while something is being read
 const SLOW = 8000; // and otherwise
 const LINES = 5; // of files that wait; the rest are counted
+const TRIED_AGAIN = { refused: true, missing: true, waiting: true }; // states with a retry
 
 export class LibraryView {
   /**
@@ -18,7 +19,7 @@ export class LibraryView {
     this.server = server;
     this.actions = actions;
     this.state = { videos: [], jobs: [], may_change: false };
-    this.uploads = new Map(); // file name -> share sent, 0..1
+    this.uploads = new Map(); // file -> {fraction, stop}
     this.filter = "";
     this.tiles = new Map(); // id -> {told, tile}
     this.#build();
@@ -117,9 +118,11 @@ export class LibraryView {
   async upload(files) {
     if (!this.state.may_change) return this.actions.tell(words.readOnly);
     this.picker.value = "";
+    for (const file of files) this.uploads.set(file, { fraction: 0 });
     for (const file of files) {
+      if (!this.uploads.has(file)) continue; // taken back while others were sent
       const failure = await this.#send(file);
-      this.uploads.delete(file.name);
+      this.uploads.delete(file);
       if (failure) this.actions.tell(failure);
       await this.refresh();
       this.wake?.();
@@ -132,13 +135,15 @@ export class LibraryView {
       const request = new XMLHttpRequest(); // `fetch` cannot report how much has been sent
       request.open("PUT", address(`upload?name=${encodeURIComponent(file.name)}`));
       request.setRequestHeader("Content-Type", "application/octet-stream");
+      const stop = () => request.abort();
       request.upload.onprogress = ({ loaded, total }) => {
-        this.uploads.set(file.name, loaded / total);
+        this.uploads.set(file, { fraction: loaded / total, stop });
         this.#drawJobs();
       };
+      request.onabort = () => done("");
       request.onload = () => done(request.status < 300 ? "" : reason(request));
       request.onerror = () => done(words.unreachable);
-      this.uploads.set(file.name, 0);
+      this.uploads.set(file, { fraction: 0, stop });
       this.#drawJobs();
       request.send(file);
     });
@@ -162,8 +167,9 @@ export class LibraryView {
   }
 
   #drawJobs() {
-    const sending = [...this.uploads].map(([name, fraction]) => ({
-      name,
+    const sending = [...this.uploads].map(([file, { fraction }]) => ({
+      file,
+      name: file.name,
       state: "uploading",
       fraction,
     }));
@@ -173,7 +179,9 @@ export class LibraryView {
       ...this.state.jobs.filter((entry) => entry.state !== "indexing"),
     ];
     const waiting = this.state.jobs.filter(open);
-    const shown = entries.filter((entry, place) => entry.state !== "new" || place < LINES);
+    const idle = ({ state, fraction }) => state === "new" || (state === "uploading" && !fraction);
+    const shown = entries.filter((entry, place) => !idle(entry) || place < LINES);
+    const held = document.activeElement?.dataset.tool; // what is drawn anew keeps the keyboard
     const hidden = entries.length - shown.length;
     this.jobs.replaceChildren(
       ...(waiting.length ? [this.#queue(waiting)] : []),
@@ -184,28 +192,20 @@ export class LibraryView {
       ),
       ...(hidden ? [h("p", { class: "detail" }, words.more(hidden))] : []),
     );
+    if (held) this.jobs.querySelector(`[data-tool="${CSS.escape(held)}"]`)?.focus();
   }
 
   /** One line about the whole queue: how much is left, pause, cancel. */
   #queue(waiting) {
-    const { paused, note, seconds_left: left } = this.state;
-    const said = note || (paused ? words.state.paused : left ? words.left(left) : "");
+    const { paused, note, seconds_left: left, bytes_per_second: speed } = this.state;
+    const going = [speed ? words.speedOfReading(speed) : "", left ? words.left(left) : ""];
+    const said = note || (paused ? words.state.paused : going.filter(Boolean).join(", "));
     const tools = this.state.may_change
       ? [
-          h(
-            "button",
-            {
-              type: "button",
-              class: "link",
-              onclick: () => this.#act(paused ? "resume" : "pause"),
-            },
-            paused ? words.resumeAll : words.pauseAll,
+          tool("pause", paused ? words.resumeAll : words.pauseAll, () =>
+            this.#act(paused ? "resume" : "pause"),
           ),
-          h(
-            "button",
-            { type: "button", class: "link", onclick: () => this.#act("cancel") },
-            words.cancelAll,
-          ),
+          tool("cancel", words.cancelAll, () => this.#act("cancel")),
         ]
       : [];
     return h(
@@ -218,27 +218,20 @@ export class LibraryView {
   }
 
   #jobTools(entry) {
-    if (entry.state === "uploading") return [];
-    if (open(entry))
-      return [
-        h(
-          "button",
-          { type: "button", class: "link", onclick: () => this.#act("cancel", entry.id) },
-          words.cancel,
-        ),
-      ];
-    return [
-      h(
-        "button",
-        { type: "button", class: "link", onclick: () => this.#act("retry", entry.id) },
-        words.retry,
-      ),
-      h(
-        "button",
-        { type: "button", class: "link", onclick: () => this.#act("remove", entry.id) },
-        words.dismiss,
-      ),
-    ];
+    if (entry.state === "uploading")
+      return [tool(`stop ${entry.name}`, words.cancel, () => this.#stop(entry.file))];
+    const act = (what, label) =>
+      tool(`${what} ${entry.id}`, label, () => this.#act(what, entry.id));
+    if (open(entry)) return [act("cancel", words.cancel)];
+    return [act("retry", words.retry), act("remove", words.dismiss)];
+  }
+
+  /** Take back a file that is being sent, or waits to be. */
+  #stop(file) {
+    const { stop } = this.uploads.get(file) ?? {};
+    this.uploads.delete(file);
+    stop?.();
+    this.#drawJobs();
   }
 
   #drawVideos() {
@@ -247,8 +240,11 @@ export class LibraryView {
     this.summary.textContent = videos.length ? words.videos(videos.length, total) : words.empty;
     this.filterBox.hidden = videos.length < 6;
     const shown = videos.filter(({ name }) => name.toLowerCase().includes(this.filter));
+    const held = document.activeElement;
     if (videos.length) this.grid.replaceChildren(...shown.map((video) => this.#kept(video)));
     else this.grid.replaceChildren(h("li", { class: "nothing" }, words.emptyHint));
+    if (held !== document.activeElement && this.grid.contains(held))
+      held.focus({ preventScroll: true }); // moving an element takes the keyboard away from it
   }
 
   /** The tile of a video, a new one only where something of it has changed. */
@@ -282,7 +278,7 @@ export class LibraryView {
           {
             class:
               video.state === "refused" || video.state === "missing" ? "detail wrong" : "detail",
-            title: video.reason || words.read(video),
+            title: video.reason || words.facts(video),
           },
           ready && !video.reason
             ? `${video.width}×${video.height}`
@@ -294,9 +290,9 @@ export class LibraryView {
       ? h(
           "span",
           { class: "tile-tools" },
-          video.state !== "refused"
-            ? null
-            : iconButton("loop", words.retry, () => this.#act("retry", video.id)),
+          video.state in TRIED_AGAIN
+            ? iconButton("loop", words.retry, () => this.#act("retry", video.id))
+            : null,
           iconButton(
             "close",
             words.remove,
@@ -306,6 +302,11 @@ export class LibraryView {
       : null;
     return h("li", {}, open, tools);
   }
+}
+
+/** A button in words; its name keeps the keyboard when the list is drawn anew. */
+function tool(name, label, onclick) {
+  return h("button", { type: "button", class: "link", "data-tool": name, onclick }, label);
 }
 
 const open = ({ state }) => state === "new" || state === "indexing";
@@ -334,25 +335,4 @@ function reason(request) {
   } catch {
     return `${request.status} ${request.statusText}`;
   }
-}
-
-/** Dropping files anywhere on the page calls `take` with them; a veil shows where they will go. */
-export function dropAnywhere(veil, take) {
-  // Entering a child leaves its parent: only the balance tells whether the pointer is inside.
-  let depth = 0;
-  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-  const handle = (type, act) =>
-    document.addEventListener(type, (event) => {
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      act(event);
-      veil.hidden = depth <= 0;
-    });
-  handle("dragenter", () => depth++);
-  handle("dragleave", () => depth--);
-  handle("dragover", () => {});
-  handle("drop", (event) => {
-    depth = 0;
-    take([...event.dataTransfer.files]);
-  });
 }

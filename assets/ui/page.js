@@ -4,16 +4,19 @@
 import { Basket } from "./basket.js";
 import { answerView, key, skeletons } from "./cards.js";
 import { h, icon, iconButton } from "./dom.js";
+import { dropAnywhere } from "./drop.js";
 import { Extras } from "./extras.js";
 import { Filters } from "./filters.js";
+import { Help } from "./help.js";
 import { listen } from "./keys.js";
-import { dropAnywhere, LibraryView } from "./library.js";
+import { startKiosk } from "./kiosk.js";
+import { LibraryView } from "./library.js";
+import { remember, spanOf } from "./links.js";
 import { Player } from "./player.js";
+import { save } from "./save.js";
 import { SearchBox } from "./searchbox.js";
 import { recallTheme, switchTheme } from "./theme.js";
 import { words } from "./words.js";
-
-const KIOSK_IDLE = 60_000; // milliseconds without a visitor
 
 class Page {
   constructor(root, server) {
@@ -29,6 +32,8 @@ class Page {
       step: (by) => this.step(by),
       choose: (moment) => this.watch(moment, { play: false }),
       edges: () => this.#edgesMoved(),
+      inside: (video) => this.searchInside(video),
+      scope: () => this.scope,
       close: () => this.close(),
     });
     this.basket = new Basket({
@@ -41,6 +46,7 @@ class Page {
       ask: (question) => this.ask(question),
       tell: (text) => this.tell(text),
     });
+    this.help = new Help();
     this.filters = new Filters(() => this.#filtered());
     this.search = new SearchBox(
       {
@@ -63,6 +69,7 @@ class Page {
       search: () => this.search.focus(),
       step: (by) => this.step(by),
       close: () => this.close(),
+      help: () => this.help.show(),
     });
     window.addEventListener("popstate", () => this.follow());
   }
@@ -94,7 +101,13 @@ class Page {
       { class: "bar" },
       h("h1", {}, brand),
       h("div", { class: "slot" }),
-      h("nav", { class: "nav" }, this.basket.button, iconButton("half", words.theme, switchTheme)),
+      h(
+        "nav",
+        { class: "nav" },
+        this.basket.button,
+        this.help.button,
+        iconButton("half", words.theme, switchTheme),
+      ),
     );
     this.veil = h(
       "div",
@@ -110,7 +123,14 @@ class Page {
       h("div", { class: "stage" }, this.player.element, this.results),
       this.library.element,
     );
-    root.replaceChildren(this.bar, this.main, this.basket.element, this.veil, this.toast);
+    const dialogs = [this.basket.element, this.help.element];
+    root.replaceChildren(this.bar, this.main, ...dialogs, this.veil, this.toast);
+    root.addEventListener("click", (event) => {
+      const link = event.target.closest("a[download]");
+      if (!link) return;
+      event.preventDefault();
+      save(link, (text, how) => this.tell(text, how));
+    });
     dropAnywhere(this.veil, (files) => this.#take(files));
     document.addEventListener(
       "paste",
@@ -123,39 +143,28 @@ class Page {
     const wanted = new URLSearchParams(location.search);
     this.setScope(Number(wanted.get("video")) || null);
     const query = wanted.get("q");
-    const like = this.#spanOf(wanted.get("like"));
-    if (!query && !like) return this.#view("home");
-    await this.ask(query ?? { like }, { remember: false });
+    const like = spanOf(wanted.get("like"), this.library);
+    if (!query && !like) {
+      const video = this.library.video(this.scope);
+      return video
+        ? this.openVideo(video, { play: false, write: false })
+        : this.home({ write: false });
+    }
+    if (!(await this.ask(query ?? { like }, { write: false }))) return;
     const moment = this.#named(wanted.get("m"));
-    if (moment) this.watch(moment, { play: false, remember: false });
+    if (moment) this.watch(moment, { play: false, write: false });
   }
 
   /** The moment that a link names, also one whose edges were moved by hand. */
   #named(name) {
     const found = this.answer?.moments.find((candidate) => key(candidate) === name);
-    const moment = found ?? this.#spanOf(name);
+    const moment = found ?? spanOf(name, this.library);
     if (moment && !found) this.answer.moments.push(moment);
     return moment;
   }
 
-  /** "3:12:19.5" as a moment of video 3; nothing where that is no span of a video we have. */
-  #spanOf(name) {
-    const [video, start, end] = (name ?? "").split(":").map(Number);
-    const known = this.library.video(video);
-    if (!known || !(start >= 0 && start < end)) return null;
-    return {
-      video,
-      name: known.name,
-      start,
-      end,
-      best: (start + end) / 2,
-      strength: 0,
-      verdict: "possible",
-    };
-  }
-
-  /** Ask a question; a string is one in words. */
-  async ask(asked, { remember = true } = {}) {
+  /** Ask a question; a string is one in words. Tells whether its answer is what is shown now. */
+  async ask(asked, { write = true } = {}) {
     const question = typeof asked === "string" ? { query: asked } : asked;
     const number = ++this.asked;
     this.question = question;
@@ -164,18 +173,20 @@ class Page {
     this.moment = null;
     this.#view("results");
     this.results.replaceChildren(...skeletons());
-    if (remember) this.#remember();
+    if (write) remember(this);
     const answer = await this.#send(question);
-    if (number !== this.asked) return; // a later question has been asked meanwhile
-    this.answer = { moments: [], unknown: [], ...(answer ?? { error: words.unreachable }) };
+    if (number !== this.asked) return false; // a later question has been asked meanwhile
+    const none = { query: question.query ?? "", moments: [], unknown: [] };
+    this.answer = { ...none, ...(answer ?? { error: words.unreachable }) };
     this.#drawAnswer();
     const best = this.answer.moments[0];
     if (document.body.classList.contains("kiosk") && best && best.verdict !== "none")
       this.watch(best);
+    return true;
   }
 
   #send({ query, like, picture }) {
-    const among = this.filters.among;
+    const among = like && this.scope ? [this.scope] : this.filters.among;
     if (like)
       return this.server.like({ video: like.video, start: like.start, end: like.end, among });
     if (picture) return this.server.picture({ picture, video: this.scope, among });
@@ -193,6 +204,8 @@ class Page {
     this.results.replaceChildren(
       ...answerView(this.answer, {
         grouped: this.grouped,
+        why: this.#nothingSearched(),
+        meaning: this.question.query ? words.strengthMeaning : words.strengthAlike,
         choose: (moment) => this.watch(moment),
         ask: (text) => this.ask(text),
         arrange: (grouped) => {
@@ -204,8 +217,14 @@ class Page {
     this.#markChosen();
   }
 
+  /** Why there could be no answer, where no video was looked into at all. */
+  #nothingSearched() {
+    if (!this.library.state.videos.some(({ searchable }) => searchable)) return words.emptySearched;
+    return this.filters.among?.length === 0 ? words.noneChosen : "";
+  }
+
   /** Play a moment of the answer. */
-  async watch(moment, { play = true, remember = true } = {}) {
+  async watch(moment, { play = true, write = true } = {}) {
     const video = this.library.video(moment.video);
     if (!video) return;
     this.moment = moment;
@@ -213,7 +232,7 @@ class Page {
       (other) => other.video === moment.video && other.verdict !== "none",
     );
     this.#view("watching");
-    if (remember) this.#remember({ replace: true });
+    if (write) remember(this, { replace: true });
     const opened = this.player.open(
       video,
       moment,
@@ -230,7 +249,7 @@ class Page {
   /** A moment that was kept earlier: its query is asked again, and it is played as it was kept. */
   async openMoment(moment) {
     this.scope = null;
-    await this.ask(moment.query || { like: moment }, { remember: false });
+    if (!(await this.ask(moment.query || { like: moment }, { write: false }))) return;
     const found = this.answer.moments.find((other) => key(other) === key(moment));
     if (!found) this.answer.moments.push({ ...moment, verdict: "possible" });
     this.watch(found ?? this.answer.moments.at(-1));
@@ -241,15 +260,25 @@ class Page {
   }
 
   /** Play a whole video of the library, and search inside it from now on. */
-  openVideo(video) {
-    this.setScope(video.id);
+  openVideo(video, { play = true, write = true } = {}) {
+    this.asked++; // an answer on its way comes too late
     this.question = {};
     this.answer = this.moment = null;
+    this.setScope(video.id);
+    this.search.show({});
     this.results.replaceChildren();
     this.#view("watching");
+    if (write) remember(this);
     this.#showExtras();
-    this.player.open(video, null, [], { play: true });
+    this.player.open(video, null, [], { play });
     this.#curve(video);
+  }
+
+  /** Ask the same of this video only, or where nothing is asked yet, wait for words. */
+  searchInside(video) {
+    this.setScope(video.id);
+    if (Object.keys(this.question).length) this.ask(this.question);
+    else this.search.focus();
   }
 
   async #curve(video) {
@@ -260,7 +289,7 @@ class Page {
     const second = this.moment?.best;
     const explained = query && (await this.server.why({ query, video: video.id, second }));
     if (explained?.words && this.player.video === video && this.moment?.best === second)
-      this.player.why.open(explained, this.player.timeline.rows);
+      this.player.why.open(explained, this.moment, this.player.timeline.rows);
   }
 
   step(by) {
@@ -275,10 +304,11 @@ class Page {
     this.#markChosen();
     if (!this.answer) return this.home();
     this.#view("results");
-    this.#remember({ replace: true });
+    remember(this, { replace: true });
   }
 
-  home() {
+  home({ write = true } = {}) {
+    this.asked++; // an answer on its way comes too late
     this.player.stop();
     this.answer = this.moment = null;
     this.question = {};
@@ -286,12 +316,13 @@ class Page {
     this.setScope(null);
     this.results.replaceChildren();
     this.#view("home");
-    this.#remember();
+    if (write) remember(this);
   }
 
   setScope(id) {
     this.scope = id;
     this.search.showScope(id && (this.library.video(id)?.name ?? id));
+    this.player.inside.hidden = Boolean(id) && id === this.player.video?.id;
   }
 
   #view(name) {
@@ -312,48 +343,17 @@ class Page {
     }
   }
 
-  /** Write what is shown into the address; a picture is too large for one. */
-  #remember({ replace = false } = {}) {
-    const { query, like } = this.question;
-    const parts = {
-      q: query,
-      like: like && key(like),
-      m: this.moment && key(this.moment),
-      video: this.scope,
-    };
-    const told = new URLSearchParams(Object.entries(parts).filter(([, value]) => value));
-    history[replace ? "replaceState" : "pushState"](
-      null,
-      "",
-      told.size ? `?${told}` : location.pathname,
-    );
-  }
-
   /** The moment has other edges now: the card, the address and the basket button follow. */
   #edgesMoved() {
     const card = this.results.querySelector(".card[aria-current='true']");
     card?.setAttribute("data-key", key(this.moment));
     card?.querySelector(".span")?.replaceChildren(words.span(this.moment));
-    this.#remember({ replace: true });
+    remember(this, { replace: true });
     this.#showExtras();
   }
 
   #filtered() {
-    if (this.answer) this.ask(this.question, { remember: false });
-  }
-
-  /** A screen in public: nobody tidies up after the last visitor, so the page does. */
-  #startKiosk() {
-    document.body.classList.add("kiosk");
-    this.player.setLoop(true);
-    for (const type of ["pointerdown", "pointermove", "keydown"])
-      document.addEventListener(type, () => this.#wakeKiosk());
-    this.#wakeKiosk();
-  }
-
-  #wakeKiosk() {
-    clearTimeout(this.idle);
-    this.idle = setTimeout(() => this.home(), KIOSK_IDLE);
+    if (this.answer) this.ask(this.question, { write: false });
   }
 
   #offer(examples) {
@@ -368,17 +368,18 @@ class Page {
 
   #libraryChanged(state) {
     this.#offer(state.examples);
-    if (state.kiosk && !document.body.classList.contains("kiosk")) this.#startKiosk();
+    if (state.kiosk && !document.body.classList.contains("kiosk"))
+      startKiosk({ player: this.player, home: () => this.home() });
     this.filters.update(state.videos);
     this.basket.allow(state.may_export);
     if (this.scope) this.setScope(this.scope);
   }
 
-  tell(text) {
+  tell(text, { stay = false } = {}) {
     this.toast.textContent = text;
     this.toast.hidden = false;
     clearTimeout(this.quiet);
-    this.quiet = setTimeout(() => (this.toast.hidden = true), 8000);
+    if (!stay) this.quiet = setTimeout(() => (this.toast.hidden = true), 8000);
   }
 }
 

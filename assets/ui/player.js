@@ -15,7 +15,8 @@ const PREVIEW_SECONDS = 30; // of a file that browsers cannot play, when no mome
 export class Player {
   /**
    * @param {{preview: (video, start, end) => Promise, step: (by) => void, choose: (moment) => void,
-   *   edges: (moment) => void, close: () => void}} actions  what the player asks of the page
+   *   edges: (moment) => void, inside: (video) => void, scope: () => id, close: () => void}} actions
+   *   what the player asks of the page
    */
   constructor(actions) {
     this.actions = actions;
@@ -50,8 +51,14 @@ export class Player {
       "aria-pressed": "false",
     });
     this.soundButton = iconButton("sound", words.mute, () => this.mute());
-    this.readout = h("output", { class: "readout" });
+    this.readout = h("div", { class: "readout" }); // no `output`: those are read aloud at each change
     this.title = h("h2", { class: "title" });
+    this.facts = h("span", { class: "detail" });
+    this.inside = h(
+      "button",
+      { type: "button", class: "link", onclick: () => this.actions.inside(this.video) },
+      words.only,
+    );
     this.notice = h("p", { class: "notice", hidden: true, role: "status" });
     this.extras = h("div", { class: "extras" });
     this.why = new Why();
@@ -81,11 +88,18 @@ export class Player {
     );
     this.element = h(
       "section",
-      { class: "player", "aria-label": words.player, hidden: true },
+      {
+        class: "player",
+        "aria-label": words.player,
+        hidden: true,
+        // A button pressed with the pointer lets go of the keyboard: space goes on to play and pause.
+        onclick: ({ detail, target }) => detail && target.closest("button")?.blur(),
+      },
       h(
         "div",
         { class: "player-head" },
-        this.title,
+        h("div", { class: "player-title" }, this.title, this.facts),
+        this.inside,
         iconButton("close", words.close, () => this.actions.close()),
       ),
       screen,
@@ -128,7 +142,8 @@ export class Player {
           SPEEDS,
           (speed) => `${speed}×`,
           1,
-          (speed) => (this.media.playbackRate = speed),
+          // The default, too: loading another video goes back to that.
+          (speed) => (this.media.playbackRate = this.media.defaultPlaybackRate = speed),
         ),
         choice(words.leadIn, LEAD_INS, words.leadInOption, 0, (seconds) => (this.leadIn = seconds)),
         this.soundButton,
@@ -159,6 +174,8 @@ export class Player {
     this.element.hidden = false;
     this.notice.hidden = true;
     this.title.textContent = video.name;
+    this.facts.textContent = words.facts(video);
+    this.inside.hidden = this.actions.scope() === video.id;
     if (same) ((this.timeline.moments = moments), this.timeline.choose(moment));
     else this.timeline.open(video, moments, moment);
     this.loopButton.disabled = !moment;
@@ -260,7 +277,9 @@ export class Player {
 
   frame(by) {
     this.media.pause();
-    this.seek(this.time + by * this.frameSeconds);
+    // To the middle of the frame: at its very edge, rounding could show the one before.
+    const shown = Math.floor(this.time / this.frameSeconds + 0.01);
+    this.seek(Math.max(0, (shown + by + 0.5) * this.frameSeconds));
   }
 
   stop() {

@@ -10,4 +10,5 @@ export function switchTheme() {
   const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   root.style.colorScheme = (root.style.colorScheme || system) === "dark" ? "light" : "dark";
   localStorage.setItem("theme", root.style.colorScheme);
+  document.dispatchEvent(new Event("theme")); // what is painted by hand is painted anew
 }

@@ -25,6 +25,7 @@ export class Timeline {
     this.#build();
     new ResizeObserver(() => this.draw()).observe(this.strip);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    document.addEventListener("theme", () => this.draw());
   }
 
   #build() {
@@ -39,7 +40,6 @@ export class Timeline {
       "div",
       {
         class: "strip",
-        title: words.legend,
         onpointerdown: (event) => this.#press(event),
         onpointermove: (event) => this.#hover(event),
         onpointerleave: () => (this.peek.hidden = true),
@@ -121,18 +121,19 @@ export class Timeline {
     this.slider.setAttribute("aria-valuetext", clock(seconds));
   }
 
-  zoom(factor, around = this.chosen ? (this.chosen.start + this.chosen.end) / 2 : this.time) {
+  /** Show a longer or shorter part; `around` stays where it is, or without it, the moment comes
+   *  to the middle. */
+  zoom(factor, around = null) {
     const [from, to] = this.view;
+    const middle = this.chosen ? (this.chosen.start + this.chosen.end) / 2 : this.time;
     const length = clamp(
       (to - from) * factor,
       Math.min(SHORTEST_VIEW, this.video.duration),
       this.video.duration,
     );
-    const start = clamp(
-      around - ((around - from) / (to - from)) * length,
-      0,
-      this.video.duration - length,
-    );
+    const wanted =
+      around === null ? middle - length / 2 : around - ((around - from) / (to - from)) * length;
+    const start = clamp(wanted, 0, this.video.duration - length);
     this.#show(start, start + length);
   }
 
@@ -204,8 +205,10 @@ export class Timeline {
   }
 
   #wheel(event) {
-    event.preventDefault();
     const length = this.view[1] - this.view[0];
+    const whole = length >= this.video.duration - 0.05;
+    if (whole && event.deltaY > 0) return; // nothing wider to show: the page scrolls
+    event.preventDefault();
     if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
       const by = ((event.deltaX || event.deltaY) / this.strip.clientWidth) * length;
       const start = clamp(this.view[0] + by, 0, this.video.duration - length);
@@ -291,6 +294,7 @@ export class Timeline {
     ) {
       const mark = h("span", {}, clock(second));
       mark.style.left = `${this.#x(second)}%`;
+      if (this.#x(second) * width > 100 * (width - 24)) mark.className = "last";
       marks.push(mark);
     }
     this.ruler.replaceChildren(...marks);

@@ -1,7 +1,7 @@
-// Why this moment: where each word of the query looked, and how each word alone matches, second by
-// second, in rows under the strip.
+// Why this moment: what its strength means, what each word of the query adds, how each matches alone
+// and where it looked, second by second, in rows under the strip.
 
-import { h } from "./dom.js";
+import { clamp, h } from "./dom.js";
 import { words } from "./words.js";
 
 /** Rows of strength over time, a word each, that follow the strip. */
@@ -27,7 +27,9 @@ class Rows {
     this.element.hidden = !explained.length && !note;
     this.canvases = explained.map(() => h("canvas", { "aria-hidden": "true" }));
     this.body.replaceChildren(
-      ...explained.map(({ word }, row) => h("div", {}, this.canvases[row], h("span", {}, word))),
+      ...explained.map(({ word, told }, row) =>
+        h("div", {}, this.canvases[row], h("span", {}, word), told ? h("em", {}, told) : null),
+      ),
     );
   }
 
@@ -38,12 +40,13 @@ class Rows {
       canvas.width = width;
       canvas.height = height;
       const pen = canvas.getContext("2d");
-      pen.fillStyle = getComputedStyle(canvas).color;
+      const style = getComputedStyle(canvas);
       const [begins, ends] = this.span;
       const second = (ends - begins) / strength.length;
       const pixels = width / (to - from);
       strength.forEach((value, index) => {
-        pen.globalAlpha = value;
+        pen.globalAlpha = Math.abs(value);
+        pen.fillStyle = value < 0 ? style.outlineColor : style.color; // what lowers has its own
         // Whole pixels, so that no seam shows between two seconds.
         const [left, right] = [index, index + 1].map((edge) =>
           Math.round((begins + edge * second - from) * pixels),
@@ -57,24 +60,33 @@ class Rows {
 export class Why {
   constructor() {
     this.view = [0, 1];
+    this.meaning = h("p", { class: "detail" });
+    this.added = new Rows("added", words.whyAdded);
     this.looked = new Rows("looked", words.whyLooked);
     this.alone = new Rows("alone", words.whyAlone);
     this.element = h(
       "details",
       { class: "why", hidden: true, ontoggle: () => this.draw() },
       h("summary", {}, words.why),
-      this.looked.element,
+      this.meaning,
+      this.added.element,
       this.alone.element,
+      this.looked.element,
     );
+    document.addEventListener("theme", () => this.draw());
   }
 
   /**
    * Show the words of an answer, or nothing where there is none.
-   * @param {{words, attention: {words, begins, ends} | null, unread: string}} explained
-   * @param {[number, number]} span  seconds between which the rows of `words` lie
+   * @param {{words, added, attention: {words, begins, ends} | null, unread: string}} explained
+   * @param {{strength: number, best: number} | null} moment
+   * @param {[number, number]} span  seconds between which the rows of `words` and `added` lie
    */
-  open({ words: alone, attention, unread }, span = [0, 1]) {
+  open({ words: alone, added = [], attention, unread }, moment = null, span = [0, 1]) {
     this.element.hidden = alone.length === 0;
+    const percent = Math.round(100 * (moment?.strength ?? 0));
+    this.meaning.textContent = percent ? words.strengthMeaning(percent) : "";
+    this.added.fill(told(added, moment?.best ?? 0, span), span, added.length ? words.whyAddedNote : "");
     this.alone.fill(alone, span, words.whyAloneNote);
     if (attention) {
       // A share of attention is small wherever it is spread; each word is shown against its most.
@@ -95,7 +107,15 @@ export class Why {
 
   draw() {
     if (!this.element.open) return;
-    this.looked.draw(this.view);
-    this.alone.draw(this.view);
+    for (const rows of [this.added, this.alone, this.looked]) rows.draw(this.view);
   }
+}
+
+/** Rows of words with what each adds at the best second of the moment, as a number. */
+function told(added, best, [begins, ends]) {
+  return added.map(({ word, strength }) => {
+    const row = Math.floor(((best - begins) / (ends - begins)) * strength.length);
+    const percent = Math.round(100 * (strength[clamp(row, 0, strength.length - 1)] ?? 0));
+    return { word, strength, told: percent < 0 ? `−${-percent}` : `+${percent}` };
+  });
 }

@@ -6,8 +6,10 @@ const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
 /** A length of time as people say it: "1 h 24 min", "3 min", "12 s". */
 function duration(seconds) {
-  if (seconds >= 3600)
-    return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  if (seconds >= 3570) {
+    const minutes = Math.round(seconds / 60);
+    return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+  }
   if (seconds >= 90) return `${Math.round(seconds / 60)} min`;
   return `${Math.max(0, Math.round(seconds))} s`;
 }
@@ -23,7 +25,6 @@ export const words = {
   search: "Search",
   home: "Library",
   theme: "Light or dark",
-  skip: "Skip to the results",
 
   try: "Try ",
 
@@ -33,7 +34,7 @@ export const words = {
   possible: (moments) => `No clear match. ${count(moments, "moment", "moments")} that might be it`,
   none: "Nothing here looks like that",
   noneHint: "Try other words for the same thing, or fewer of them.",
-  weak: (moments) => `Show ${count(moments, "weak match", "weak matches")}`,
+  weak: (moments) => count(moments, "weak match", "weak matches"),
   unknown: (list) =>
     list.length === 1
       ? `The word “${list[0]}” is not known and was left out.`
@@ -45,12 +46,18 @@ export const words = {
   strengthLabel: (percent) => `Match strength ${percent} of 100`,
   strengthMeaning: (percent) =>
     `Match strength ${percent} of 100: of answers as strong as this, about ${percent} in 100 were right where it was measured`,
+  strengthAlike: (percent) =>
+    `Match strength ${percent} of 100; how often that is right was measured for words only`,
   flat: "Best first",
   grouped: "By video",
   arrange: "Order of results",
   inside: (name) => `in ${name}`,
   everywhere: "Search the whole library",
   only: "Search inside this video",
+  emptySearched: "There is nothing to search yet: no video has been read",
+  noneChosen: "No video is left to search: the filter leaves all of them out",
+  /** Errors come as one line without a capital, to stand behind a name. */
+  sentence: (text) => text.charAt(0).toUpperCase() + text.slice(1),
 
   filters: "Search only some videos",
   folder: "Folder",
@@ -64,7 +71,6 @@ export const words = {
   play: "Play (space)",
   pause: "Pause (space)",
   loop: "Repeat the moment (R)",
-  loopOn: "Repeats",
   next: "Next moment (right arrow)",
   previous: "Previous moment (left arrow)",
   frameBack: "One frame back (comma)",
@@ -79,6 +85,9 @@ export const words = {
   noPlay: "The browser cannot play this file.",
   preparing: "Preparing a preview of the moment",
   why: "Why this moment",
+  whyAdded: "What each word adds",
+  whyAddedNote:
+    "How far the match strength falls, second by second, when the word is left out; in amber where it rises. The number is that of the best second.",
   whyLooked: "Where each word looked",
   whyLookedNote:
     "Attention of the network that set the edges, averaged over its blocks and heads, each word against its own highest second. It shows where the network looked, which is not the same as what decided.",
@@ -94,13 +103,37 @@ export const words = {
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",
   fit: "Show the whole video",
-  legend: "match strength over the video",
-  keys: "space play · ←/→ moments · J/L ±1 s · ,/. frame · R repeat · / search",
+
+  help: "How to ask, and the keys (?)",
+  helpTitle: "How to ask, and the keys",
+  closeHelp: "Close",
+  asking: "Ways to ask",
+  askingForms: [
+    ["a dog runs on the beach", "what happens, in plain words"],
+    ["a dog AND a ball", "both at the same time"],
+    ["a beach -crowd", "without what follows the minus sign; -\"parked car\" for several words"],
+    ["a man opens a door THEN sits down WITHIN 20", "one after the other, at most so many seconds apart"],
+    ["a picture", "dropped on the page, pasted, or chosen with the button in the box"],
+    ["more like this moment", "the button with two squares under the player"],
+  ],
+  strip: "The strip under the player",
+  stripHelp:
+    "The whole video: how strongly every second matches, thin lines where shots change, a band for each moment. Click to go there; turn the wheel to zoom; drag the edges of the chosen moment to correct them.",
+  keyboard: "Keys",
+  keys: [
+    ["space, K", "play, pause"],
+    ["← →", "previous, next moment"],
+    ["J L", "a second back, on"],
+    [", .", "a frame back, on"],
+    ["R", "repeat the moment"],
+    ["M F", "sound, full screen"],
+    ["/ ?", "to the search box, this page"],
+    ["Esc", "close the player"],
+  ],
 
   drop: "Drop videos anywhere on this page",
   dropNow: "Drop videos to add them, or a picture to search by it",
   choose: "Choose files",
-  or: "or",
   path: "Folder or file on this computer",
   pathPlaceholder: "Folder or file on this computer",
   add: "Add",
@@ -109,8 +142,10 @@ export const words = {
   emptyHint:
     "Drop a few videos here. They are read once on this computer; after that, any sentence finds its moment.",
   videos: (number, seconds) => `${count(number, "video", "videos")}, ${duration(seconds)}`,
-  read: ({ rows, fps, codec }) =>
-    `${rows} seconds read, ${codec}, ${Math.round(fps * 100) / 100} frames a second`,
+  facts: ({ width, height, codec, fps, rows }) =>
+    `${width}×${height}, ${codec}, ${Math.round(fps * 100) / 100} frames a second, ${rows} s read`,
+  speedOfReading: (bytes) =>
+    `${bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`} a second`,
   left: (seconds) => `${duration(seconds)} left`,
   state: {
     new: "Waiting",
@@ -171,5 +206,8 @@ export const words = {
   otio: "OpenTimelineIO",
   link: "Copy a link to this moment",
   copied: "Link copied",
+  notCopied: (link) => `The browser does not let this page copy. The link: ${link}`,
+  making: "Being made; the download starts by itself.",
+  saved: (name) => `${name} is among your downloads.`,
   duration,
 };
