@@ -47,6 +47,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     base.add_argument("--out", type=Path, required=True, help="folder of the weights")
     base.add_argument("--space", type=Path, help="weights to train the second stage of, only")
     base.set_defaults(run=_train_base)
+    small = others.add_parser("c3d-small", help="the product's motion network")
+    small.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
+    small.add_argument("--cache", type=Path, required=True, help="folder for their features")
+    small.add_argument("--out", type=Path, required=True, help="folder of the weights")
+    small.set_defaults(run=_train_c3d)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -131,6 +136,13 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"stopped; everything is saved: go on with --resume --out {arguments.out}")
         return EXIT_INTERRUPTED
     print(best)
+    return 0
+
+
+def _train_c3d(arguments: argparse.Namespace) -> int:
+    from vmr.c3d_training import train_c3d
+
+    train_c3d(arguments.data, arguments.cache, arguments.out)
     return 0
 
 
