@@ -2,14 +2,17 @@
 
 import pytest
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser import CHROMIUM, FLAGS, HOSTILE
 from tests.planted_page import planted_page, served
 
+PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
+
 
 @pytest.fixture(scope="session")
 def browser():
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -31,7 +34,7 @@ def open_tab(browser, address):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
         tab = context.new_page()
-        tab.set_default_timeout(15_000)
+        tab.set_default_timeout(PATIENCE)
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto((base or address) + query)
         tab.wait_for_selector("body[data-view]")

@@ -438,10 +438,10 @@ def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
         tab.fill("[name=path]", str(bad))
         tab.click(".path button")
         row = tab.locator(".job.failed")
-        expect(row).to_contain_text("bad.mp4", timeout=30_000)
+        expect(row).to_contain_text("bad.mp4", timeout=120_000)
         assert len(row.locator(".detail").inner_text()) > 10
         row.get_by_text("Try again").click()
-        expect(row).to_contain_text("bad.mp4", timeout=30_000)
+        expect(row).to_contain_text("bad.mp4", timeout=120_000)
         row.get_by_text("Dismiss").click()
         expect(row).to_have_count(0)
         assert bad.exists()
