@@ -20,7 +20,7 @@ from feature_extract.c3d import C3D, FRAMES, SMALL, SPORTS_1M, C3DConfig
 from feature_extract.clips import LEFT, MEAN, PROTOCOLS, SIZE, TOP, ClipNetwork, extract_clips
 
 SIDE = 112
-REPEATS = 2
+REPEATS = 3
 
 
 def main() -> None:

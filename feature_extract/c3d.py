@@ -75,17 +75,26 @@ class C3D(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """Rows (B, D), 0 or more, of clips (B, 3, 16, 112, 112): BGR 0..255 minus the mean."""
         maps = clips
-        for layer in LAYERS:
-            maps = getattr(self, f"norm{layer}")(getattr(self, f"conv{layer}")(maps))
-            maps = torch.relu_(maps)
+        for layer in LAYERS[:-2]:
+            maps = self._convolved(layer, maps)
             if layer in POOLED_AFTER:
                 kernel = (1, 2, 2) if layer == "1a" else (2, 2, 2)
                 maps = nn.functional.max_pool3d(maps, kernel)
+        return self.after_4b(maps)
+
+    def after_4b(self, maps: Tensor) -> Tensor:
+        """Rows (B, D) of the pooled maps (B, 8 width, 2, 7, 7) of conv4b."""
+        for layer in LAYERS[-2:]:
+            maps = self._convolved(layer, maps)
         if self.config.pooled:
             maps = maps.mean(dim=(2, 3, 4))  # (B, 8 width)
         else:
             maps = nn.functional.max_pool3d(maps, 2, ceil_mode=True)  # (B, 8 width, 1, 4, 4)
         return torch.relu(self.fc6(maps.flatten(1)))
+
+    def _convolved(self, layer: str, maps: Tensor) -> Tensor:
+        maps = getattr(self, f"norm{layer}")(getattr(self, f"conv{layer}")(maps))
+        return torch.relu_(maps)
 
 
 def load_weights(network: C3D, path: Path) -> None:

@@ -24,6 +24,7 @@ from feature_extract.c3d import C3D, FRAMES, SIDE, fold_input, fold_norms
 from feature_extract.device import fast_dtype
 from feature_extract.features import Features
 from feature_extract.video import Frames, read_frames
+from feature_extract.winograd import Winograd
 
 SIZE: Final = (171, 128)
 """(width, height) that pictures are squashed to before the crop."""
@@ -61,7 +62,8 @@ PROTOCOLS: Final = {"tacos": Protocol(64, 12), "activitynet": Protocol(16, 8)}
 
 
 class ClipNetwork:
-    """C3D made fast: norms and mean folded in, channels last, bfloat16 where it is native."""
+    """C3D made fast: norms and mean folded in, channels last, bfloat16 where it is native, and
+    elsewhere on a processor in tiles (winograd.py)."""
 
     def __init__(
         self,
@@ -83,9 +85,14 @@ class ClipNetwork:
             network = fold_input(network, mean)
         else:  # differs from place to place: cannot be folded into a convolution
             cropped = mean[:, :, TOP : TOP + SIDE, LEFT : LEFT + SIDE]
-            self._volume = torch.from_numpy(np.ascontiguousarray(cropped)).to(self._device)
+            volume = np.ascontiguousarray(cropped.transpose(1, 2, 3, 0))  # (16, 112, 112, 3)
+            self._volume = torch.from_numpy(volume).to(self._device)
         network = network.to(self._device, self._dtype)
-        self._network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._run: Callable[[torch.Tensor], torch.Tensor] = network
+        self._channels_last = device == "cpu" and self._dtype is torch.float32
+        if self._channels_last:
+            self._run = Winograd(network)
 
     @torch.inference_mode()
     def __call__(self, windows: Bytes) -> NDArray[np.float32]:
@@ -93,10 +100,12 @@ class ClipNetwork:
         if windows.shape[1:] != (FRAMES, SIDE, SIDE, 4) or windows.dtype != np.uint8:
             raise ValueError(f"windows must be (B, 16, 112, 112, 4) uint8, not {windows.shape}")
         clips = torch.from_numpy(np.ascontiguousarray(windows)).to(self._device)
-        clips = clips.permute(0, 4, 1, 2, 3)  # (B, 4, 16, 112, 112), channels last in memory
         if self._volume is not None:
-            clips = clips[:, [2, 1, 0]] - self._volume  # (B, 3, 16, 112, 112) BGR
-        rows: NDArray[np.float32] = self._network(clips.to(self._dtype)).float().cpu().numpy()
+            clips = clips[..., [2, 1, 0]] - self._volume  # (B, 16, 112, 112, 3) BGR
+        clips = clips.to(self._dtype)
+        if not self._channels_last:
+            clips = clips.permute(0, 4, 1, 2, 3)  # (B, 4, 16, 112, 112), channels last in memory
+        rows: NDArray[np.float32] = self._run(clips).float().cpu().numpy()
         return rows
 
 
