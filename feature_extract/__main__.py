@@ -9,11 +9,15 @@ import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from feature_extract.features import Features
 from feature_extract.video import VideoError, shown_name
+
+if TYPE_CHECKING:
+    from feature_extract.clips import RowNetwork
 
 Extract = Callable[[Path, Callable[[float], None]], Features]
 
@@ -22,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if (options.clips is None) != (options.weights is None):
-        parser.error("--clips and --weights go together")
+    if options.clips is None and (options.weights or options.backbone != "c3d"):
+        parser.error("--weights and --backbone need --clips")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         extract = _seconds(options) if options.clips is None else _clips(options)
@@ -43,20 +47,37 @@ def _seconds(options: argparse.Namespace) -> Extract:
 
 
 def _clips(options: argparse.Namespace) -> Extract:
-    """C3D rows by a protocol of the research sets, with the user's weights."""
-    from feature_extract.c3d import C3D, SPORTS_1M, load_weights
-    from feature_extract.clips import PROTOCOLS, ClipNetwork, extract_clips
+    """Rows by a protocol of the research sets, with the user's weights."""
+    from feature_extract.clips import PROTOCOLS, extract_clips
     from feature_extract.device import chosen_device
 
-    network = C3D(SPORTS_1M)
-    load_weights(network, options.weights)
-    ready = ClipNetwork(network, device=chosen_device(options.device))
-    protocol = PROTOCOLS[options.clips]
-    with open(options.weights, "rb") as file:
+    device, protocol = chosen_device(options.device), PROTOCOLS[options.clips]
+    network, weights = (_c3d if options.backbone == "c3d" else _other)(options, device)
+    with open(weights, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return lambda video, told: extract_clips(
-        video, ready, protocol, f"c3d-{digest}", on_progress=told
+        video, network, protocol, f"{options.backbone}-{digest}", on_progress=told
     )
+
+
+def _c3d(options: argparse.Namespace, device: str) -> "tuple[RowNetwork, Path]":
+    from feature_extract.c3d import C3D, SPORTS_1M, WeightsError, load_weights
+    from feature_extract.clips import ClipNetwork
+    from feature_extract.weights import sports_1m
+
+    weights = options.weights or sports_1m()
+    if weights is None:
+        raise WeightsError("no C3D weights: name a file by --weights, or `vmr weights add` it once")
+    network = C3D(SPORTS_1M)
+    load_weights(network, weights)
+    return ClipNetwork(network, device=device), weights
+
+
+def _other(options: argparse.Namespace, device: str) -> "tuple[RowNetwork, Path]":
+    from feature_extract.backbones import Backbone, cached_weights
+
+    weights = options.weights or cached_weights(options.backbone)
+    return Backbone(options.backbone, weights, device=device), weights
 
 
 def _extract(extract: Extract, video: Path, folder: Path) -> bool:
@@ -98,7 +119,14 @@ def _parser() -> argparse.ArgumentParser:
         "--weights",
         type=Path,
         metavar="FILE",
-        help="Sports-1M weights for --clips: c3d.pickle or mmaction2's .pth",
+        help="weights for --clips, such as c3d.pickle; default: what `vmr weights add` was given, "
+        "or torch hub's cache",
+    )
+    parser.add_argument(
+        "--backbone",
+        choices=("c3d", "r2plus1d_18", "mvit_v2_s", "swin3d_t"),
+        default="c3d",
+        help="for --clips: another network, of torchvision (default: c3d)",
     )
     return parser
 

@@ -97,8 +97,8 @@ class C3D(nn.Module):
         return torch.relu_(maps)
 
 
-def load_weights(network: C3D, path: Path) -> None:
-    """Put the weights of a file into the network.
+def load_weights(network: C3D, path: Path) -> str:
+    """Put the weights of a file into the network; returns whose layout it has, in words.
 
     Known layouts: this project's safetensors; the PyTorch port of the Sports-1M weights
     (`c3d.pickle`: conv1.weight, ..., fc6.weight); and mmaction2's (`conv1a.conv.weight`, ...).
@@ -107,7 +107,8 @@ def load_weights(network: C3D, path: Path) -> None:
     Raises:
         WeightsError: unreadable, of another network, of other shapes, or not finite.
     """
-    state = {_own_name(name): value for name, value in _read(path).items()}
+    given_names = _read(path)
+    state = {_own_name(name): value for name, value in given_names.items()}
     expected = network.state_dict()
     missing = [name for name in expected if name not in state]
     if missing:
@@ -120,6 +121,9 @@ def load_weights(network: C3D, path: Path) -> None:
         if not torch.isfinite(given).all():
             raise WeightsError(f"{path}: {name} holds NaN or infinity")
     network.load_state_dict({name: state[name].float() for name in expected})
+    if any(name.endswith("conv1a.conv.weight") for name in given_names):
+        return "layout of mmaction2"
+    return "layout of c3d.pickle" if "conv1.weight" in given_names else "layout of this project"
 
 
 def _read(path: Path) -> dict[str, Any]:

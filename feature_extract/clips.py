@@ -7,9 +7,12 @@
 As the original prepares them: pictures 171 x 128, the middle 112 x 112, BGR 0..255 minus the mean,
 no scaling; a row is fc6 after its ReLU. Each frame is decoded, resized and cropped once; windows
 are views into one buffer of bytes, and become numbers only on their way into the network. Outputs
-of conv1a are not shared between overlapping windows: it is 3 % of the work.
+of the first convolutions are not shared between overlapping windows: at their ends they see other
+pictures, or none, and what could be shared of conv1a and conv2a is 8 % of the work at most. A video
+shorter than a window is made up to one by repeating its last picture.
 """
 
+import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +64,22 @@ class Protocol:
 PROTOCOLS: Final = {"tacos": Protocol(64, 12), "activitynet": Protocol(16, 8)}
 
 
+class RowNetwork(typing.Protocol):
+    """What `extract_clips` runs: C3D here, others in backbones.py."""
+
+    width: int
+    """Columns of a row."""
+    block: str
+    """Their name in the features."""
+    size: tuple[int, int]
+    """(width, height) that pictures are squashed to."""
+    side: int
+    """Of the middle square of them that is looked at."""
+
+    def __call__(self, windows: Bytes) -> NDArray[np.float32]:
+        """Rows (B, D) of windows (B, 16, side, side, 4): RGB and a channel of ones."""
+
+
 class ClipNetwork:
     """C3D made fast: norms and mean folded in, channels last, bfloat16 where it is native, and
     elsewhere on a processor in tiles (winograd.py)."""
@@ -77,7 +96,8 @@ class ClipNetwork:
         Args:
             mean: B, G, R; or the mean volume (3, 16, 128, 171) of the original.
         """
-        self.width = network.config.features
+        self.width, self.block = network.config.features, "c3d"
+        self.size, self.side = SIZE, SIDE
         self._device, self._dtype = torch.device(device), fast_dtype(device)
         self._volume: torch.Tensor | None = None
         network = fold_norms(network)
@@ -111,7 +131,7 @@ class ClipNetwork:
 
 def extract_clips(
     path: Path,
-    network: ClipNetwork,
+    network: RowNetwork,
     protocol: Protocol,
     fingerprint: str,
     *,
@@ -128,9 +148,9 @@ def extract_clips(
     """
     rows: list[NDArray[np.float32]] = []
     spans: list[tuple[float, float]] = []
-    with read_frames(path, rate=EVERY_FRAME, size=SIZE) as reader:
+    with read_frames(path, rate=EVERY_FRAME, size=network.size) as reader:
         frame_seconds = 1 / (reader.info.fps or 25.0)
-        for pixels, first, last in windows(reader, protocol):
+        for pixels, first, last in windows(reader, protocol, network.side):
             rows.extend(network(pixels))
             spans.extend(zip(first.tolist(), (last + frame_seconds).tolist(), strict=True))
             if on_progress is not None and reader.info.duration > 0:
@@ -140,7 +160,7 @@ def extract_clips(
         rows=np.stack(rows).astype(np.float16),
         starts=starts,
         ends=ends,
-        blocks={"c3d": network.width},
+        blocks={network.block: network.width},
         cuts=np.empty(0),
         duration=reader.duration,
         unreadable=reader.unreadable,
@@ -149,15 +169,15 @@ def extract_clips(
 
 
 def windows(
-    batches: Iterable[Frames], protocol: Protocol
+    batches: Iterable[Frames], protocol: Protocol, side: int = SIDE
 ) -> Iterator[tuple[Bytes, NDArray[np.float64], NDArray[np.float64]]]:
-    """Windows (B, 16, 112, 112, 4) of pictures (N, 128, 171, 3), and the seconds (B,) of the first
+    """Windows (B, 16, side, side, 4) of pictures (N, H, W, 3), and the seconds (B,) of the first
     and of the last frame of each. Every picture is kept once; windows are views of it."""
-    buffer, times = np.empty((0, SIDE, SIDE, 4), np.uint8), np.empty(0)
+    buffer, times = np.empty((0, side, side, 4), np.uint8), np.empty(0)
     enough = protocol.window + (BATCH - 1) * protocol.stride
     several = False
     for frames in batches:
-        buffer = np.concatenate([buffer, cropped_with_ones(frames.pixels)])
+        buffer = np.concatenate([buffer, cropped_with_ones(frames.pixels, side)])
         times = np.concatenate([times, frames.times])
         if len(buffer) >= enough:
             count = protocol.count(len(buffer))
@@ -180,8 +200,9 @@ def _views(
     return np.moveaxis(seen, -1, 1), times[:: protocol.stride][: len(last)], last
 
 
-def cropped_with_ones(pixels: Bytes) -> Bytes:
-    """The middle (N, 112, 112, 4) of pictures (N, 128, 171, 3); the fourth channel is 1."""
-    cropped = np.ones((len(pixels), SIDE, SIDE, 4), np.uint8)
-    cropped[..., :3] = pixels[:, TOP : TOP + SIDE, LEFT : LEFT + SIDE]
+def cropped_with_ones(pixels: Bytes, side: int = SIDE) -> Bytes:
+    """The middle (N, side, side, 4) of pictures (N, H, W, 3); the fourth channel is 1."""
+    cropped = np.ones((len(pixels), side, side, 4), np.uint8)
+    top, left = ((length - side) // 2 for length in pixels.shape[1:3])
+    cropped[..., :3] = pixels[:, top : top + side, left : left + side]
     return cropped

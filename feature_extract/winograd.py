@@ -58,6 +58,7 @@ class Winograd:
 
     def __init__(self, network: C3D) -> None:
         """Take the weights of a network without norms."""
+        assert isinstance(network.conv1a, nn.Conv3d)
         self._first = _Stacked(network.conv1a)
         self._tiled = [
             _Tiled(getattr(network, f"conv{layer}"), pooled=layer in POOLED_AFTER)

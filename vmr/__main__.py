@@ -16,6 +16,7 @@ from pathlib import Path
 import vmr.library_cli
 import vmr.research_cli
 import vmr.search_cli
+import vmr.weights_cli
 from vmr.console import DONE, FAILED, REFUSED, one_line
 from vmr.database import default_library
 
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     vmr.library_cli.add_parsers(command)
     vmr.search_cli.add_parsers(command)
     vmr.research_cli.add_parsers(commands)
+    vmr.weights_cli.add_parsers(commands)
     text = "Open the page on a small sample library; options are those of app.py, such as --port."
     demo = commands.add_parser("demo", help=text, description=text)
     demo.set_defaults(run=_demo)
