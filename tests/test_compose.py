@@ -81,6 +81,23 @@ def test_questions_know_all_their_answers(pool: Pool) -> None:
     assert several > 10
 
 
+def test_what_has_no_caption_is_shown_and_never_asked_for() -> None:
+    unit = np.eye(6, dtype=np.float32)
+    captions = [(), ("b",), (), ("d",), ("e",), ("f",)]
+    pool = pool_of(np.arange(6), ["a", "b", "a", "b", "e", "f"], captions, unit, 1)
+    draw = random.Random(0)
+    first, second = Segment(0, 0.0, 5.0, (0, 0), 0.0), Segment(1, 5.0, 8.0, (0, 0), 0.0)
+    timeline = Timeline((first, second, Segment(3, 9.0, 11.0, (0, 0), 0.0)))
+    asked = [ask(timeline, pool, draw, present=True) for _ in range(20)]
+    assert {(q.text in "bd", q.spans, q.group) for q in asked} == {
+        (True, ((5.0, 8.0), (9.0, 11.0)), "b")
+    }
+    absent = {ask(timeline, pool, draw, present=False).text for _ in range(40)}
+    assert absent == {"e", "f"}
+    with pytest.raises(ValueError, match="nothing that is shown"):
+        ask(Timeline((first,)), pool, draw, present=True)
+
+
 def test_rows_mix_what_is_shown_at_the_two_samples_of_a_second() -> None:
     vectors = np.eye(4, dtype=np.float32)[:, None].repeat(2, axis=1)  # (4, 2, 4)
     first = Segment(0, 0.0, 2.5, (0, 1), 0.0)

@@ -8,6 +8,9 @@
 Five to thirty shots of 2 to 40 s, in random order. Some are shown twice, some are look-alikes of
 another (nearest neighbours in the space of the model: their captions are the hard negatives), some
 fade into the next. A moment is one showing of a picture; a question may have several, or none.
+Pictures of one group answer the same questions (an action that is shown twice has two moments);
+one without captions is never asked for. Every picture of a pool is as likely as another, so a
+pool's material is mixed as it was gathered.
 
 The same timeline comes in two forms: as rows, mixed from the rows of pictures that are known
 already, at the sampling of extract.py (fast enough to train on); and as a film (film.py), which the
@@ -72,6 +75,8 @@ class Question:
     text: str
     spans: tuple[tuple[float, float], ...]
     "seconds; none when nothing shown answers it"
+    group: str
+    "of the picture whose caption it is"
 
 
 @dataclass(frozen=True)
@@ -159,17 +164,21 @@ def ask(timeline: Timeline, pool: Pool, draw: random.Random, *, present: bool) -
     """A caption of something that is shown, with all its showings; or of something that is not."""
     groups = {pool.groups[segment.place] for segment in timeline.segments}
     if present:
-        place = draw.choice(timeline.segments).place
+        named = [segment for segment in timeline.segments if pool.captions[segment.place]]
+        if not named:
+            raise ValueError("nothing that is shown has a caption")
+        place = draw.choice(named).place
         spans = [
             (segment.start, segment.end)
             for segment in timeline.segments
             if pool.groups[segment.place] == pool.groups[place]
         ]
-        return Question(draw.choice(pool.captions[place]), tuple(_joined(spans)))
+        text = draw.choice(pool.captions[place])
+        return Question(text, tuple(_joined(spans)), pool.groups[place])
     for _ in range(_TRIES):
         place = draw.choice(pool.places)
-        if pool.groups[place] not in groups:
-            return Question(draw.choice(pool.captions[place]), ())
+        if pool.groups[place] not in groups and pool.captions[place]:
+            return Question(draw.choice(pool.captions[place]), (), pool.groups[place])
     raise ValueError("nothing is absent: the timeline shows the whole pool")
 
 

@@ -9,7 +9,7 @@ so that nothing can be told by whether there is motion. Clips are played to and 
 import math
 import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -107,19 +107,19 @@ def film(timeline: Timeline, shot: Callable[[Segment], Shot], path: Path) -> Non
     with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin is not None
         for number in range(round(timeline.duration * FPS)):
-            encoder.stdin.write(_frame(timeline, shots, number / FPS).tobytes())
+            encoder.stdin.write(picture(timeline, shots, number / FPS).tobytes())
         encoder.stdin.close()
         if encoder.wait(timeout=600):
             raise RuntimeError(f"{path}: the encoder failed")
 
 
-def _frame(timeline: Timeline, shots: dict[Segment, Shot], seconds: float) -> Image.Image:
-    """Both sides of a fade keep moving through it."""
+def picture(timeline: Timeline, shots: Mapping[Segment, Shot], seconds: float) -> Image.Image:
+    """What is on the screen; both sides of a fade keep moving through it."""
     parts = [
         (shots[segment].frame(max(0.0, seconds - segment.start), through), share)
         for segment, share, through in timeline.shown(seconds)
     ]
-    picture = parts[0][0]
+    shown = parts[0][0]
     for other, share in parts[1:]:
-        picture = Image.blend(picture, other, share)
-    return picture
+        shown = Image.blend(shown, other, share)
+    return shown

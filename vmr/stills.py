@@ -18,7 +18,7 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +48,8 @@ ACTIONS: Final = {
     "using_laptop": ("using a laptop", "working on a computer", "typing on a laptop"),
 }
 """What a picture of each action shows, in the words of people."""
+DUPLICATES: Final = Path(__file__).with_name("duplicates.txt")
+"""Training pictures that are held out elsewhere, one `set/name` a line; benchmarks/leaks.py."""
 SUBJECTS: Final = ("a person {}", "a man {}", "a woman {}", "people {}", "someone {}", "{}")
 
 
@@ -66,7 +68,7 @@ class Pictures:
     groups: tuple[str, ...]
     "pictures of the same group share their captions"
     splits: tuple[str, ...]
-    "train, dev or test"
+    "train, dev or test; or another word for those that nothing may use"
 
     def of(self, split: str) -> NDArray[np.intp]:
         """Indices of the pictures of one split."""
@@ -85,7 +87,17 @@ def load_pictures(data: Path, cache: Path, *, views: int) -> dict[str, Pictures]
     for name, reader in (("har15", _har15), ("gym", _gym)):
         if (data / f"{name}_images.tar").is_file():
             sets[name] = reader(data, cache, 1)  # many pictures, few words: one view is enough
-    return sets
+    duplicates = frozenset(DUPLICATES.read_text("utf-8").splitlines())
+    return {name: _held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
+
+
+def _held_apart(name: str, pictures: Pictures, duplicates: frozenset[str]) -> Pictures:
+    """Training pictures that are also among those held out belong to no split."""
+    splits = tuple(
+        "duplicate" if split == "train" and f"{name}/{picture}" in duplicates else split
+        for split, picture in zip(pictures.splits, pictures.names, strict=True)
+    )
+    return replace(pictures, splits=splits)
 
 
 def augment(picture: Image.Image, seed: int) -> Image.Image:
@@ -139,11 +151,18 @@ def _har15(data: Path, cache: Path, views: int) -> Pictures:
         action: tuple(subject.format(phrase) for phrase in phrases for subject in SUBJECTS)
         for action, phrases in ACTIONS.items()
     }
-    # The published test labels are not to be trusted: every tenth picture is held out instead, and
-    # every tenth more to choose by.
+    listed = tuple(captions[action] for action in actions)
+    return Pictures(names, rows, listed, tuple(actions), splits_of_har15(len(names)))
+
+
+def splits_of_har15(count: int) -> tuple[str, ...]:
+    """The split of every picture, in the order of their names.
+
+    The published test labels are not to be trusted: every tenth picture is held out instead, and
+    every tenth more to choose by.
+    """
     held_out = {0: "test", 5: "dev"}
-    splits = tuple(held_out.get(i % 10, "train") for i in range(len(names)))
-    return Pictures(names, rows, tuple(captions[a] for a in actions), tuple(actions), splits)
+    return tuple(held_out.get(i % 10, "train") for i in range(count))
 
 
 def _gym(data: Path, cache: Path, views: int) -> Pictures:

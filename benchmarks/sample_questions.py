@@ -1,0 +1,116 @@
+"""What a new user sees first: natural questions to the sample library of `make demo`.
+
+    python -m benchmarks.sample_questions [--weights DIR] [--work DIR]
+
+sample_questions.tsv has 40 questions with the shots that answer them, and 15 that nothing in the
+library answers. Right is a first moment that overlaps a shot of the answer with IoU .5 or more; the
+table also says how often only the place was right (IoU .1), and what the verdicts were.
+"""
+
+import argparse
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from feature_extract.extract import Extractor
+from vmr.ingest import Ingest
+from vmr.moments import iou
+from vmr.ranker import Ranker
+from vmr.samples import SAMPLES, build_samples, spans
+from vmr.search import Answer, Searcher
+from vmr.store import Library
+from vmr.text import Words
+
+QUESTIONS: Final = Path(__file__).with_name("sample_questions.tsv")
+RIGHT: Final = 0.5
+THERE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class SampleQuestion:
+    """A question, and the spans that answer it (none: nothing does)."""
+
+    text: str
+    video: str
+    spans: tuple[tuple[float, float], ...]
+
+
+def main() -> None:
+    """Print the table, then what went wrong."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sample_questions")
+    parser.add_argument("--weights", type=Path, help="default: the shipped ones")
+    parser.add_argument("--work", type=Path, help="keep the library here, for the next time")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        library = Library(work / "library")
+        with Ingest(library, Extractor) as ingest:
+            ingest.add(build_samples(work / "videos"))
+            ingest.wait()
+        searcher = Searcher(library, Ranker.load(options.weights), Words.load(), use_feedback=False)
+        asked = [(question, searcher.search(question.text)) for question in read_questions()]
+    report(asked)
+
+
+def read_questions() -> list[SampleQuestion]:
+    """Every line of sample_questions.tsv.
+
+    Raises:
+        ValueError: a line names a video or shot that the sample library does not have.
+    """
+    found = []
+    for line in QUESTIONS.read_text("utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        text, video, shots = line.split("\t")
+        if video == "-":
+            found.append(SampleQuestion(text, "", ()))
+            continue
+        if video not in SAMPLES or int(max(shots.split(","))) >= len(SAMPLES[video]):
+            raise ValueError(f"{QUESTIONS.name}: no shot {shots} in {video}")
+        edges = spans(video)
+        found.append(SampleQuestion(text, video, tuple(edges[int(s)] for s in shots.split(","))))
+    return found
+
+
+def overlap(question: SampleQuestion, answer: Answer, place: int = 0) -> float:
+    """IoU of one moment of the answer with the span that it fits best; 0 in another video."""
+    if place >= len(answer.moments) or answer.moments[place].path.stem != question.video:
+        return 0.0
+    moment = answer.moments[place]
+    return float(iou([(moment.start, moment.end)], list(question.spans)).max())
+
+
+def report(asked: list[tuple[SampleQuestion, Answer]]) -> None:
+    """The table, and the questions that were answered wrongly."""
+    present = [(q, a) for q, a in asked if q.spans]
+    absent = [a.verdict for q, a in asked if not q.spans]
+    first = np.array([overlap(q, a) for q, a in present])
+    best = np.array([max(overlap(q, a, i) for i in range(5)) for q, a in present])
+    print(f"{len(present)} present and {len(absent)} absent questions\n")
+    print("| measure | % |\n|---|---:|")
+    print(f"| the first moment is right, IoU {RIGHT} | {100 * (first >= RIGHT).mean():.0f} |")
+    print(f"| the first moment is there, IoU {THERE} | {100 * (first >= THERE).mean():.0f} |")
+    print(f"| one of the first five is right | {100 * (best >= RIGHT).mean():.0f} |")
+    for verdict in ("strong", "possible", "none"):
+        shown = 100 * np.mean([a.verdict == verdict for _, a in present])
+        missing = 100 * np.mean([v == verdict for v in absent])
+        print(f'| called "{verdict}", present / absent | {shown:.0f} / {missing:.0f} |')
+    print()
+    for (question, answer), share in zip(present, first.tolist(), strict=True):
+        if share < RIGHT:
+            top = answer.moments[0]
+            found = f"{top.name} {top.start:.1f}-{top.end:.1f} s, {answer.verdict}"
+            print(f"wrong: {question.text} ({question.video}): {found}, IoU {share:.2f}")
+    for question, answer in asked:
+        if not question.spans and answer.verdict != "none":
+            top = answer.moments[0]
+            print(f"called {answer.verdict}: {question.text}: {top.name} {top.start:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the benchmarks count: cuts, same pictures, sample questions; and moments of two hours."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from skimage import data
+
+from benchmarks.composed import INTERACTIONS, sequence
+from benchmarks.cuts import matched
+from benchmarks.leaks import look_at, pairs
+from benchmarks.sample_questions import SampleQuestion, overlap, read_questions
+from benchmarks.timelines import padded
+from vmr.localise import Proposal, propose
+from vmr.moments import iou
+from vmr.search import Answer, Hit
+from vmr.stills import DUPLICATES, splits_of_har15
+from vmr.windows import cut_windows, distinct
+
+
+def test_a_found_cut_counts_once_and_a_fade_all_along() -> None:
+    cuts, fades = [2.0, 2.3, 5.0, 9.0], [0.0, 0.0, 0.8, 0.0]
+    assert matched([2.15], cuts, fades) == [True, False, False, False]
+    assert matched([2.0, 2.3, 4.45, 9.25], cuts, fades) == [True, True, True, False]
+    assert matched([], cuts, fades) == [False] * 4
+
+
+def test_the_same_picture_is_known_small_mirrored_and_recompressed(tmp_path: Path) -> None:
+    cat, cup = (Image.fromarray(picture) for picture in (data.chelsea(), data.coffee()))
+    cat.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "cat.jpg", quality=40)
+    small = cup.resize((200, 150)).filter(ImageFilter.GaussianBlur(1))
+    other = Image.fromarray(data.astronaut())
+    looks = look_at(
+        [
+            ("a/train/cat", cat),
+            ("a/train/cup", cup),
+            ("a/train/astronaut", other),
+            ("a/test/cat", Image.open(tmp_path / "cat.jpg")),
+            ("a/test/cup", small),
+            ("a/test/rocket", Image.fromarray(data.rocket())),
+        ]
+    )
+    found = pairs(looks, np.arange(3), np.arange(3, 6))
+    assert [(one, two) for one, two, _ in found] == [(0, 3), (1, 4)]
+
+
+def test_listed_duplicates_are_training_pictures_of_har15() -> None:
+    listed = [line for line in DUPLICATES.read_text("utf-8").splitlines() if line[0] != "#"]
+    assert listed
+    assert all(line.startswith(("har15/t", "flickr8k/", "gym/")) for line in listed)
+    assert splits_of_har15(12)[:6] == ("test", "train", "train", "train", "train", "dev")
+    assert splits_of_har15(12)[10] == "test"
+
+
+def test_sample_questions_are_forty_and_fifteen() -> None:
+    questions = read_questions()
+    assert sum(bool(q.spans) for q in questions) == 40
+    assert sum(not q.spans for q in questions) == 15
+    assert len({q.text for q in questions}) == 55
+    coffee = next(q for q in questions if q.text == "a cup of coffee on a table")
+    assert (coffee.video, coffee.spans) == ("travel", ((25.0, 31.0),))
+
+
+@pytest.mark.parametrize(("name", "share"), [("travel", 0.5), ("space", 0.0)])
+def test_a_sample_answer_is_right_only_in_its_video(name: str, share: float) -> None:
+    question = SampleQuestion("a cup", "travel", ((25.0, 31.0), (0.0, 1.0)))
+    hit = Hit(1, name, Path(f"{name}.mp4"), 28.0, 31.0, 1.0, 0.5, 29.5)
+    answer = Answer("a cup", (), "possible", (hit,))
+    assert overlap(question, answer) == pytest.approx(share)
+    assert overlap(question, answer, 1) == 0.0
+
+
+def test_sequences_of_interactions_are_read_from_names() -> None:
+    assert sequence("hand shake/14_13_1.mp4") == 13
+    assert all(len(captions) == 3 for captions in INTERACTIONS.values())
+
+
+def test_a_minute_of_a_two_hour_video_answers_as_if_it_were_alone() -> None:
+    """Wherever the film lies among the windows, its best moment is the one of the film alone."""
+    chaos, draw = np.random.default_rng(0), random.Random(0)
+    for length in (2, 9, 40):
+        film = chaos.normal(0, 0.5, (120, 1)).astype(np.float32)
+        film[50 : 50 + length] += 6
+        (alone,) = _moments(film)[:1]
+        assert float(iou([(alone.start, alone.end)], [(50.0, 50.0 + length)])[0, 0]) > 0.8
+        for _ in range(8):
+            other = chaos.normal(0, 0.5, (7080, 1)).astype(np.float32)
+            rows, at = padded(film, other, draw)
+            best = _moments(rows)[0]
+            assert (best.start - at, best.end - at) == pytest.approx(
+                (alone.start, alone.end), abs=1
+            )
+
+
+def _moments(rows: np.ndarray) -> list[Proposal]:
+    starts = np.arange(len(rows), dtype=np.float64)
+    windows = cut_windows(rows, starts, starts + 1, np.zeros(0))
+    read = [propose(w.clips[:, 0], w.starts, w.ends, w.cuts) for w in windows]
+    return distinct(windows, read)
