@@ -88,10 +88,10 @@ def load_pictures(data: Path, cache: Path, *, views: int) -> dict[str, Pictures]
         if (data / f"{name}_images.tar").is_file():
             sets[name] = reader(data, cache, 1)  # many pictures, few words: one view is enough
     duplicates = frozenset(DUPLICATES.read_text("utf-8").splitlines())
-    return {name: _held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
+    return {name: held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
 
 
-def _held_apart(name: str, pictures: Pictures, duplicates: frozenset[str]) -> Pictures:
+def held_apart(name: str, pictures: Pictures, duplicates: frozenset[str]) -> Pictures:
     """Training pictures that are also among those held out belong to no split."""
     splits = tuple(
         "duplicate" if split == "train" and f"{name}/{picture}" in duplicates else split
