@@ -50,16 +50,23 @@ STREET: Final = 40
 """Street clips in a pool; of those without a fight nothing is ever asked."""
 SPEEDS: Final = (0.7, 1.4)
 """A clip is played so many times as fast."""
-INTERACTIONS: Final = {
+INTERACTIONS: Final = {  # spelt as the set spells them
     "hand shake": ("two people shake hands", "a handshake", "two men greeting each other"),
-    "hug": ("two people hug", "a hug", "two friends embracing"),
+    "hugging": ("two people hug", "a hug", "two friends embracing"),
     "kick": ("a person kicks another", "a kick", "someone being kicked"),
-    "point": ("a person points with the arm", "a man pointing at something", "pointing a finger"),
-    "punch": ("a person punches another", "a punch", "someone being hit with a fist"),
+    "pointting": (
+        "a person points with the arm",
+        "a man pointing at something",
+        "pointing a finger",
+    ),
+    "punching": ("a person punches another", "a punch", "someone being hit with a fist"),
     "push": ("a person pushes another", "a push", "someone being shoved"),
 }
-_SAME_AS: Final = {"hug": "har15/hugging", "fight": "har15/fighting"}  # answers the same questions
-_ROUGH: Final = {"har15/fighting", "people/kick", "people/punch", "people/push"}
+_SAME_AS: Final = {
+    "hugging": "har15/hugging",
+    "fight": "har15/fighting",
+}  # answers the same questions
+_ROUGH: Final = {"har15/fighting", "people/kick", "people/punching", "people/push"}
 """May be taken for one another: none is asked for as absent where another is shown."""
 SEED: Final = {"dev": 11, "test": 12}
 
