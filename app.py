@@ -25,6 +25,7 @@ from vmr.media import routes
 from vmr.page import Page, Rights, Screen, UnknownWordsError
 from vmr.preview import Previews
 from vmr.ranker import Ranker
+from vmr.scratch import sweep_noted
 from vmr.store import Library
 from vmr.text import Words
 
@@ -68,7 +69,7 @@ def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..
                 return {"error": str(error), "unknown": error.unknown}
             except ValueError as error:
                 return {"error": page.plain(error)}
-            except (KeyError, TypeError, AttributeError):  # not what our scripts send
+            except (KeyError, TypeError, AttributeError, ArithmeticError):  # not what scripts send
                 return {"error": "the request was not understood"}
 
         call.__name__ = name
@@ -156,6 +157,7 @@ def client_of(request: gr.Request) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the page until it is stopped."""
     options = read_options(arguments)
+    sweep_noted()
     library = Library(options.library)
     library.check_presence()  # what went missing while the page was closed is shown as missing
     with Ingest(library, Extractor) as ingest:

@@ -32,7 +32,8 @@ from feature_extract.appearance import SIZE, Appearance
 from feature_extract.extract import Extractor
 from vmr.compose import Pool, Question, Segment, Timeline, ask, compose, pool_of
 from vmr.film import Clip, Shot, Still, film
-from vmr.ingest import Ingest, find_videos
+from vmr.folders import find_videos
+from vmr.ingest import Ingest
 from vmr.moments import iou
 from vmr.ranker import Ranker
 from vmr.search import Hit, Searcher

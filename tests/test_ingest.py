@@ -10,7 +10,8 @@ import pytest
 from feature_extract.extract import Extractor
 from tests.media import counter_video
 from tests.planted import PlantedExtractor, write_file
-from vmr.ingest import Ingest, find_videos
+from vmr.folders import find_videos
+from vmr.ingest import Ingest
 from vmr.store import Library, LibraryError
 
 

@@ -12,13 +12,13 @@ import pytest
 
 from tests.media import counter_video
 from tests.planted_page import planted_page
-from vmr.database import LibraryError
 from vmr.export import Cut, write_clip, write_film
 from vmr.ffmpeg import FfmpegError, input_of, run
 from vmr.intake import Intake
+from vmr.locks import LibraryError, hold_lock
 from vmr.preview import Previews
 from vmr.samples import build_samples
-from vmr.scratch import PREFIX, YOUNG_SECONDS, scratch_folder, sweep
+from vmr.scratch import PREFIX, scratch_folder, sweep, sweep_noted
 
 ROOT = Path(__file__).parent.parent
 HOLD = (
@@ -28,9 +28,12 @@ HOLD = (
 )
 
 
-def age(*paths, seconds=3600):
-    for path in paths:
-        os.utime(path, (time.time() - seconds,) * 2)
+@pytest.fixture
+def noted(tmp_path_factory, monkeypatch):
+    """Where scratch folders are noted, apart from those of other tests."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("VMR_CACHE", str(cache))
+    return cache / "scratch"
 
 
 def left(folder):
@@ -47,34 +50,88 @@ def test_it_goes_with_its_use_also_when_that_fails(tmp_path):
     assert left(tmp_path) == []
 
 
-def test_what_a_killed_process_left_goes_and_what_a_living_one_holds_stays(tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+def killed_in(place):
+    """The scratch folder of a process that was killed."""
+    command = [sys.executable, "-c", HOLD, str(place)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         folder = Path(process.stdout.readline().strip())
-        age(folder)
-        sweep(tmp_path)
-        assert left(folder)[0] == "half.mp4"
+        sweep(place)
+        sweep_noted()
+        assert left(folder)[0] == "half.mp4"  # while it lives, its folder stays
         process.kill()
         process.wait()
     assert left(folder)[0] == "half.mp4"
+    return folder
+
+
+def test_what_a_killed_process_left_goes_with_the_next_use_of_the_place(tmp_path, noted):
+    folder = killed_in(tmp_path)
     with scratch_folder(tmp_path):
         assert not folder.exists()
     assert left(tmp_path) == []
 
 
+def test_what_a_killed_process_left_goes_at_the_next_start_wherever_it_is(tmp_path, noted):
+    """An export may go to a folder that is never exported to again."""
+    place = tmp_path / "desk"
+    place.mkdir()
+    folder = killed_in(place)
+    assert left(noted) == [folder.name]
+    command = [sys.executable, "-m", "vmr", "list", "--library", str(tmp_path / "none")]
+    subprocess.run(command, cwd=ROOT, capture_output=True)
+    assert (left(place), left(noted)) == ([], [])
+
+
+def test_clean_runs_leave_no_notes(tmp_path, noted):
+    with scratch_folder(tmp_path):
+        assert len(left(noted)) == 1
+    assert left(noted) == []
+
+
+def test_a_note_that_is_not_ours_deletes_nothing(tmp_path, noted):
+    precious = tmp_path / "films"
+    precious.mkdir()
+    noted.mkdir(parents=True)
+    (noted / "note").write_bytes(os.fsencode(precious))
+    sweep_noted()
+    assert precious.is_dir()
+
+
+def test_where_nothing_can_be_noted_it_works_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VMR_CACHE", str(tmp_path / "file" / "cache"))
+    with scratch_folder(tmp_path) as folder:
+        assert folder.is_dir()
+    assert left(tmp_path) == ["file"]
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(tmp_path, noted, monkeypatch):
+    """Another process may sweep between the two."""
+    taken = []
+
+    def swept_first(path, *, wait_seconds):
+        if not taken:
+            taken.append(path.parent)
+            sweep(tmp_path)
+        return hold_lock(path, wait_seconds=wait_seconds)
+
+    monkeypatch.setattr("vmr.scratch.hold_lock", swept_first)
+    with scratch_folder(tmp_path) as folder:
+        assert folder.is_dir()
+        assert not taken[0].exists()
+    assert left(tmp_path) == []
+
+
 def test_what_is_not_ours_to_delete_stays(tmp_path):
-    young, old = tmp_path / f"{PREFIX}young", tmp_path / "moments-of-joy"
-    for folder in (young, old):
+    elsewhere, named_alike = tmp_path / "elsewhere", tmp_path / "moments-of-joy"
+    for folder in (elsewhere, named_alike):
         folder.mkdir()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
     (tmp_path / f"{PREFIX}link").symlink_to(elsewhere)
-    age(old, elsewhere)
+    (tmp_path / f"{PREFIX}file").touch()
     sweep(tmp_path)
-    assert young.exists()
-    assert old.exists()
     assert elsewhere.exists()
-    assert YOUNG_SECONDS < 60
+    assert named_alike.exists()
+    assert (tmp_path / f"{PREFIX}file").exists()
 
 
 def test_exports_and_previews_leave_only_what_was_asked_for(tmp_path):
@@ -115,34 +172,32 @@ def test_an_export_that_was_killed_is_tidied_by_the_next(tmp_path):
         process.kill()
         for child in children:  # ffmpeg itself would go on until it is done
             os.kill(int(child), signal.SIGKILL)
-    (folder,) = out.iterdir()
-    age(folder)
     write_clip(Cut(film, 0, 1, 30), out / "clip.mp4")
     assert left(out) == ["clip.mp4"]
 
 
-def test_what_a_killed_page_left_goes_at_its_next_start(tmp_path):
+def test_what_a_killed_page_left_goes_at_its_next_start(tmp_path, noted):
     page = planted_page(tmp_path)
-    uploads = Intake(page).upload_place("a.mp4").parent.parent
-    (folder,) = uploads.iterdir()
-    (folder / "half.mp4").write_bytes(b"half")
-    kept = Intake(page).upload_place("kept.mp4")
-    shutil.copy(page.source(1), kept)
-    page.store.register(kept)
-    coming = Intake(page).upload_place("coming.mp4")
-    coming.write_bytes(b"half")
-    draft = page.previews.folder / f"{PREFIX}killed"
-    draft.mkdir(parents=True)
-    age(folder / "half.mp4", kept, draft)
-    Previews(page.previews.folder, limit_bytes=1 << 20)
-    Intake(page).drop_unfinished()
-    assert not draft.exists()
-    assert not folder.exists()
-    assert kept.exists()
-    assert coming.exists()
-    age(coming)
-    Intake(page).drop_unfinished()
-    assert left(uploads) == [kept.parent.name]
+    intake = Intake(page)
+    with intake.upload_folder() as coming:
+        uploads = coming.parent
+        (coming / "a.mp4").write_bytes(b"half")
+        killed_in(uploads)
+        taken = uploads / "taken" / "kept.mp4"
+        taken.parent.mkdir()
+        shutil.copy(page.source(1), taken)
+        page.store.register(taken)
+        lost = uploads / "lost" / "half.mp4"  # killed before it was registered
+        lost.parent.mkdir()
+        lost.write_bytes(b"half")
+        page.previews.folder.mkdir()
+        draft = killed_in(page.previews.folder)
+        Previews(page.previews.folder, limit_bytes=1 << 20)
+        intake.drop_unfinished()
+        assert not draft.exists()
+        assert left(uploads) == [".lock", coming.name, "taken"]
+        assert taken.exists()
+    assert left(uploads) == [".lock", "taken"]
     page.ingest.close()
 
 

@@ -1,5 +1,6 @@
 """Words: tokens, vectors, unknown words, other sources of vectors."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from vmr.text import QueryError, Words, WordsError, tokenize
+from vmr.text import MOST_SOURCES, QueryError, Words, WordsError, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,20 @@ def test_two_processes_may_fill_the_cache_at_once(
         for _ in range(2)
     ]
     assert [run.communicate(timeout=120)[0].strip() for run in runs] == ["4", "4"]
+
+
+def test_only_the_sources_used_last_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of vectors that changes, or is tried once, stayed in the cache for ever."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("VMR_CACHE", str(cache))
+    files = [tmp_path / f"glove.{number}.txt" for number in range(MOST_SOURCES + 1)]
+    for number, file in enumerate([*files[:-1], files[0], files[-1]]):
+        _write_glove(file, header=False, width=4)
+        os.utime(file, (1, 1))  # so that it stays the same source
+        Words.load(file)
+        for folder in cache.glob(f"{file.stem}-*"):
+            os.utime(folder, (number, number))  # clocks of file systems are coarse
+    kept = {path.parent.name.rpartition("-")[0] for path in cache.glob("*/words.txt")}
+    assert kept == {file.stem for file in files} - {files[1].stem}

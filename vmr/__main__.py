@@ -19,6 +19,7 @@ import vmr.search_cli
 import vmr.weights_cli
 from vmr.console import DONE, FAILED, REFUSED, one_line
 from vmr.database import default_library
+from vmr.scratch import sweep_noted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a file name need not be printable
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     options = read_options(arguments)
+    sweep_noted()
     try:
         return int(options.run(options))
     except KeyboardInterrupt:

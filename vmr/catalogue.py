@@ -54,7 +54,7 @@ class Video:
     @property
     def name(self) -> str:
         """The file's name without its folder."""
-        return self.path.name
+        return readable(self.path.name)
 
     @property
     def searchable(self) -> bool:
@@ -76,6 +76,11 @@ class Judgement:
     def __post_init__(self) -> None:
         if not (self.query.strip() and 0 <= self.start < self.end < float("inf")):
             raise ValueError(f"{self}: needs a query and a span of time")
+
+
+def readable(path: Path | str) -> str:
+    """A path as text: a file name is bytes, and those that are no text come as `\\xff`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def describe_damage(spans: Sequence[tuple[float, float]]) -> str:

@@ -19,6 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from vmr.scratch import scratch_folder
+
 FORMAT = 1
 _Config = TypeVar("_Config")
 
@@ -39,15 +41,12 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[s
     """Write beside, to the disk, then rename: an interrupted save leaves the old file."""
     metadata = {"vmr": json.dumps({"format": FORMAT, **record})}
     content = to_bytes({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, metadata)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(beside, "wb") as file:
+    with scratch_folder(path.parent) as folder:
+        with open(folder / path.name, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+        os.replace(folder / path.name, path)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -13,6 +13,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from feature_extract.video import shown_name
+
 SAMPLE_BYTES = 1 << 18
 
 
@@ -39,9 +41,11 @@ class FileStamp:
         try:
             status = os.stat(path)
         except OSError as error:
-            raise ContentError(f"{path}: {_plain(path, error)}") from error
+            raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
+        if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
+            raise ContentError(f"{shown_name(path)}: no permission to look into this folder")
         if not stat.S_ISREG(status.st_mode):
-            raise ContentError(f"{path}: not a regular file")
+            raise ContentError(f"{shown_name(path)}: not a regular file")
         return cls(status.st_size, status.st_mtime_ns)
 
 
@@ -61,7 +65,7 @@ def quick_digest(path: Path) -> str:
                 file.seek(offset)
                 digest.update(file.read(SAMPLE_BYTES))
     except OSError as error:
-        raise ContentError(f"{path}: {_plain(path, error)}") from error
+        raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
     return digest.hexdigest()
 
 
@@ -80,7 +84,7 @@ def full_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
     except OSError as error:
-        raise ContentError(f"{path}: {_plain(path, error)}") from error
+        raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
 
 
 def _plain(path: Path, error: OSError) -> str:

@@ -9,11 +9,11 @@ import os
 import shutil
 import sqlite3
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from vmr.locks import LibraryError, plain_errors
+from vmr.scratch import scratch_folder
 
 SCHEMA_VERSION: Final = 3
 BUSY_SECONDS: Final = 10.0
@@ -46,10 +46,6 @@ COMMIT;
 """
 
 _ORIGIN: Final = "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"  # version 3
-
-
-class LibraryError(ValueError):
-    """The library cannot do what was asked; one line that says why and what to do."""
 
 
 def default_library() -> Path:
@@ -102,59 +98,6 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return db
 
 
-@contextmanager
-def hold_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
-    """Whether we hold the lock on this file, which is nobody else's while the context is open.
-
-    SQLite's own lock on an empty file: it works on every system, and is let go when the process
-    dies, however it dies.
-    """
-    with plain_errors(path.parent):
-        guard = sqlite3.connect(
-            path, timeout=wait_seconds, isolation_level=None, check_same_thread=False
-        )
-    try:
-        with plain_errors(path.parent):
-            held = _lock(guard)
-        yield held
-    finally:
-        guard.close()
-
-
-def _lock(guard: sqlite3.Connection) -> bool:
-    try:
-        guard.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        return False
-    return True
-
-
-@contextmanager
-def plain_errors(folder: Path) -> Iterator[None]:
-    """Turn what SQLite and the disk report into a LibraryError that says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LibraryError(f"{folder}: {_advice(error)}") from error
-    except OSError as error:
-        raise LibraryError(f"{folder}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _advice(error: sqlite3.Error) -> str:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return "another program holds the library; close it or try again"
-    if "readonly" in text or "unable to open" in text:
-        return "the library cannot be written; check the folder's permissions"
-    if "full" in text:
-        return "the disk is full; make room and run the same command again"
-    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a data" in text):
-        return "library.db is damaged; restore it, or delete the folder and index again"
-    return f"library.db: {text}"
-
-
 def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(
         uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -192,12 +135,12 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _copy_in_memory(path: Path) -> sqlite3.Connection:
-    with tempfile.TemporaryDirectory(prefix=".moments-") as folder:
+    with scratch_folder() as folder:
         for suffix in ("", "-wal"):
             source = Path(f"{path}{suffix}")
             if source.is_file():
-                shutil.copyfile(source, os.path.join(folder, f"library.db{suffix}"))
-        copy = _connect((Path(folder) / "library.db").as_uri())
+                shutil.copyfile(source, folder / f"library.db{suffix}")
+        copy = _connect((folder / "library.db").as_uri())
         memory = _connect("file::memory:")
         copy.backup(memory)
         copy.close()

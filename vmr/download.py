@@ -4,6 +4,7 @@ file = make(page, "film.mp4", '[{"video": 1, "start": 6, "end": 10}]', folder)
 """
 
 import json
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from vmr.page import LONGEST_TEXT, Page, PageError
 MOST_MOMENTS: Final = 200
 # Containers that a copied clip stays in; Matroska takes the streams of all others.
 _COPIED: Final = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv"))
+# Elsewhere a backslash parts folders: a file called `..\\..\\x.mp4` here would leave them there.
+_UNSAFE: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 _LISTS: Final[dict[str, Callable[[Sequence[Cut], bool], str]]] = {
     "moments.csv": lambda cuts, paths: as_csv(cuts, paths=paths),
     "moments.json": lambda cuts, paths: as_json(cuts, paths=paths),
@@ -68,7 +71,8 @@ def _write_clips(cuts: Sequence[Cut], target: Path, *, copy: bool) -> None:
         for number, cut in enumerate(cuts, 1):
             clip = target.with_name(f"{number:03}{_suffix(cut, copy)}")
             write_clip(cut, clip, copy=copy)
-            name = f"{number:03} {cut.path.stem} {cut.start:.1f}-{cut.end:.1f}{clip.suffix}"
+            stem = _UNSAFE.sub("_", Path(cut.name).stem)
+            name = f"{number:03} {stem} {cut.start:.1f}-{cut.end:.1f}{clip.suffix}"
             archive.write(clip, name)
             clip.unlink()
 
@@ -79,7 +83,7 @@ def _cuts(page: Page, moments: str) -> list[Cut]:
         cuts = [_cut(page, moment) for moment in asked[:MOST_MOMENTS]]
     except (PageError, ExportError):
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise PageError("the moments to export were not understood") from error
     if not cuts:
         raise PageError("there is no moment to export")

@@ -20,6 +20,7 @@ from typing import Any, Final
 import opentimelineio as otio
 
 from feature_extract.video import VideoInfo, probe
+from vmr.catalogue import readable
 from vmr.ffmpeg import SQUARE, input_of, run
 from vmr.scratch import scratch_folder
 
@@ -52,7 +53,12 @@ class Cut:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end < float("inf"):
-            raise ExportError(f"{self.path.name}: {self.start} to {self.end} s is no span of time")
+            raise ExportError(f"{self.name}: {self.start} to {self.end} s is no span of time")
+
+    @property
+    def name(self) -> str:
+        """Of the file, as text."""
+        return readable(self.path.name)
 
     @property
     def seconds(self) -> float:
@@ -81,7 +87,7 @@ def write_clip(cut: Cut, target: Path, *, copy: bool = False) -> None:
     )
     shape = [] if copy else ["-vf", f"{_until(cut)},{SQUARE}", "-af", f"a{_until(cut)}"]
     output = ["-map", "0:v:0", "-map", "0:a:0?", *shape, *coding, "-movflags", "+faststart"]
-    run(_inputs(cut), output, target, name=cut.path.name, timeout_seconds=_patience(cut))
+    run(_inputs(cut), output, target, name=cut.name, timeout_seconds=_patience(cut))
 
 
 def write_film(cuts: Sequence[Cut], target: Path) -> None:
@@ -116,7 +122,7 @@ def _write_part(cut: Cut, shape: VideoInfo, fps: float, target: Path) -> None:
     sound = ["-map", heard, "-af", f"a{_until(cut)}", *_SOUND]
     output = ["-map", "0:v:0", "-vf", picture, *_QUALITY, *sound, "-shortest"]
     inputs = [*_inputs(cut), *silence]
-    run(inputs, output, target, name=cut.path.name, timeout_seconds=_patience(cut))
+    run(inputs, output, target, name=cut.name, timeout_seconds=_patience(cut))
 
 
 def write_still(source: Path, seconds: float, target: Path) -> None:
@@ -127,7 +133,7 @@ def write_still(source: Path, seconds: float, target: Path) -> None:
     """
     inputs = ["-ss", f"{seconds:.6f}", *input_of(source)]
     output = ["-frames:v", "1", "-vf", SQUARE, "-q:v", "2"]
-    run(inputs, output, target, name=source.name)
+    run(inputs, output, target, name=readable(source.name))
 
 
 def _inputs(cut: Cut) -> list[str]:
@@ -164,7 +170,7 @@ def as_records(cuts: Sequence[Cut], *, paths: bool = True) -> list[dict[str, Any
     """One JSON object a moment; without `paths`, files are known by name only."""
     return [
         {
-            "file": str(cut.path) if paths else cut.path.name,
+            "file": readable(cut.path) if paths else cut.name,
             "start": cut.start,
             "end": cut.end,
             "query": cut.query,
@@ -207,7 +213,7 @@ def as_edl(cuts: Sequence[Cut], title: str = "Moments") -> str:
         codes = (begin, begin + length, at, at + length)
         times = " ".join(_timecode(frame, rate) for frame in codes)
         lines.append(f"{number:03}  AX       V     C        {times}")
-        lines.append(f"* FROM CLIP NAME: {_one_line(cut.path.name)}")
+        lines.append(f"* FROM CLIP NAME: {_one_line(cut.name)}")
         if cut.query:
             lines.append(f"* COMMENT: {_one_line(cut.query)}")
         at += length
@@ -234,10 +240,10 @@ def as_otio(cuts: Sequence[Cut], *, paths: bool = True, title: str = "Moments") 
             otio.opentime.RationalTime(round(cut.start * rate), rate),
             otio.opentime.RationalTime(max(1, round(cut.seconds * rate)), rate),
         )
-        url = cut.path.resolve().as_uri() if paths else cut.path.name
+        url = cut.path.resolve().as_uri() if paths else cut.name
         track.append(
             otio.schema.Clip(
-                name=cut.path.name,
+                name=cut.name,
                 media_reference=otio.schema.ExternalReference(target_url=url),
                 source_range=span,
                 metadata={"moment": {"query": cut.query, "strength": cut.strength}},

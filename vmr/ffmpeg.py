@@ -10,7 +10,7 @@ from typing import Final
 
 import imageio_ffmpeg
 
-from vmr.database import LibraryError
+from vmr.locks import LibraryError
 from vmr.scratch import scratch_folder
 
 TIMEOUT_SECONDS: Final = 120.0

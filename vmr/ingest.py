@@ -10,86 +10,20 @@ decoder's own process, so that closing a tab stops nothing.
             print(job.path, job.state, job.reason)
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from feature_extract.extract import Extractor
-from feature_extract.video import VideoError
+from feature_extract.video import VideoError, shown_name
 from vmr.content import ContentError, FileStamp, full_digest
 from vmr.store import Library, LibraryError, NoVideoError, State, describe_damage
 
-EXTENSIONS: Final = frozenset(
-    {".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv"}
-    | {".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob"}
-    | {".webm", ".webp", ".wmv", ".y4m"}
-)
 _REPORT_SECONDS: Final = 0.5
 """How often the progress of a file reaches the database, for `list` in another process."""
-
-
-def find_videos(paths: Iterable[Path]) -> list[Path]:
-    """The video files that files and folders name, folders searched to the bottom, in order.
-
-    A file that is named itself is taken whatever its extension; inside folders the usual video
-    extensions count and hidden names do not. Links to folders are followed once.
-
-    Raises:
-        LibraryError: a path that is not there, or a folder without a video.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = videos_inside(path)
-            if not inside:
-                raise LibraryError(f"{path}: no video files in this folder")
-            found.extend(inside)
-        elif os.path.lexists(path):
-            found.append(path)
-        else:
-            raise LibraryError(f"{path}: no such file or folder")
-    return list(dict.fromkeys(found))
-
-
-def videos_inside(folder: Path) -> list[Path]:
-    """The video files in a folder and the folders in it, in order.
-
-    Raises:
-        LibraryError: a folder that cannot be listed.
-    """
-    return list(_walk(folder, set()))
-
-
-def is_video(path: Path) -> bool:
-    """Whether the name says so."""
-    return path.suffix.lower() in EXTENSIONS
-
-
-def is_hidden(path: Path) -> bool:
-    """Whether a folder search leaves it out: hidden names, and libraries with their previews."""
-    return path.name.startswith(".") or (path / "library.db").is_file()
-
-
-def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
-    real = os.path.realpath(folder)  # links to folders are followed, each folder once
-    if real in seen:
-        return
-    seen.add(real)
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise LibraryError(f"{folder}: {(error.strerror or str(error)).lower()}") from error
-    for entry in entries:
-        if is_hidden(entry):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry, seen)
-        elif is_video(entry):
-            yield entry
 
 
 @dataclass(frozen=True)
@@ -271,9 +205,11 @@ class Ingest:
                 job = self._open_jobs()[0]
             try:
                 self._take(job)
-            except LibraryError as error:  # the library itself: nothing else could be kept either
+            except Exception as error:  # nothing else could be kept either, and others wait for us
+                known = error if isinstance(error, LibraryError) else None
+                failure = known or LibraryError(f"indexing stopped ({_unforeseen(error)})")
                 with self._changed:
-                    self._failure, self._note = error, str(error)
+                    self._failure, self._note = failure, str(failure)
                     self._thread = None
                     self._changed.notify_all()
                 return
@@ -333,9 +269,9 @@ class Ingest:
         except (VideoError, ContentError) as error:
             if _changed(job):  # half a copy looks damaged
                 return "waiting", _GROWING
-            return "refused", str(error).removeprefix(f"{job.path}: ")
+            return "refused", _reason(error, job.path)
         except Exception as error:  # one file must never stop the others
-            return "refused", f"could not be indexed ({type(error).__name__}: {error})"
+            return "refused", f"could not be indexed ({_unforeseen(error)})"
         damage = extraction.features.unreadable
         return ("partly readable", describe_damage(damage)) if damage else ("ready", "")
 
@@ -366,7 +302,7 @@ class Ingest:
             stamp = FileStamp.of(path)
             video = self._library.register(path)
         except ContentError as error:
-            reason = str(error).removeprefix(f"{path}: ")
+            reason = _reason(error, path)
             id = self._library.register_unread(path, "refused", reason)
             return Job(id, path, "refused", 1.0, reason)
         done = video.searchable or (video.state == "refused" and not retry)
@@ -384,6 +320,14 @@ class Ingest:
                 if job.video == video:
                     self._jobs[path] = replace(job, **changes)
             self._changed.notify_all()
+
+
+def _reason(error: Exception, path: Path) -> str:
+    return str(error).removeprefix(f"{shown_name(path)}: ")
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _changed(job: Job) -> bool:

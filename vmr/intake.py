@@ -1,25 +1,29 @@
 """Changing the library from the page: paths and uploads in, retry, remove, pause and cancel.
 
 intake = Intake(page)
-place = intake.upload_place("my film.mp4")     # a fresh folder of ours, a name we made
-...                                            # the bytes are written there
-intake.take_upload(place)                      # queued, if it is a video at all
+with intake.upload_folder() as folder:
+    draft = folder / intake.upload_name("my film.mp4")      # a name we made
+    ...                                                     # the bytes are written there
+    intake.take_upload(draft)                               # kept, if it is a video at all
 """
 
 import re
 import secrets
-import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from feature_extract.video import VideoError, probe
-from vmr.ingest import EXTENSIONS, find_videos
+from feature_extract.video import VideoError, probe, shown_name
+from vmr.folders import EXTENSIONS, find_videos
+from vmr.locks import hold_lock
 from vmr.page import LONGEST_TEXT, Page, PageError
+from vmr.scratch import scratch_folder, sweep
 from vmr.store import Judgement, Video
 
-YOUNG_SECONDS: Final = 60.0
-"""An upload that has grown since may still be coming in, through another page of the library."""
+LONGEST_STEM: Final = 80
+"""Bytes of the name that an upload keeps."""
+TAKING_SECONDS: Final = 60.0
+"""Longest wait for other uploads that have just come in."""
 
 
 class Intake:
@@ -38,12 +42,15 @@ class Intake:
         """
         if not (self._page.rights.change and self._page.rights.paths):
             raise PageError("files of this computer cannot be added from here")
-        found = find_videos([Path(path.strip().strip('"')).expanduser().resolve()])
+        try:
+            found = find_videos([Path(path.strip().strip('"')).expanduser().resolve()])
+        except (OSError, RuntimeError) as error:  # a name too long, no such user
+            raise PageError(f"{path[:LONGEST_TEXT]}: no such file or folder") from error
         self._page.ingest.add(found)
         return {"added": len(found)}
 
-    def upload_place(self, name: str) -> Path:
-        """Where an upload called `name` is written: a fresh folder of ours, a name we made.
+    def upload_name(self, name: str) -> str:
+        """What an upload called `name` is called here.
 
         Raises:
             PageError: visitors may not, or the name's ending is not that of a video.
@@ -54,32 +61,47 @@ class Intake:
         if suffix not in EXTENSIONS:
             raise PageError(f"{name}: not the name of a video file")
         stem = re.sub(r"[^\w\- ().,]+", "_", Path(name.replace("\\", "/")).stem).strip(" ._")
-        folder = self._uploads / secrets.token_hex(8)
-        folder.mkdir(parents=True)
-        return folder / f"{stem[:80] or 'video'}{suffix}"
+        short = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+        return f"{short or 'video'}{suffix}"
 
-    def drop_unfinished(self) -> None:
-        """Delete the uploads that a killed page left half-way: no video goes by their names."""
-        for folder in self._uploads.glob("*/"):
-            for file in folder.iterdir():
-                young = time.time() - file.stat().st_mtime < YOUNG_SECONDS
-                if not young and self._page.store.find(file) is None:
-                    file.unlink(missing_ok=True)
-            with suppress(OSError):  # not empty
-                folder.rmdir()
+    def upload_folder(self) -> AbstractContextManager[Path]:
+        """A folder for an upload while it comes in: gone afterwards, however that ends."""
+        self._uploads.mkdir(parents=True, exist_ok=True)
+        return scratch_folder(self._uploads)
 
-    def take_upload(self, path: Path) -> None:
-        """Queue an uploaded file that probes as a video; otherwise it is deleted again.
+    def take_upload(self, draft: Path) -> None:
+        """Keep an uploaded file that probes as a video, in a folder of ours, and queue it.
 
         Raises:
             PageError: it is no video.
         """
         try:
-            probe(path)
+            probe(draft)
         except VideoError as error:
-            discard_upload(path)
-            raise PageError(str(error).replace(str(path), path.name)) from error
-        self._page.ingest.add([path])
+            raise PageError(str(error).replace(shown_name(draft), draft.name)) from error
+        with self._taking():
+            kept = self._uploads / secrets.token_hex(8) / draft.name
+            kept.parent.mkdir()
+            draft.rename(kept)
+            self._page.ingest.add([kept])
+
+    def drop_unfinished(self) -> None:
+        """Delete what a killed page left of uploads: no video goes by their names."""
+        sweep(self._uploads)
+        if not self._uploads.is_dir():
+            return
+        with self._taking():
+            for folder in self._uploads.glob("[!.]*/"):
+                for file in folder.iterdir():
+                    if self._page.store.find(file) is None and not file.is_dir():
+                        file.unlink(missing_ok=True)
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
+
+    def _taking(self) -> AbstractContextManager[bool]:
+        """Held while an upload has come in and is not in the library yet: no other page of the
+        same library may take it for a dead one's."""
+        return hold_lock(self._uploads / ".lock", wait_seconds=TAKING_SECONDS)
 
     def act(self, what: str, id: int | None = None) -> dict[str, Any]:
         """Pause, resume or cancel the queue, or retry or remove a video.
@@ -119,10 +141,6 @@ class Intake:
         self._page.ingest.cancel(video.id)
         self._page.store.remove(video.id)
         if video.path.parent.parent == self._uploads:
-            discard_upload(video.path)  # our own copy; the user's own files are never touched
-
-
-def discard_upload(path: Path) -> None:
-    """Delete an upload and the folder made for it."""
-    path.unlink(missing_ok=True)
-    path.parent.rmdir()
+            video.path.unlink(missing_ok=True)  # our own copy; the user's files are never touched
+            with suppress(OSError):
+                video.path.parent.rmdir()

@@ -124,7 +124,7 @@ def _watch(options: argparse.Namespace) -> int:
 
 def _find(library: "Library", paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     """The video files that these paths name, and what is wrong with the others."""
-    from vmr.ingest import find_videos
+    from vmr.folders import find_videos
     from vmr.store import LibraryError
 
     files, problems = [], []

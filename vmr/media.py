@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import Path as PathPart
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
@@ -18,7 +19,8 @@ from vmr.download import make
 from vmr.export import ExportError, write_still
 from vmr.ffmpeg import FfmpegError
 from vmr.guard import Guard, RefusedError, logged_in
-from vmr.intake import Intake, discard_upload
+from vmr.intake import Intake
+from vmr.locks import LibraryError
 from vmr.page import Page, PageError
 from vmr.scratch import scratch_folder
 
@@ -32,6 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Row = Annotated[int, Query(ge=0)]
 Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
+Instant = Annotated[float, PathPart(allow_inf_nan=False)]
 
 
 def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> APIRouter:
@@ -78,7 +81,7 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
         return FileResponse(file, media_type="image/jpeg", headers=_KEEP)
 
     @router.get("/still/{id}/{seconds}")
-    def still(id: int, seconds: float) -> Response:
+    def still(id: int, seconds: Instant) -> Response:
         return _or_404(_still, page, id, seconds)
 
     @router.get("/preview/{id}")
@@ -95,7 +98,7 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
         return _download(lambda folder: make(page, file, moments, folder, copy=copy))
 
     @router.get("/picture/{id}/{seconds}")
-    def picture(id: int, seconds: float) -> Response:
+    def picture(id: int, seconds: Instant) -> Response:
         def still(folder: Path) -> Path:
             if not page.rights.originals:
                 raise PageError("the original videos cannot be downloaded from here")
@@ -107,15 +110,15 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
     @router.put("/upload")
     async def upload(name: str, request: Request) -> Response:
         try:
-            path = intake.upload_place(name)
+            named = intake.upload_name(name)
+            with intake.upload_folder() as folder:
+                await _receive(request, folder / named, upload_limit)
+                await asyncio.to_thread(intake.take_upload, folder / named)
         except PageError as error:
             raise HTTPException(422, str(error)) from error
-        await _receive(request, path, upload_limit)
-        try:
-            await asyncio.to_thread(intake.take_upload, path)
-        except PageError as error:
-            raise HTTPException(422, str(error)) from error
-        return JSONResponse({"name": path.name})
+        except (OSError, LibraryError) as error:
+            raise HTTPException(507, f"{named}: cannot be kept here (disk full?)") from error
+        return JSONResponse({"name": named})
 
     return router
 
@@ -151,17 +154,12 @@ def _still(page: Page, id: int, seconds: float) -> Response:
 
 
 async def _receive(request: Request, path: Path, limit: int) -> None:
-    """Write the body of `request` to `path`; over the limit, or cut off, nothing is left behind."""
+    """Write the body of `request` to `path`."""
     size = 0
-    try:
-        with path.open("wb") as file:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise HTTPException(
-                        413, f"{path.name}: larger than {limit / 2**30:.1f} GB; index it by path"
-                    )
-                await asyncio.to_thread(file.write, chunk)
-    except BaseException:
-        discard_upload(path)
-        raise
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                most = f"{limit / 2**30:.1f} GB"
+                raise HTTPException(413, f"{path.name}: larger than {most}; index it by path")
+            await asyncio.to_thread(file.write, chunk)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vmr.catalogue import readable
 from vmr.content import ContentError, FileStamp
 from vmr.ingest import Ingest, Job, Progress
 from vmr.picture import PictureReader
@@ -236,7 +237,7 @@ class Page:
         jobs = [job for job in progress.jobs if _shown(job) and job.video in here]
         return {
             "videos": [self._entry(video) for video in videos],
-            "jobs": [_job(job, progress) for job in jobs],
+            "jobs": [self._job(job, progress) for job in jobs],
             "paused": progress.paused,
             "note": progress.note if self.rights.paths else "",
             "seconds_left": progress.seconds_left,
@@ -253,7 +254,7 @@ class Page:
             "id": video.id,
             "name": video.name,
             "state": video.state,
-            "reason": video.reason,
+            "reason": self._reason(video.reason),
             "searchable": video.searchable,
             "duration": video.duration,
             "width": video.width,
@@ -267,8 +268,25 @@ class Page:
             "playable": self.rights.originals and plays_in_browsers(video),
         }
         if self.rights.paths:  # not "path": Gradio's client would try to download that
-            entry |= {"file": str(video.path), "folder": str(video.path.parent)}
+            entry |= {"file": readable(video.path), "folder": readable(video.path.parent)}
         return entry
+
+    def _job(self, job: Job, progress: Progress) -> dict[str, Any]:
+        speed = progress.bytes_per_second
+        left = job.size_bytes * (1 - job.fraction) / speed if speed and job.open else None
+        return {
+            "id": job.video,
+            "name": readable(job.path.name),
+            "state": job.state,
+            "reason": self._reason(job.reason),
+            "fraction": job.fraction,
+            "seconds_left": left,
+        }
+
+    def _reason(self, reason: str) -> str:
+        """Why a video is refused; where paths are hidden, nothing that may hold one."""
+        hidden = not self.rights.paths and ("/" in reason or "\\" in reason)
+        return "it could not be read" if hidden else reason
 
     def video(self, id: int) -> Video:
         """The video with this id; PageError when there is none."""
@@ -351,16 +369,3 @@ def plays_in_browsers(video: Video) -> bool:
 def _shown(job: Job) -> bool:
     """What is done or was there before needs no line; what was refused does."""
     return job.open or job.state in ("refused", "waiting")
-
-
-def _job(job: Job, progress: Progress) -> dict[str, Any]:
-    speed = progress.bytes_per_second
-    left = job.size_bytes * (1 - job.fraction) / speed if speed and job.open else None
-    return {
-        "id": job.video,
-        "name": job.path.name,
-        "state": job.state,
-        "reason": job.reason,
-        "fraction": job.fraction,
-        "seconds_left": left,
-    }

@@ -22,6 +22,7 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
+from vmr.catalogue import readable
 from vmr.ffmpeg import SQUARE, FfmpegError, input_of, run
 from vmr.scratch import scratch_folder, sweep
 
@@ -90,7 +91,7 @@ class Previews:
     def _cut(self, source: Path, suffix: str, window: Sequence[str], output: Sequence[str]) -> Path:
         def write(target: Path) -> None:
             with self._workers:
-                run([*window, *input_of(source)], output, target, name=source.name)
+                run([*window, *input_of(source)], output, target, name=readable(source.name))
 
         return self._made(_name(source, [*window, *output]) + suffix, write)
 
@@ -142,6 +143,6 @@ def _name(source: Path, wanted: Sequence[str]) -> str:
     try:
         stat = source.stat()
     except OSError as error:
-        raise FfmpegError(f"{source.name}: the file is no longer there") from error
+        raise FfmpegError(f"{readable(source.name)}: the file is no longer there") from error
     facts = (str(source), stat.st_size, stat.st_mtime_ns, *wanted)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from feature_extract.features import Features, FeaturesError
 from vmr.catalogue import COLUMNS, SEARCHABLE, Judgement, State, Video, describe_damage, read_video
 from vmr.content import FileStamp, covers_all, full_digest, quick_digest
-from vmr.database import LibraryError, hold_lock, open_database, open_for_reading, plain_errors
+from vmr.database import open_database, open_for_reading
+from vmr.locks import LibraryError, hold_lock, plain_errors
 from vmr.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
@@ -78,7 +79,7 @@ class Library:
 
     def video(self, id: int) -> Video:
         """The video with this id; LibraryError when there is none."""
-        found = self._select("WHERE id = ?", id)
+        found = self._select("WHERE id = ?", id) if 0 < id < 1 << 63 else []  # as SQLite counts
         if not found:
             raise NoVideoError(f"no video {id} in {self.folder}; `list` shows what there is")
         return found[0]
@@ -301,7 +302,7 @@ class Library:
         }
         with plain_errors(self.folder):
             for file in (*self._features.iterdir(), *self._thumbnails.iterdir()):
-                if file not in kept:
+                if file not in kept and not file.is_dir():  # file servers put folders everywhere
                     file.unlink(missing_ok=True)
             for file in self.folder.glob("*.tmp"):
                 file.unlink(missing_ok=True)

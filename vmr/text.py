@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.locks import cache_folder
 from vmr.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and
 KEYED_VECTORS = "words.kv"
 VECTORS = "words.kv.vectors.npy"  # as gensim names the array that it saves separately
 VOCABULARY = "words.txt"
+MOST_SOURCES = 3  # kept in the cache: 90 MB for the packaged one, 3 GB for the largest
 _READ_LIMIT = 3_000_000  # words of a user's file; the largest public GloVe has 2.2 million
 
 
@@ -56,13 +59,6 @@ class Query:
     "(L, W)"
     unknown: tuple[str, ...] = field(default=())
     "words without a vector, in order; they are left out of `words`"
-
-
-def cache_folder() -> Path:
-    """Per-user cache: $VMR_CACHE, else $XDG_CACHE_HOME/vmr, else ~/.cache/vmr."""
-    named = os.environ.get("VMR_CACHE")
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(named) if named else base / "vmr"
 
 
 def tokenize(text: str) -> list[str]:
@@ -97,6 +93,7 @@ class Words:
         if not (cached / VOCABULARY).is_file():
             shutil.rmtree(cached, ignore_errors=True)
             _save(_read_packaged() if path is None else _read_file(path), cached)
+        _keep(cached)
         try:
             vocabulary = (cached / VOCABULARY).read_bytes().decode().split("\n")
             vectors = np.load(cached / VECTORS, mmap_mode="r", allow_pickle=False)
@@ -197,10 +194,21 @@ def _read_file(path: Path) -> "KeyedVectors":
         return KeyedVectors.load_word2vec_format(
             str(path), binary=binary, no_header=not header, limit=_READ_LIMIT
         )
-    except (ValueError, UnicodeDecodeError, EOFError, IndexError) as error:
+    except (ValueError, EOFError, IndexError, MemoryError, OverflowError) as error:
         raise WordsError(
             f"{path}: not a table of word vectors (one word and its numbers a line)"
         ) from error
+
+
+def _keep(used: Path) -> None:
+    """Let go of the sources that were used longest ago, except for the last few."""
+    with suppress(OSError):  # a cache that may only be read, or another process was first
+        os.utime(used)
+        sources = [folder for folder in used.parent.iterdir() if (folder / VOCABULARY).is_file()]
+        sources.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
+        for folder in sources[MOST_SOURCES:]:
+            if folder != used:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _save(vectors: "KeyedVectors", folder: Path) -> None:

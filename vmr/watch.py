@@ -20,7 +20,8 @@ from watchfiles import Change as Kind
 from watchfiles import watch
 
 from vmr.content import ContentError, FileStamp
-from vmr.ingest import Ingest, Job, is_hidden, is_video, videos_inside
+from vmr.folders import is_hidden, is_video, videos_inside
+from vmr.ingest import Ingest, Job
 from vmr.store import Library
 
 SETTLE_SECONDS: Final = 2.0
@@ -141,7 +142,7 @@ def _videos_at(path: Path, folder: Path) -> list[Path]:
     inside = [path, *path.parents][: len(path.parts) - len(folder.parts)]
     if any(is_hidden(part) for part in inside):
         return []
-    return videos_inside(path) if path.is_dir() else [path] if is_video(path) else []
+    return videos_inside(path) if os.path.isdir(path) else [path] if is_video(path) else []
 
 
 def _settled(pending: dict[Path, _Pending | None], path: Path, settle_seconds: float) -> bool:
