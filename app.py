@@ -6,6 +6,7 @@ the methods of `vmr.page.Page`; the files it shows come over the routes of `vmr.
 """
 
 import argparse
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -188,6 +189,9 @@ def serve(page: Page, options: argparse.Namespace) -> gr.Blocks:
     auth = account(options)
     limit = RateLimit(*SEARCHES) if open_to_others(options) else None
     guard = Guard(loopback=not open_to_others(options), limit=limit)
+    # The relay of a share link connects from this computer, where uvicorn would believe anybody's
+    # word on who is behind it. Who runs a proxy of their own sets this to its address.
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     intake = Intake(page)
     intake.drop_unfinished()
     blocks = build_app(page, intake, guard)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from feature_extract.extract import Extraction
 from feature_extract.features import Features
-from feature_extract.video import VideoError, VideoInfo
+from feature_extract.video import VideoError, VideoInfo, shown_name
 from vmr.content import full_digest
 from vmr.store import Library
 
@@ -115,7 +115,7 @@ class PlantedExtractor:
         """Rows seeded by the content; progress in a few steps."""
         content = path.read_bytes()
         if content.startswith(b"bad"):
-            raise VideoError(f"{path}: not a video")
+            raise VideoError(f"{shown_name(path)}: not a video")
         if content.startswith(b"bug"):
             raise ZeroDivisionError("nobody thought of this")
         for step in range(self._steps):
