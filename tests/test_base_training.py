@@ -1,5 +1,6 @@
 """`train base` end to end on a small set of captioned pictures that we draw ourselves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,18 @@ from PIL import Image
 
 from feature_extract.appearance import BLOCKS, WIDTH
 from tests.drawn import PER_SPLIT, write_drawn_set
-from vmr.base_training import BaseConfig, Recall, contrast, pad, text_to_picture, train_base
+from vmr.base_training import (
+    BaseConfig,
+    Recall,
+    _Captions,
+    _Run,
+    _towers,
+    _train_epoch,
+    contrast,
+    pad,
+    text_to_picture,
+    train_base,
+)
 from vmr.concepts import KINDS, class_captions, class_names, concept_rows
 from vmr.ranker import Ranker
 from vmr.reader_training import ReaderTraining
@@ -87,6 +99,7 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
         epochs=20,
         batch=12,
         extra={"concepts": 4},
+        classes=4,
         views=1,
         concept_views=1,
         average=0.5,
@@ -102,6 +115,46 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
     assert [text.split()[2] for text in asked] == ["red", "green", "blue"]
     found = [int((clips @ ranker.query_vector(words.query(text))).argmax()) for text in asked]
     assert found == [0, 1, 2]
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    names = tuple(f"p{i}" for i in range(12))
+    rows = np.random.default_rng(0).random((12, 2, WIDTH)).astype(np.float16)
+    texts = tuple((f"a {colour} picture", "a dog") for colour in COLOURS)
+    pictures = Pictures(names, rows, (texts * 2)[:12], names, ("train",) * 12)
+    config = BaseConfig(
+        epochs=3,
+        batch=6,
+        extra={},
+        classes=2,
+        often=3,
+        towers=TowersConfig(blocks=dict(BLOCKS), width=8, hidden=8),
+    )
+    words = Words.load()
+
+    def new_run() -> _Run:
+        torch.manual_seed(0)
+        return _Run(config, _towers(config, words, [pictures]), pictures)
+
+    def train(run: _Run) -> None:
+        _train_epoch(run, _Captions(words), pictures, {})
+
+    whole = new_run()
+    for _ in range(2):
+        train(whole)
+    stopped = new_run()
+    train(stopped)
+    stopped.keep(tmp_path / "run.pt")
+    resumed = new_run()
+    torch.manual_seed(99)
+    resumed.take_up(tmp_path / "run.pt")
+    assert resumed.epoch == 1
+    train(resumed)
+    for name, tensor in whole.average.state_dict().items():
+        torch.testing.assert_close(resumed.average.state_dict()[name], tensor)
+    other = _Run(replace(config, batch=3), whole.towers, pictures)
+    with pytest.raises(StillsError, match="other settings"):
+        other.take_up(tmp_path / "run.pt")
 
 
 def test_concepts_reach_their_class_and_stay_feature_like() -> None:

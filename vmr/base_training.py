@@ -4,18 +4,20 @@
 
 Symmetric contrast (InfoNCE) between the rows of pictures and their captions: all captions of a
 picture, and of pictures that show the same action, are positives. The text side starts from frozen
-word vectors and learns maps of them only, so every word that has a vector can be asked for. Weights
-are averaged over steps, and the epoch is chosen on the development split. The calibration is fitted
-on timelines composed of development pictures.
+word vectors and learns maps of them, so every word that has a vector can be asked for; words that
+captions use often get a vector of their own beside it. Weights are averaged over steps, and the
+epoch is chosen on the development split. The calibration is fitted on timelines composed of
+development pictures. A run that was stopped goes on from the epoch it had finished.
 """
 
 import copy
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,19 +25,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from feature_extract.appearance import BLOCKS
+from feature_extract.appearance import BLOCKS, load_network
 from vmr.calibration import TIMELINES, fit_calibration, trials
-from vmr.concepts import concept_pictures
+from vmr.concepts import class_captions, class_names, concept_pictures
 from vmr.contrast import follow
 from vmr.ranker import Calibration, Ranker
 from vmr.reader_training import ReaderTraining, train_reader
-from vmr.stills import Pictures, load_pictures
-from vmr.text import QueryError, Words
+from vmr.stills import Pictures, StillsError, load_pictures
+from vmr.text import Query, QueryError, Words
 from vmr.towers import Towers, TowersConfig
 
 MAIN: Final = "flickr8k"
 _BACKGROUND: Final = 2048  # unrelated clips kept with the weights: two megabytes
 _ASKED: Final = 1000  # captions kept with them: one megabyte
+_STATEFUL: Final = ("towers", "average", "chosen", "optimizer", "schedule")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,12 @@ class BaseConfig:
 
     epochs: int = 6
     batch: int = 256
-    extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "concepts": 96})
+    extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "concepts": 64})
     "pictures of the other sets added to a batch"
+    classes: int = 32
+    "names of classes added to a batch, each beside what the classifier alone tells of it"
+    often: int = 10
+    "captions in which a word must be to get a vector of its own"
     mixed: float = 0.35
     "weight of the pairs of the other sets, beside the captioned ones"
     learning_rate: float = 1.5e-3
@@ -53,7 +60,7 @@ class BaseConfig:
     word_dropout: float = 0.1
     average: float = 0.995
     "decay of the exponential average of the weights"
-    views: int = 3
+    views: int = 2
     "of each captioned picture: the plain one and augmented ones"
     concept_views: int = 4
     "rows of each ImageNet class"
@@ -77,18 +84,19 @@ class Recall:
 
 
 class _Captions:
-    """(L, W) vectors of captions, looked up once each: a training run reads them many times."""
+    """Captions as queries, looked up once each: a training run reads them many times."""
 
     def __init__(self, words: Words) -> None:
         self._words = words
-        self._known: dict[str, NDArray[np.float32]] = {}
+        self._known: dict[str, Query] = {}
 
-    def __getitem__(self, text: str) -> NDArray[np.float32]:
+    def __getitem__(self, text: str) -> Query:
         if text not in self._known:
             try:
-                self._known[text] = self._words.query(text).vectors
+                self._known[text] = self._words.query(text)
             except QueryError:  # three captions have no known word; they read as one zero vector
-                self._known[text] = np.zeros((1, self._words.width), dtype=np.float32)
+                nothing = np.zeros((1, self._words.width), dtype=np.float32)
+                self._known[text] = Query(text, ("",), nothing)
         return self._known[text]
 
 
@@ -109,7 +117,7 @@ def train_base(
     words = Words.load()
     sets = load_pictures(data, cache, views=config.views)
     if space is None:
-        ranker = _train_space(words, dict(sets), config)
+        ranker = _train_space(words, dict(sets), config, cache / "base-training.pt")
         fit_calibration(ranker, words, sets[MAIN], "dev", timelines=config.timelines)
         ranker.save(out)
     else:
@@ -132,25 +140,67 @@ def _share_right(ranker: Ranker, words: Words, pictures: Pictures, config: BaseC
     return 100 * float(np.mean([trial.right for trial in asked if trial.present]))
 
 
-def _train_space(words: Words, sets: dict[str, Pictures], config: BaseConfig) -> Ranker:
+def _train_space(
+    words: Words, sets: dict[str, Pictures], config: BaseConfig, draft: Path
+) -> Ranker:
     """The first stage: towers of the epoch that finds most development pictures."""
     main = sets.pop(MAIN)
-    towers = _towers(config, [main, *sets.values()])
+    run = _Run(config, _towers(config, words, [main, *sets.values()]), main)
+    run.take_up(draft)
     real = main.rows[main.of("train"), 0]
     others = {
         **sets,
         "concepts": concept_pictures(real, views=config.concept_views, seed=config.seed),
     }
-    best, chosen = -1.0, copy.deepcopy(towers)
-    for epoch, average in _epochs(config, towers, words, main, others):
-        recall = text_to_picture(average, words, main, "dev")
-        print(f"epoch {epoch + 1}/{config.epochs}: dev {recall}", flush=True)
-        if sum((recall.at_1, recall.at_5, recall.at_10)) > best:
-            best = sum((recall.at_1, recall.at_5, recall.at_10))
-            chosen = copy.deepcopy(average)
-    unrelated = _background(chosen, [main, *sets.values()])
-    captions = _captions(chosen, words, main)
-    return Ranker(chosen, unrelated, captions, Calibration(1, 0, 0.25, 0.75), words.fingerprint)
+    captions = _Captions(words)
+    while run.epoch < config.epochs:
+        _train_epoch(run, captions, main, others)
+        recall = text_to_picture(run.average, words, main, "dev")
+        print(f"epoch {run.epoch}/{config.epochs}: dev {recall}", flush=True)
+        found = sum((recall.at_1, recall.at_5, recall.at_10))
+        if found > run.best:
+            run.best, run.chosen = found, copy.deepcopy(run.average)
+        run.keep(draft)
+    draft.unlink(missing_ok=True)
+    unrelated = _background(run.chosen, [main, *sets.values()])
+    asked = _asked(run.chosen, captions, main)
+    return Ranker(run.chosen, unrelated, asked, Calibration(1, 0, 0.25, 0.75), words.fingerprint)
+
+
+class _Run:
+    """A run between two epochs: what has to be kept to go on as if it had not been stopped."""
+
+    def __init__(self, config: BaseConfig, towers: Towers, main: Pictures) -> None:
+        self.config, self.towers = config, towers
+        self.average, self.chosen = copy.deepcopy(towers), copy.deepcopy(towers)
+        self.best, self.epoch, self.step = -1.0, 0, 0
+        self.draw = random.Random(config.seed)
+        self.captions = [(int(i), text) for i in main.of("train") for text in main.captions[i]]
+        self.steps = len(self.captions) // config.batch * config.epochs
+        self.optimizer, self.schedule = _optimizer(config, towers, self.steps)
+
+    def keep(self, path: Path) -> None:
+        """Write the state; all or nothing."""
+        state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _STATEFUL}
+        state |= {name: getattr(self, name) for name in ("best", "epoch", "step")}
+        state |= {"draw": self.draw.getstate(), "torch": torch.get_rng_state()}
+        part = path.with_suffix(".part")
+        torch.save({**state, "config": repr(self.config)}, part)
+        part.replace(path)
+
+    def take_up(self, path: Path) -> None:
+        """Go on from a state that was kept, when it is of the same settings."""
+        if not path.is_file():
+            return
+        state = torch.load(path, weights_only=False)  # our own file of a moment ago
+        if state["config"] != repr(self.config):
+            raise StillsError(f"{path}: a run of other settings was stopped there; delete it")
+        for name in _STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.best, self.epoch, self.step = state["best"], state["epoch"], state["step"]
+        self.draw.setstate(state["draw"])
+        torch.set_rng_state(state["torch"])
+        print(f"{path}: goes on after epoch {self.epoch}", flush=True)
 
 
 def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str) -> Recall:
@@ -163,7 +213,7 @@ def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str
         captions = _Captions(words)
         queries = [captions[text] for _, text in texts]
         vectors = torch.cat(
-            [towers.encode_text(*pad(queries[i : i + 512])) for i in range(0, len(queries), 512)]
+            [_encoded(towers, queries[i : i + 512]) for i in range(0, len(queries), 512)]
         )
         similarity = vectors @ clips.T  # (captions, pictures)
         truth = torch.tensor([place for place, _ in texts])[:, None]
@@ -182,6 +232,12 @@ def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
     return words, mask
 
 
+def _encoded(towers: Towers, queries: Sequence[Query]) -> Tensor:
+    """(B, E) vectors of queries."""
+    own = towers.own([query.words for query in queries])
+    return towers.encode_text(*pad([query.vectors for query in queries]), own)
+
+
 def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor) -> Tensor:
     """Symmetric InfoNCE of unit vectors (B, E), pair by pair (B,); equal groups are positives."""
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
@@ -194,46 +250,60 @@ def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor)
     return (to_clips + to_texts) / 2
 
 
-def _towers(config: BaseConfig, sets: list[Pictures]) -> Towers:
-    """New towers that know the mean row of the training pictures."""
-    towers = Towers(config.towers)
+def _towers(config: BaseConfig, words: Words, sets: list[Pictures]) -> Towers:
+    """New towers that know the mean row of the training pictures, what the classifier usually sees
+    in them, and which words their captions use often."""
+    classifier = load_network()._fc
+    often = _often(words, sets[0], config.often)
+    towers = Towers(
+        replace(config.towers, classes=classifier.out_features, learned=" ".join(often))
+    )
     rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
     widths = list(config.towers.blocks.values())
     columns = torch.split(torch.from_numpy(rows).float(), widths, dim=-1)
     unit = [F.normalize(block, dim=-1) for block in columns]
     towers.video.mean.copy_(torch.cat(unit, dim=-1).mean(0))
+    judgement = towers.video.judgement
+    assert judgement is not None
+    judgement.weight.copy_(classifier.weight.detach())
+    judgement.bias.copy_(classifier.bias.detach())
+    judgement.usual.copy_(judgement.chances(torch.from_numpy(rows).float()).mean(0))
     return towers
 
 
-def _epochs(
-    config: BaseConfig, towers: Towers, words: Words, main: Pictures, others: dict[str, Pictures]
-) -> Iterator[tuple[int, Towers]]:
-    """Train epoch by epoch; yields the averaged towers after each."""
-    average, vectors = copy.deepcopy(towers), _Captions(words)
-    draw = random.Random(config.seed)
-    captions = [(int(i), text) for i in main.of("train") for text in main.captions[i]]
+def _often(words: Words, main: Pictures, least: int) -> list[str]:
+    """Words that are in at least so many training captions, in the order of the alphabet."""
+    captions, count = _Captions(words), Counter[str]()
+    for i in main.of("train"):
+        for text in main.captions[i]:
+            count.update(captions[text].words)
+    return sorted(word for word, times in count.items() if word and times >= least)
+
+
+def _train_epoch(
+    run: _Run, captions: _Captions, main: Pictures, others: dict[str, Pictures]
+) -> None:
+    """Once over the captions of the training pictures."""
+    config, draw = run.config, run.draw
     choices = {name: pictures.of("train").tolist() for name, pictures in others.items()}
-    per_epoch = len(captions) // config.batch
-    optimizer, schedule = _optimizer(config, towers, per_epoch * config.epochs)
-    step, begun = 0, time.monotonic()
-    for epoch in range(config.epochs):
-        for batch in _batches(captions, config.batch, draw):
-            picked = [(main, i, text) for i, text in batch]
-            for name, pictures in others.items():
-                extra = draw.choices(choices[name], k=config.extra[name])
-                picked += [(pictures, i, draw.choice(pictures.captions[i])) for i in extra]
-            loss = _loss(towers.train(), vectors, picked, config, draw)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(towers.parameters(), 5.0)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            follow(average, towers, min(config.average, (1 + step) / (10 + step)))
-            if step % 20 == 0:
-                left = (time.monotonic() - begun) / step * (per_epoch * config.epochs - step)
-                print(f"step {step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
-        yield epoch, average
+    begun, first = time.monotonic(), run.step
+    for batch in _batches(run.captions, config.batch, draw):
+        picked = [(main, i, text) for i, text in batch]
+        for name, pictures in others.items():
+            extra = draw.choices(choices[name], k=config.extra[name])
+            picked += [(pictures, i, draw.choice(pictures.captions[i])) for i in extra]
+        loss = _loss(run.towers.train(), captions, picked, config, draw)
+        run.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(run.towers.parameters(), 5.0)
+        run.optimizer.step()
+        run.schedule.step()
+        run.step += 1
+        follow(run.average, run.towers, min(config.average, (1 + run.step) / (10 + run.step)))
+        if run.step % 20 == 0:
+            left = (time.monotonic() - begun) / (run.step - first) * (run.steps - run.step)
+            print(f"step {run.step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
+    run.epoch += 1
 
 
 def _optimizer(
@@ -270,14 +340,14 @@ def _loss(
     draw: random.Random,
 ) -> Tensor:
     rows = np.stack([p.rows[i, draw.randrange(p.rows.shape[1])] for p, i, _ in picked])
-    queries = []
-    for _, _, text in picked:
-        vectors = captions[text]
-        kept = [vector for vector in vectors if draw.random() >= config.word_dropout]
-        queries.append(np.stack(kept) if kept else vectors)
+    named = draw.sample(list(enumerate(class_captions())), k=config.classes)
+    queries = [_shortened(captions[text], config.word_dropout, draw) for _, _, text in picked]
+    queries += [captions[draw.choice(said)] for _, said in named]
     clips = towers.encode_video(torch.from_numpy(rows).float())
-    texts = towers.encode_text(*pad(queries))
+    alone = towers.video.of_classes(torch.tensor([index for index, _ in named], dtype=torch.long))
+    clips, texts = torch.cat([clips, alone]), _encoded(towers, queries)
     groups = [pictures.groups[i] for pictures, i, _ in picked]
+    groups += [class_names()[index] for index, _ in named]
     scale, captioned = towers.log_scale.exp(), config.batch
     # The short captions of the other sets are true of many captioned pictures ("a person running"):
     # captioned pairs are told apart from each other only, the others from everything.
@@ -286,6 +356,14 @@ def _loss(
         return main.mean()
     others = contrast(clips, texts, groups, scale)[captioned:]
     return main.mean() + config.mixed * others.mean()
+
+
+def _shortened(query: Query, dropout: float, draw: random.Random) -> Query:
+    """A query that some words are missing from, but not all."""
+    kept = [i for i in range(len(query.words)) if draw.random() >= dropout]
+    if not kept:
+        return query
+    return replace(query, words=tuple(query.words[i] for i in kept), vectors=query.vectors[kept])
 
 
 @torch.inference_mode()
@@ -297,9 +375,8 @@ def _background(towers: Towers, sets: list[Pictures]) -> Tensor:
 
 
 @torch.inference_mode()
-def _captions(towers: Towers, words: Words, main: Pictures) -> Tensor:
+def _asked(towers: Towers, captions: _Captions, main: Pictures) -> Tensor:
     """(C, E) training captions, one a picture: what people ask for, to know hubs by."""
-    vectors, chosen = _Captions(words), main.of("train")
+    chosen = main.of("train")
     chosen = chosen[:: max(1, len(chosen) // _ASKED)][:_ASKED]
-    queries = [vectors[main.captions[i][0]] for i in chosen]
-    return towers.eval().encode_text(*pad(queries))
+    return _encoded(towers.eval(), [captions[main.captions[i][0]] for i in chosen])

@@ -10,6 +10,7 @@ the space in which words are searched. The last layer stays what pooled features
 negative, the same length).
 """
 
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -53,18 +54,19 @@ KINDS: Final = {
 """Everyday names for groups of ImageNet's classes, by index; dogs have captions enough."""
 
 
-def class_names() -> list[str]:
+@functools.cache
+def class_names() -> tuple[str, ...]:
     """The names of the 1,000 classes, in the order of the classifier's outputs."""
     # A list of labels travels with gradio, which the page needs anyway; it is not imported for it.
     package = importlib.util.find_spec("gradio")
     if package is None or package.origin is None:
         raise StillsError("package gradio is missing: pip install -r requirements.txt")
     labels = Path(package.origin).parent / "media_assets" / "data" / "imagenet_labels.json"
-    names: list[str] = json.loads(labels.read_text())
-    return names
+    return tuple(json.loads(labels.read_text()))
 
 
-def class_captions() -> list[tuple[str, ...]]:
+@functools.cache
+def class_captions() -> tuple[tuple[str, ...], ...]:
     """For each class: its name in a few sentences, and the everyday names of its group."""
     captions = []
     for index, name in enumerate(class_names()):
@@ -73,14 +75,14 @@ def class_captions() -> list[tuple[str, ...]]:
             if any(index in part for part in ranges):
                 said += [f"a {kind}", f"a photo of a {kind}", f"{kind}s"]
         captions.append(tuple(said))
-    return captions
+    return tuple(captions)
 
 
 def concept_pictures(real: NDArray[np.float16], *, views: int, seed: int) -> Pictures:
     """The classes as one more set of captioned pictures, all of them for training."""
-    names = tuple(class_names())
+    names = class_names()
     rows = concept_rows(real, views=views, seed=seed)
-    return Pictures(names, rows, tuple(class_captions()), names, ("train",) * len(names))
+    return Pictures(names, rows, class_captions(), names, ("train",) * len(names))
 
 
 def concept_rows(real: NDArray[np.float16], *, views: int, seed: int) -> NDArray[np.float16]:

@@ -38,7 +38,7 @@ from vmr.windows import Window
 
 BASE: Final = Path(__file__).parent.parent / "assets" / "weights" / "base"
 """The weights of a fresh install."""
-FORMAT: Final = 3
+FORMAT: Final = 4
 BEST_SHARE: Final = 0.01
 """Share of the background that a query may take for an answer by chance: a score of 0."""
 HUB_WEIGHT: Final = 0.5
@@ -230,7 +230,8 @@ class Ranker:
             mask = torch.ones(words.shape[:2], dtype=torch.bool)  # (1, L)
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            unit = self.towers.encode_text(words, mask)[0].numpy()
+            own = self.towers.own([query.words])  # (1, L)
+            unit = self.towers.encode_text(words, mask, own)[0].numpy()
             vector = self._remembered[query.words] = np.append(unit, np.float32(1))
         return vector
 
