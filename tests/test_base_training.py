@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from feature_extract.appearance import BLOCKS, WIDTH
-from tests.drawn import PER_SPLIT, write_drawn_set
+from tests.drawn import COLOURS, PER_SPLIT, write_drawn_set
 from vmr.base_training import (
     BaseConfig,
     Recall,

@@ -10,7 +10,7 @@ import torch
 from feature_extract.appearance import BLOCKS
 from vmr.localise import smooth
 from vmr.model import MomentModel
-from vmr.ranker import BASE, Calibration, Mix, Ranker, RankerError
+from vmr.ranker import BASE, HUB_WEIGHT, Calibration, Mix, Ranker, RankerError
 from vmr.reader import MomentReader, reader_config
 from vmr.text import Query, Words
 from vmr.towers import Towers, TowersConfig
@@ -39,9 +39,9 @@ def test_vectors_are_unit_vectors_and_a_column_for_hubs(ranker: Ranker) -> None:
     assert clips.shape == (40, 17)
     np.testing.assert_allclose(np.linalg.norm(clips[:, :-1], axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(asked[:-1]), 1, atol=1e-5)
-    # The score is the cosine minus half the mean of the ten nearest captions.
+    # The score is the cosine minus a share of the mean of the ten nearest captions.
     nearest = np.sort(clips[:, :-1] @ ranker._captions.T, axis=1)[:, -10:].mean(1)
-    expected = clips[:, :-1] @ asked[:-1] - 0.5 * nearest
+    expected = clips[:, :-1] @ asked[:-1] - HUB_WEIGHT * nearest
     np.testing.assert_allclose(clips @ asked, expected, atol=1e-5)
 
 
@@ -153,6 +153,6 @@ def test_the_shipped_weights_load_and_know_their_words() -> None:
     ranker = Ranker.load()
     assert ranker.blocks == BLOCKS
     count = sum(parameter.numel() for parameter in ranker.towers.parameters())
-    assert count == 4_615_988  # as the model card says
+    assert count == 6_402_868  # as the model card says
     assert ranker.word_fingerprint == Words.load().fingerprint
     assert sum(file.stat().st_size for file in BASE.iterdir()) < 25e6

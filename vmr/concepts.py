@@ -13,6 +13,7 @@ negative, the same length).
 import functools
 import importlib.util
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ _STEPS: Final = 60
 _STEP: Final = 0.04  # of a row's length, per step
 _RIDGE: Final = 0.1  # of the mean variance: there are not many more pictures than columns
 _TEMPLATES: Final = ("a {}", "a photo of a {}", "a close up of a {}", "{}", "there is a {}")
-KINDS: Final = {
+KINDS: Final[dict[str, tuple[Iterable[int], ...]]] = {
     "fish": (range(7), range(389, 398)),
     "bird": (range(7, 25), range(80, 101), range(127, 147)),
     "lizard": (range(38, 49),),
@@ -50,6 +51,19 @@ KINDS: Final = {
     "fruit": (range(948, 958),),
     "flower": (range(985, 987),),
     "mushroom": (range(991, 998),),
+    "man in a suit": ((457, 834, 906),),
+    "person in a car": ((785,),),
+    "car": ((436, 468, 511, 609, 627, 656, 751, 817),),
+    "motorcycle": ((665, 670),),
+    "truck": ((569, 717, 864, 867),),
+    "bus": ((654, 779, 874),),
+    "train": ((466, 547, 820),),
+    "plane": ((404, 895, 908),),
+    "boat": ((472, 554, 625, 724, 814, 871, 914),),
+    "rocket": ((657, 744, 812),),
+    "temple": ((442, 663, 668, 832),),
+    "palace": ((483, 698),),
+    "cup of coffee": ((504, 967, 968),),
 }
 """Everyday names for groups of ImageNet's classes, by index; dogs have captions enough."""
 

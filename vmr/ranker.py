@@ -11,7 +11,7 @@ spread. That takes off what a query gives to everything ("a man" is like every p
 what it finds by chance anywhere (long sentences find more), and makes queries comparable.
 
 What a clip gives to everything is taken off too: some clips are near to whatever is asked (hubs),
-so half of a clip's similarity to its nearest captions of a thousand is subtracted, as in CSLS
+so most of a clip's similarity to its nearest captions of a thousand is subtracted, as in CSLS
 (Conneau et al., ICLR 2018). It is the last column of a clip's vector, against a 1 in the query's,
 so that one inner product is the whole score.
 """
@@ -41,7 +41,7 @@ BASE: Final = Path(__file__).parent.parent / "assets" / "weights" / "base"
 FORMAT: Final = 4
 BEST_SHARE: Final = 0.01
 """Share of the background that a query may take for an answer by chance: a score of 0."""
-HUB_WEIGHT: Final = 0.5
+HUB_WEIGHT: Final = 0.7
 """Share of a clip's similarity to its nearest captions that is taken off."""
 HUB_NEIGHBOURS: Final = 10
 """Captions that count as its nearest."""

@@ -73,6 +73,10 @@ class Judgement(nn.Module):
         """(..., D) raw rows -> (..., classes), adding up to 1."""
         return (rows[..., self._columns] @ self.weight.T + self.bias).softmax(-1)
 
+    def move(self, by: Tensor) -> None:
+        """Move the place of each class by (classes, E)."""
+        self.place.weight += by.T / _CLASS_SCALE
+
     def forward(self, chances: Tensor) -> Tensor:
         """(..., classes) -> (..., E): where what is seen lies, from what is seen usually."""
         placed: Tensor = _CLASS_SCALE * self.place(chances - self.usual)
