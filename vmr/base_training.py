@@ -196,7 +196,7 @@ class _Run:
         """Go on from a state that was kept, when it is of the same settings."""
         if not path.is_file():
             return
-        state = torch.load(path, weights_only=False)  # our own file of a moment ago
+        state = torch.load(path, weights_only=True)
         if state["config"] != repr(self.config):
             raise StillsError(f"{path}: a run of other settings was stopped there; delete it")
         for name in _STATEFUL:
