@@ -43,8 +43,8 @@ class C3DTraining:
 
     pictures: int = 150_000
     "of the first stage, counted as often as they are seen"
-    clips: int = 5_000
-    "of the second stage"
+    clips: tuple[int, ...] = (5_000, 3_200)
+    "of the second stage's cycles: each warms up anew, from the weights of the one before"
     small: float = 0.93
     "share of each stage that is trained on small pictures"
     small_side: int = 64
@@ -136,7 +136,8 @@ def train_c3d(data: Path, cache: Path, out: Path, config: C3DTraining = C3DTrain
     mean = train.seen.mean(0)
     _train_flat(flat, heads, train, dev, mean, kept / "flat.pt", config)
     network = inflate(flat, SMALL)
-    _train_moving(network, heads, train, dev, mean, kept / "clips.pt", config)
+    for cycle in range(len(config.clips)):
+        _train_moving(network, heads, train, mean, kept / f"clips{cycle}.pt", config, cycle)
     save_motion(network, out, training=asdict(config))
 
 
@@ -203,18 +204,18 @@ def _train_moving(
     network: C3D,
     heads: Heads,
     train: Stills,
-    dev: Stills,
     mean: Tensor,
     kept: Path,
     config: C3DTraining,
+    cycle: int,
 ) -> None:
-    """The second stage."""
-    steps = config.clips // config.clip_batch
+    """A cycle of the second stage."""
+    steps = config.clips[cycle] // config.clip_batch
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     run = _Run([network, heads], steps, config.clip_rate, kept, config)
     right = {name: 0.0 for name in CLASSES}
     for step in run:
-        draw = torch.Generator().manual_seed(config.seed * 2_000_003 + step)
+        draw = torch.Generator().manual_seed((config.seed + cycle) * 2_000_003 + step)
         chosen = torch.randint(len(train.pixels), (2, config.clip_batch), generator=draw)
         motions = draw_motions(config.clip_batch, draw)
         side = config.small_side if step < config.small * steps else SIDE
