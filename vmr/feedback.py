@@ -27,9 +27,10 @@ SIMILAR: Final = 0.5
 """Cosine from which two questions have to do with each other: paraphrases lie above it."""
 SAME: Final = 0.98
 """Cosine from which they are one question, so that corrected edges are meant for it."""
-TOWARDS: Final = 0.6
+TOWARDS: Final = 0.8
 AWAY: Final = 0.3
-"""Steps for the same question, against a vector of length 1. What is wrong says less."""
+"""Steps for the same question, against a vector of length 1; the hub weight of the space takes its
+share of the first. What is wrong says less."""
 
 ClipsOf = Callable[[int, float, float], Vector]
 """The clip vectors (T, E) of a span of a video, seconds; LibraryError when there are none."""
