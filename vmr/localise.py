@@ -66,45 +66,53 @@ def propose(
     falling = np.concatenate([level[:-1] > level[1:], [True]])
     peaks = np.flatnonzero(rising & falling)
     peaks = peaks[np.argsort(-level[peaks], kind="stable")][:PEAKS]
-    proposals = [
-        _grown(level, floor, int(peak), share, starts, ends, cuts)
-        for peak in peaks
-        for share in SHARES
-    ]
-    spans = [(proposal.start, proposal.end) for proposal in proposals]
-    scores = [proposal.score for proposal in proposals]
-    return [proposals[i] for i in suppress(spans, scores, threshold=_SAME, keep=keep)]
-
-
-def _grown(
-    level: NDArray[np.float32],
-    floor: float,
-    peak: int,
-    share: float,
-    starts: NDArray[np.float64],
-    ends: NDArray[np.float64],
-    cuts: NDArray[np.float64],
-) -> Proposal:
-    """The rows around a peak that stay above `share` of its height over the floor."""
-    threshold = floor + share * max(float(level[peak]) - floor, 0.0)
-    below = np.flatnonzero(level < threshold)
-    first = int(below[below < peak].max(initial=-1)) + 1
-    last = int(below[below > peak].min(initial=len(level))) - 1
-    inside = level[first : last + 1]
+    grown = np.repeat(peaks, len(SHARES)), np.tile(SHARES, len(peaks))
+    first, last = _extent(level, floor, *grown)
+    spans = _snapped(starts[first], ends[last], cuts)  # (N, 2)
     # The peak says how sure, the mean how much of the span is it: a loose span around the same peak
     # loses to a tight one.
-    score = 0.5 * float(level[peak]) + 0.5 * float(inside.mean())
-    start, end = snap(float(starts[first]), float(ends[last]), cuts)
-    return Proposal(start, end, score, float(starts[peak] + ends[peak]) / 2)
+    sums = np.concatenate([[0.0], np.cumsum(level, dtype=np.float64)])
+    means = (sums[last + 1] - sums[first]) / (last + 1 - first)
+    scores = 0.5 * level[grown[0]] + 0.5 * means
+    middles = (starts[grown[0]] + ends[grown[0]]) / 2
+    return [
+        Proposal(float(spans[i, 0]), float(spans[i, 1]), float(scores[i]), float(middles[i]))
+        for i in suppress(spans, scores, threshold=_SAME, keep=keep)
+    ]
+
+
+def _extent(
+    level: NDArray[np.float32],
+    floor: float,
+    peaks: NDArray[np.intp],
+    shares: NDArray[np.float64],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first and the last of the rows around each peak (N,) that stay above a share of its
+    height over the floor. All at once: a search grows hundreds of them."""
+    thresholds = floor + shares * np.maximum(level[peaks] - floor, 0.0)
+    below = level < thresholds[:, None]  # (N, T)
+    rows = np.arange(len(level))
+    before, after = rows < peaks[:, None], rows > peaks[:, None]  # (N, T)
+    first = np.where(below & before, rows, -1).max(axis=1) + 1
+    last = np.where(below & after, rows, len(level)).min(axis=1) - 1
+    return first, last
+
+
+def _snapped(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], cuts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(N, 2): each edge on the shot cut next to it, where one is near enough."""
+    edges = np.stack([starts, ends], axis=1)
+    if not len(cuts):
+        return edges
+    after = np.searchsorted(cuts, edges)
+    left, right = cuts[np.maximum(after - 1, 0)], cuts[np.minimum(after, len(cuts) - 1)]
+    nearest = np.where(np.abs(left - edges) <= np.abs(right - edges), left, right)
+    snapped = np.where(np.abs(nearest - edges) <= SNAP_SECONDS, nearest, edges)
+    return np.where(snapped[:, :1] < snapped[:, 1:], snapped, edges)
 
 
 def snap(start: float, end: float, cuts: NDArray[np.float64]) -> tuple[float, float]:
     """The span with each edge on the shot cut next to it, where one is near enough."""
-    if not len(cuts):
-        return start, end
-    nearest = [float(cuts[np.abs(cuts - edge).argmin()]) for edge in (start, end)]
-    snapped = [
-        cut if abs(cut - edge) <= SNAP_SECONDS else edge
-        for cut, edge in zip(nearest, (start, end), strict=True)
-    ]
-    return (snapped[0], snapped[1]) if snapped[0] < snapped[1] else (start, end)
+    ((first, last),) = _snapped(np.array([start]), np.array([end]), cuts).tolist()
+    return first, last
