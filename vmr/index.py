@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.features import Features
-from vmr.database import hold_lock
+from vmr.locks import hold_lock
 from vmr.ranker import Ranker
 from vmr.store import Library, LibraryError, Video
 from vmr.vectors import Part, Vectors
