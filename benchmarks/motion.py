@@ -236,7 +236,7 @@ def _taught(words: Words, pictures: Pictures, moved: _Moved, part: slice) -> Tow
         batch = draw.choice(usable, _BATCH)
         told = [_sentences(pictures, moved, int(i), int(draw.integers(1000))) for i in batch]
         texts = [one[k] for k in (1, 2) for one in told if one is not None]
-        vectors = towers.encode_text(*pad([words.query(text).vectors for text in texts]))
+        vectors = _encoded(towers, words, texts)
         clips = towers.encode_video(rows[batch])
         logits = towers.log_scale.exp() * clips @ vectors.T  # (B, 2 B): the true ones first
         loss = F.cross_entropy(logits, torch.arange(len(batch)))
@@ -251,6 +251,13 @@ def _taught(words: Words, pictures: Pictures, moved: _Moved, part: slice) -> Tow
     return towers.eval()
 
 
+def _encoded(towers: Towers, words: Words, texts: list[str]) -> torch.Tensor:
+    """(B, E) vectors of sentences."""
+    queries = [words.query(text) for text in texts]
+    own = towers.own([query.words for query in queries])
+    return towers.encode_text(*pad([query.vectors for query in queries]), own)
+
+
 @torch.inference_mode()
 def _asked(
     towers: Towers, words: Words, pictures: Pictures, moved: _Moved, part: slice
@@ -263,7 +270,7 @@ def _asked(
         if told is None:
             continue
         pair, *texts = told
-        vectors = towers.encode_text(*pad([words.query(text).vectors for text in texts]))
+        vectors = _encoded(towers, words, texts)
         near = vectors @ clips[i]
         name = pair if i < moved.forward else "played backwards"
         right[name].append(bool(near[0] > near[1]))
