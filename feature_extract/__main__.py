@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from feature_extract.features import Features
+from feature_extract.features import Features, sweep
 from feature_extract.video import VideoError, shown_name
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--weights and --backbone need --clips")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
+        sweep(options.out)
         extract = _seconds(options) if options.clips is None else _clips(options)
         refused = sum(not _extract(extract, video, options.out) for video in options.videos)
     except (OSError, ValueError) as error:

@@ -151,6 +151,14 @@ def damage_counts(file, record):
     record.write_text(json.dumps(stored))
 
 
+def damage_counts_under_the_same_total(file, record):
+    """More rows of one video, less of a later one: all between them would be of another second."""
+    stored = json.loads(record.read_text())
+    stored["parts"][0]["count"] += 2
+    stored["parts"][2]["count"] -= 2
+    record.write_text(json.dumps(stored))
+
+
 def damage_kind(file, record):
     """Another kind of index under the right checksum."""
     other = faiss.IndexHNSWFlat(tiny_ranker().width, 8)
@@ -173,6 +181,7 @@ def damage_kind(file, record):
         damage_record_text,
         damage_record_list,
         damage_counts,
+        damage_counts_under_the_same_total,
         damage_kind,
     ],
 )

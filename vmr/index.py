@@ -181,13 +181,19 @@ class ClipIndex:
             stored = json.loads(record.read_text())
             parts = [_Part(**part) for part in stored["parts"]]
             fits = stored["format"] == FORMAT and stored["model"] == self._ranker.fingerprint
-            if not fits or stored["checksum"] != full_digest(file):
+            if not fits or stored["checksum"] != full_digest(file) or not self._agrees(parts):
                 return
             flat = _load(file, sum(part.count for part in parts), self._ranker.width)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, ContentError):
             return
         self._flat, self._parts = flat, parts
         self._count()
+
+    def _agrees(self, parts: list[_Part]) -> bool:
+        """Whether the record has as many rows of each video as the library: where it has more of
+        one and less of another, the total fits, and every clip would be of another second."""
+        rows = {video.id: video.rows for video in self._library.videos()}
+        return all(part.count == rows.get(part.video, part.count) for part in parts)
 
     def _write(self) -> None:
         """Save the cache. A disk that is full or read-only costs the next start time, no answer."""
