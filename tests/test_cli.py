@@ -384,7 +384,7 @@ def test_other_word_vectors_are_said_and_results_come(run, other_words):
 def test_an_index_of_other_weights_is_said_and_made_anew(run, library):
     record = library / "index.json"
     stored = record.read_text()
-    whole = (library / "index.faiss").read_bytes()
+    whole = (library / "index.clips").read_bytes()
 
     def pretend():
         """The vectors of other weights, under their name."""
@@ -394,7 +394,7 @@ def test_an_index_of_other_weights_is_said_and_made_anew(run, library):
     assert "LACK  index: the index was made with other weights" in run("doctor")[1]
     status, out, err = run("search", "a board", "--json")
     assert (status, err.count("\n"), err.startswith("note: index: ")) == (0, 1, True)
-    assert (record.read_text(), (library / "index.faiss").read_bytes()) == (stored, whole)
+    assert (record.read_text(), (library / "index.clips").read_bytes()) == (stored, whole)
     assert run("search", "a board", "--json")[1:] == (out, "")
     pretend()
     assert run("rescan", "--reindex")[0] == 0

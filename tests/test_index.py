@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planted import plant, planted_extraction, random_rows, tiny_ranker, write_file
+from vmr.content import full_digest
 from vmr.index import ClipIndex
+from vmr.sketch import Sketch
 from vmr.store import Library, LibraryError
 
 SIZES = (5, 1, 40, 17)
+FILES = {"index.clips", "index.times", "index.cuts", "index.json", "index.lock"}
 
 
 @pytest.fixture
@@ -25,6 +28,12 @@ def library(tmp_path):
     library.close()
 
 
+def clips_of(library, ranker, video):
+    """What the index keeps of a video: float16."""
+    clips = ranker.clip_vectors(library.features(video.id).rows)
+    return clips.astype(np.float16).astype(np.float32)
+
+
 def brute_force(library, ranker, vector, videos=None):
     """Every clip of every video, compared one by one: (score, video, row), best first."""
     return sorted(
@@ -32,7 +41,7 @@ def brute_force(library, ranker, vector, videos=None):
             (float(clip @ vector), video.id, row)
             for video in library.videos()
             if video.searchable and (videos is None or video.id in videos)
-            for row, clip in enumerate(ranker.clip_vectors(library.features(video.id).rows))
+            for row, clip in enumerate(clips_of(library, ranker, video))
         ),
         reverse=True,
     )
@@ -79,8 +88,11 @@ def test_vectors_of_one_video(library):
     ranker = tiny_ranker()
     index = ClipIndex.open(library, ranker)
     for video in library.videos():
-        expected = ranker.clip_vectors(library.features(video.id).rows)
+        expected, features = clips_of(library, ranker, video), library.features(video.id)
         np.testing.assert_allclose(index.vectors(video.id), expected, atol=1e-6)
+        timeline = index.timeline(video.id)
+        for name in ("starts", "ends", "cuts"):
+            np.testing.assert_array_equal(getattr(timeline, name), getattr(features, name))
     with pytest.raises(LibraryError, match="video 99"):
         index.vectors(99)
 
@@ -155,19 +167,9 @@ def damage_counts_under_the_same_total(file, record):
     """More rows of one video, less of a later one: all between them would be of another second."""
     stored = json.loads(record.read_text())
     stored["parts"][0]["count"] += 2
+    stored["parts"][1]["row"] += 2
+    stored["parts"][2]["row"] += 2
     stored["parts"][2]["count"] -= 2
-    record.write_text(json.dumps(stored))
-
-
-def damage_kind(file, record):
-    """Another kind of index under the right checksum."""
-    other = faiss.IndexHNSWFlat(tiny_ranker().width, 8)
-    other.add(np.zeros((sum(SIZES), tiny_ranker().width), dtype=np.float32))
-    faiss.write_index(other, str(file))
-    from vmr.content import full_digest
-
-    stored = json.loads(record.read_text())
-    stored["checksum"] = full_digest(file)
     record.write_text(json.dumps(stored))
 
 
@@ -182,19 +184,19 @@ def damage_kind(file, record):
         damage_record_list,
         damage_counts,
         damage_counts_under_the_same_total,
-        damage_kind,
     ],
 )
-def test_a_damaged_cache_is_made_again(library, damage):
+@pytest.mark.parametrize("name", ["index.clips", "index.times"])
+def test_a_damaged_cache_is_made_again(library, damage, name):
     ranker = tiny_ranker()
     ClipIndex.open(library, ranker)
-    file, record = library.folder / "index.faiss", library.folder / "index.json"
+    file, record = library.folder / name, library.folder / "index.json"
     whole = file.read_bytes()
     damage(file, record)
     index = ClipIndex.open(library, ranker)
     check_against_brute_force(index, library, ranker)
     assert file.read_bytes() == whole
-    assert sorted(p.name for p in library.folder.glob("index.*")) == ["index.faiss", "index.json"]
+    assert {p.name for p in library.folder.glob("index.*")} == FILES
 
 
 def test_another_model_gets_another_index(library):
@@ -243,3 +245,144 @@ def test_an_empty_library_has_no_neighbours(tmp_path):
     ids, rows, scores = index.nearest(np.zeros(ranker.width, dtype=np.float32), 5)
     assert len(ids) == len(rows) == len(scores) == 0
     write_file(tmp_path / "x.mp4")
+
+
+# Large libraries: here, everything above ten rows
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Every search of more than ten rows goes through the sketch."""
+    monkeypatch.setattr("vmr.index.EXACT", 10)
+
+
+@pytest.mark.parametrize("videos", [None, {1}, {2, 4}, {3}, {99}, set()])
+def test_the_best_of_the_sketch_are_compared_exactly(library, large, videos):
+    """As many candidates as there are rows: the answer is that of brute force, bit for bit."""
+    ranker = tiny_ranker()
+    index = ClipIndex.open(library, ranker)
+    assert (library.folder / "index.faiss").exists()
+    for count in (1, 20, 1000):
+        check_against_brute_force(index, library, ranker, videos=videos, count=count)
+
+
+def test_the_sketch_promises_what_is_near(library, large, monkeypatch, tmp_path):
+    """A hundred candidates of 4,000 rows hold the best ten."""
+    plant(library, tmp_path / "long.mp4", random_rows(4000, 7))
+    monkeypatch.setattr("vmr.index.LEAST", 100)
+    ranker = tiny_ranker()
+    index = ClipIndex.open(library, ranker)
+    for seed in range(5):
+        check_against_brute_force(index, library, ranker, seed, count=10)
+
+
+def test_a_large_library_is_followed_and_opened_again(library, large, tmp_path):
+    ranker = tiny_ranker()
+    index = ClipIndex.open(library, ranker)
+    for step in range(3):
+        plant(library, tmp_path / f"more{step}.mp4", random_rows(12, 50 + step))
+        library.remove(library.videos()[0].id)
+        index.sync()
+        check_against_brute_force(index, library, ranker, step)
+        check_against_brute_force(ClipIndex.open(library, ranker), library, ranker, step)
+
+
+def test_gaps_are_closed_when_most_rows_are_of_no_video(library):
+    ranker = tiny_ranker()
+    index = ClipIndex.open(library, ranker)
+    library.remove(1)
+    library.remove(2)
+    index.sync()
+    clips = library.folder / "index.clips"
+    held = clips.stat().st_size
+    library.remove(3)
+    index.sync()
+    assert clips.stat().st_size == held * SIZES[3] / sum(SIZES)
+    check_against_brute_force(index, library, ranker)
+    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+
+
+def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
+    """A page and a command: what one has written the other takes, and what it had mapped stays."""
+    ranker = tiny_ranker()
+    one, other = ClipIndex.open(library, ranker), ClipIndex.open(library, ranker)
+    for step in range(4):
+        plant(library, tmp_path / f"more{step}.mp4", random_rows(9, 70 + step))
+        if step % 2:
+            library.remove(library.videos()[0].id)
+        (one, other)[step % 2].sync()
+        if step > 1:
+            other.sync()
+            one.sync()
+    for index in (one, other):
+        check_against_brute_force(index, library, ranker)
+    assert len(json.loads((library.folder / "index.json").read_text())["parts"]) == len(SIZES) + 4
+
+
+@pytest.mark.parametrize("row", [0, 5, 30, sum(SIZES) - 1])
+@pytest.mark.parametrize("number", [np.nan, np.inf, 5.0])
+def test_damage_in_a_large_library_is_made_good_before_it_is_shown(library, large, row, number):
+    """Whichever row is hit: its video is encoded again from its features, the others are not."""
+    ranker = tiny_ranker()
+    ClipIndex.open(library, ranker)
+    clips = np.memmap(library.folder / "index.clips", np.float16, "r+").reshape(-1, ranker.width)
+    clips[row] = number
+    clips.flush()
+    index = ClipIndex.open(library, ranker)
+    encode, encoded = ranker.clip_vectors, []
+    ranker.clip_vectors = lambda rows: encoded.append(len(rows)) or encode(rows)
+    held = [index.vectors(video.id) for video in library.videos()]
+    assert encoded == [SIZES[int(np.searchsorted(np.cumsum(SIZES), row, side="right"))]]
+    for clips, video in zip(held, library.videos(), strict=True):
+        np.testing.assert_array_equal(clips, clips_of(library, ranker, video))
+    check_against_brute_force(index, library, ranker)
+    ranker.clip_vectors = encode
+    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+
+
+@pytest.mark.parametrize("damage", [damage_cut, damage_flip, damage_gone])
+def test_damaged_sketches_are_made_again(library, large, damage):
+    ranker = tiny_ranker()
+    ClipIndex.open(library, ranker)
+    file = library.folder / "index.faiss"
+    whole = file.read_bytes()
+    damage(file, None)
+    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+    assert file.read_bytes() == whole
+
+
+def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tmp_path):
+    """It is written whole: not for every video that comes, but before its lack is felt."""
+    plant(library, tmp_path / "long.mp4", random_rows(400, 5))
+    ranker = tiny_ranker()
+    index = ClipIndex.open(library, ranker)
+    file, sketched = library.folder / "index.faiss", []
+    for step in range(12):
+        plant(library, tmp_path / f"more{step}.mp4", random_rows(10, 80 + step))
+        index.sync()
+        sketched.append(json.loads((library.folder / "index.json").read_text())["sketched"])
+        rows = 463 + 10 * (step + 1)
+        assert rows * 15 / 16 <= sketched[-1] <= rows
+    assert 2 < len(set(sketched)) < 7
+    whole = file.read_bytes()
+    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+    assert file.read_bytes() == whole
+
+
+def test_sketches_of_another_kind_are_not_taken(tmp_path):
+    """Another kind of index, another size, under the right digest."""
+    background = np.random.default_rng(0).normal(size=(200, 17)).astype(np.float32)
+    file = tmp_path / "index.faiss"
+    for other in (faiss.IndexHNSWFlat(17, 8), faiss.IndexFlatIP(5)):
+        other.add(np.zeros((3, other.d), dtype=np.float32))
+        faiss.write_index(other, str(file))
+        sketch = Sketch(background)
+        sketch.read(file, 3, full_digest(file))
+        assert len(sketch) == 0
+    own = Sketch(background)
+    own.add(background[:3])
+    digest = own.write(file)
+    for count, name, taken in ((3, digest, 3), (2, digest, 0), (3, "", 0), (3, "other", 0)):
+        again = Sketch(background)
+        again.read(file, count, name)
+        assert len(again) == taken

@@ -79,7 +79,7 @@ def test_one_home_per_dependency():
 def test_this_test_sees_what_it_is_for(tmp_path):
     order = stated_order()
     assert order.index("vmr/moments.py") < order.index("vmr/search.py") < order.index("app.py")
-    assert [module for _, module, _ in imports("vmr/index.py")].count("faiss") == 1
+    assert [module for _, module, _ in imports("vmr/sketch.py")].count("faiss") == 1
     assert as_file("vmr.store") == "vmr/store.py"
     assert as_file("vmr") == "vmr"  # a package's root is nobody's to import
     assert as_file("numpy") is None

@@ -104,7 +104,7 @@ class Target:
         total = np.sum(self.wanted, axis=0) - np.sum(self.avoided, axis=0)
         return [*self.wanted, ranker.as_query(unit(total))]
 
-    def curve(self, ranker: Ranker, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+    def curve(self, ranker: Ranker, clips: NDArray[np.floating]) -> NDArray[np.float32]:
         """(T, E) -> (T,): the least of the wanted things, less what is seen of the avoided ones."""
         wanted = np.min([ranker.curve(clips, vector) for vector in self.wanted], axis=0)
         for vector in self.avoided:

@@ -1,46 +1,56 @@
-"""The nearest clips of the whole library, exactly. The only file with faiss.
+"""The nearest clips of the whole library.
 
-One unit vector a row of video, searched by inner product without approximation: at a million rows
-that takes milliseconds, and approximate indexes lose answers at this size (IVF-PQ finds a quarter).
-The file on the disk is a cache: rebuilt when missing, damaged or made by another model.
+One vector a row of video, searched by inner product with faiss (sketch.py). Where few rows are
+asked for, every one is compared; in a large library, those whose sketches are most promising. The
+files are a cache: what is missing, damaged or made by another model is made again.
 
     index = ClipIndex.open(library, ranker)
     videos, rows, scores = index.nearest(ranker.query_vector(query), 100)
+    index.timeline(3).starts, index.vectors(3)[72:200]      # read from the disk by offset
 """
 
 import json
-import os
 import threading
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Collection, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.features import Features
-from vmr.content import ContentError, full_digest
+from vmr.locks import hold_lock
 from vmr.ranker import Ranker
+from vmr.sketch import Sketch, exact
 from vmr.store import Library, LibraryError, Video
+from vmr.vectors import Part, Vectors
 
-FORMAT: Final = 2
-_HEADER_BYTES: Final = 1 << 16
-"""More than faiss writes around the vectors of a flat index."""
+EXACT: Final = 20_000
+"""Up to so many rows, all are compared: 10 ms. Five and a half hours of video."""
+WIDER: Final = 4
+"""How many times more candidates than asked for are taken from the sketch, and at least `LEAST`."""
+LEAST: Final = 1000
+UNWRITTEN: Final = 1 / 16
+"""Share of the sketches that may be missing in their file: it is written whole, and they are made
+again in no time."""
+_WAIT_SECONDS: Final = 30.0
+"""For another process that writes the same index."""
 _UNSEEN: Final = -0.25
 """Score of a second that could not be read, whatever is asked: about what unrelated footage gets,
 so that it is never an answer and does not drag down the seconds beside it."""
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The rows of one video, next to each other in the index."""
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """When the rows of a video are, and where its shots change; seconds."""
 
-    video: int
-    fingerprint: str
-    "of its features"
-    count: int
+    starts: NDArray[np.float64]
+    "(T,)"
+    ends: NDArray[np.float64]
+    "(T,)"
+    cuts: NDArray[np.float64]
+    "(S,)"
 
 
 class ClipIndex:
@@ -50,10 +60,11 @@ class ClipIndex:
         self._library = library
         self._ranker = ranker
         self._lock = threading.RLock()
-        self._flat: Any = faiss.IndexFlatIP(ranker.width)
-        self._parts: list[_Part] = []
-        self._first = np.zeros(1, dtype=np.int64)
-        """(P + 1,): where each part begins, and the total."""
+        self._vectors = Vectors(library.folder, ranker.width, read_only=library.read_only)
+        self._sketch: Sketch | None = None
+        self._wide: NDArray[np.float32] | None = None
+        """All clips of a small library, once they were asked for."""
+        self._settle()
 
     @classmethod
     def open(cls, library: Library, ranker: Ranker) -> "ClipIndex":
@@ -71,81 +82,143 @@ class ClipIndex:
     def stored_model(library: Library) -> str:
         """The fingerprint of the model that made the file on the disk; empty when there is none."""
         try:
-            return str(json.loads(_files(library.folder)[1].read_text())["model"])
+            return str(json.loads((library.folder / "index.json").read_text())["model"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def sync(self) -> list[Video]:
         """Follow the library: drop what went, add what came; the videos that can be searched now.
 
-        The file follows when it can be written.
+        The files follow when they can be written.
         """
         videos = [video for video in self._library.videos() if video.searchable]
         wanted = {(video.id, video.fingerprint): video for video in videos}
         with self._lock:
-            held = {(part.video, part.fingerprint) for part in self._parts}
-            if held == wanted.keys():
+            if self._places.keys() == wanted.keys():
                 return videos
-            self._drop([i for i, part in enumerate(self._parts) if _name(part) not in wanted])
-            for name, video in wanted.items():
-                if name not in held:
-                    self._add(video)
-            if not self._library.read_only:
-                self._write()
+            with ExitStack() as stack:
+                if self._may_write(stack):
+                    self._read()
+                else:
+                    self._vectors.keep_in_memory()
+                self._follow(wanted)
         return videos
 
     def nearest(
         self, vector: NDArray[np.float32], count: int, *, videos: Collection[int] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """The best clips for a query vector, exactly.
+        """The best clips for a query vector: all of them where few rows are asked for, nearly all
+        in a large library; always with their exact scores.
 
         Args:
-            vector: (E,), unit length.
+            vector: (E,), a unit vector and the weight of its last column.
             videos: look only into these; all of them by default.
 
         Returns:
-            (K,) video ids, (K,) rows and (K,) cosines, best first; K is `count`, or less where
+            (K,) video ids, (K,) rows and (K,) scores, best first; K is `count`, or less where
             there are fewer clips.
         """
         if vector.shape != (self._ranker.width,) or not np.isfinite(vector).all():
             raise ValueError(f"vector must be ({self._ranker.width},) and finite")
-        query = np.ascontiguousarray(vector, dtype=np.float32)[None]
+        query = np.ascontiguousarray(vector, dtype=np.float32)
         with self._lock:
-            parameters, available = self._restriction(videos)
-            if not available or count < 1:
-                nothing = np.zeros(0, dtype=np.int64)
-                return nothing, nothing, np.zeros(0, dtype=np.float32)
-            scores, places = self._flat.search(query, min(count, available), params=parameters)
-            part = np.searchsorted(self._first, places[0], side="right") - 1
-            ids = np.asarray([part.video for part in self._parts], dtype=np.int64)
-            return ids[part], places[0] - self._first[part], scores[0]
+            places, scores = self._nearest(query, count, videos)
+            part = np.searchsorted(self._first, places, side="right") - 1
+            return self._ids[part], places - self._first[part], scores
 
-    def vectors(self, video: int) -> NDArray[np.float32]:
-        """The clip vectors (T, E) of one video; LibraryError when it has none here."""
+    def vectors(self, video: int) -> NDArray[np.float16]:
+        """The clip vectors (T, E) of one video, not copied; LibraryError when it has none here."""
         with self._lock:
-            for i, part in enumerate(self._parts):
-                if part.video != video:
-                    continue
-                return np.asarray(self._flat.reconstruct_n(int(self._first[i]), part.count))
-        raise LibraryError(f"video {video} is not in the index: it is not ready")
+            return self._vectors.of(self._place(video))[0]
+
+    def timeline(self, video: int) -> Timeline:
+        """When the rows of one video are; LibraryError when it has none here."""
+        with self._lock:
+            _, times, cuts = self._vectors.of(self._place(video))
+        return Timeline(times[:, 0], times[:, 1], cuts)
 
     def __len__(self) -> int:
         """How many clips."""
-        return int(self._flat.ntotal)
+        return sum(self._vectors.parts[place].count for place in self._places.values())
 
-    def _restriction(self, videos: Collection[int] | None) -> tuple[Any, int]:
-        """Search parameters, and how many clips they leave."""
-        if videos is None or all(part.video in videos for part in self._parts):
-            return None, len(self)  # without a bitmap to ask, the search is several times faster
-        allowed = np.zeros(len(self), dtype=bool)
-        for i, part in enumerate(self._parts):
-            if part.video in videos:
-                allowed[self._first[i] : self._first[i + 1]] = True
-        bitmap = np.packbits(allowed, bitorder="little")
-        selector: Any = faiss.IDSelectorBitmap(len(allowed), faiss.swig_ptr(bitmap))
-        selector.kept = bitmap  # faiss keeps a bare pointer: the array has to live as long
-        make: Any = faiss.SearchParameters  # its type does not know the keyword
-        return make(sel=selector), int(allowed.sum())
+    def _place(self, video: int) -> int:
+        """Where a video is, looked at once; made again where its bytes are damaged."""
+        for _ in range(2):
+            place = self._by_video.get(video)
+            if place is None:
+                break
+            if place in self._checked or self._vectors.whole(place):
+                self._checked.add(place)
+                return place
+            self._again([place])
+        raise LibraryError(f"video {video} is not in the index: it is not ready")
+
+    def _again(self, places: Iterable[int]) -> None:
+        """Make the clips of these parts again: their bytes are not what was written."""
+        self._vectors.drop(places)
+        self._settle()
+        self.sync()
+
+    def _nearest(
+        self, query: NDArray[np.float32], count: int, videos: Collection[int] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The places (K,) of the best rows, and their scores."""
+        asked = [
+            place for (video, _), place in self._places.items() if videos is None or video in videos
+        ]
+        places = self._candidates(query, count, sorted(asked))
+        best, scores = exact(query, self._floats(places), count)
+        return places[best], scores
+
+    def _floats(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows (K, E) of the file; those of a small library are kept as numbers of full width."""
+        if len(self._vectors.clips) > EXACT:
+            return self._vectors.clips[places].astype(np.float32)
+        if self._wide is None:
+            self._wide = self._vectors.clips.astype(np.float32)
+        return self._wide if len(places) == len(self._wide) else self._wide[places]
+
+    def _may_write(self, stack: ExitStack) -> bool:
+        """Whether the files are ours while the context is open: one process at a time appends."""
+        if self._library.read_only:
+            return False
+        lock = self._library.folder / "index.lock"
+        try:
+            return stack.enter_context(hold_lock(lock, wait_seconds=_WAIT_SECONDS))
+        except LibraryError:  # a full disk costs the next start time, no answer
+            return False
+
+    def _candidates(
+        self, query: NDArray[np.float32], count: int, asked: list[int]
+    ) -> NDArray[np.int64]:
+        """The rows (K,) to compare, of the parts at these places."""
+        rows = sum(self._vectors.parts[place].count for place in asked)
+        if self._sketch is None or rows <= EXACT:
+            spans = [np.arange(self._first[place], self._first[place + 1]) for place in asked]
+            return np.concatenate([np.zeros(0, np.int64), *spans])
+        allowed = None  # without a bitmap to ask, the search is faster
+        if len(asked) < len(self._vectors.parts):
+            allowed = np.zeros(self._first[-1], dtype=bool)
+            for place in asked:
+                allowed[self._first[place] : self._first[place + 1]] = True
+        # In the order of the file, which reads pages of it once and breaks ties as above.
+        return np.sort(self._sketch.nearest(query, min(rows, max(LEAST, WIDER * count)), allowed))
+
+    def _follow(self, wanted: dict[tuple[int, str], Video]) -> None:
+        before = len(self._vectors.parts)
+        gone = [place for name, place in self._places.items() if name not in wanted]
+        self._vectors.drop(gone)
+        held = self._places.keys()
+        for name, video in wanted.items():
+            if name not in held:
+                self._add(video)
+        if self._vectors.has_gaps():
+            self._vectors.close_gaps()
+            self._sketch = None
+        if gone or len(self._vectors.parts) != before:
+            self._settle()
+            self._extend_sketch()
+            self._vectors.write(self._ranker.fingerprint)
 
     def _add(self, video: Video) -> None:
         try:
@@ -157,63 +230,57 @@ class ClipIndex:
                 f"{self._library.folder} holds features of {sorted(features.blocks)}, the model "
                 f"reads {sorted(self._ranker.blocks)}; run `rescan --reindex`"
             )
-        vectors = self._ranker.clip_vectors(features.rows)
-        vectors[_unseen(features)] = np.append(np.zeros(self._ranker.width - 1), _UNSEEN)
-        self._flat.add(np.ascontiguousarray(vectors))
-        self._parts.append(_Part(video.id, video.fingerprint, len(features.rows)))
-        self._count()
+        clips = self._ranker.clip_vectors(features.rows)
+        clips[_unseen(features)] = np.append(np.zeros(self._ranker.width - 1), _UNSEEN)
+        times = np.stack([features.starts, features.ends], axis=1)  # (T, 2)
+        self._vectors.add(video.id, video.fingerprint, clips, times, features.cuts)
 
-    def _drop(self, places: list[int]) -> None:
-        if not places:
-            return
-        gone = np.concatenate([np.arange(self._first[i], self._first[i + 1]) for i in places])
-        self._flat.remove_ids(gone)
-        self._parts = [part for i, part in enumerate(self._parts) if i not in set(places)]
-        self._count()
-
-    def _count(self) -> None:
-        self._first = np.cumsum([0] + [part.count for part in self._parts], dtype=np.int64)
+    def _settle(self) -> None:
+        """Work out what follows from the parts."""
+        parts = enumerate(self._vectors.parts)
+        self._places = {_name(part): place for place, part in parts if not part.gone}
+        self._by_video = {video: place for (video, _), place in self._places.items()}
+        self._ids = np.array([part.video for part in self._vectors.parts], dtype=np.int64)
+        ends = [part.row + part.count for part in self._vectors.parts]
+        self._first = np.array([0, *ends], dtype=np.int64)
+        """(P + 1,): the row at which each part begins, and the total."""
+        self._checked: set[int] = set()
+        self._wide = None
 
     def _read(self) -> None:
-        """Take the cached file if it is whole and of this model; otherwise begin empty."""
-        file, record = _files(self._library.folder)
-        try:
-            stored = json.loads(record.read_text())
-            parts = [_Part(**part) for part in stored["parts"]]
-            fits = stored["format"] == FORMAT and stored["model"] == self._ranker.fingerprint
-            if not fits or stored["checksum"] != full_digest(file) or not self._agrees(parts):
-                return
-            flat = _load(file, sum(part.count for part in parts), self._ranker.width)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, ContentError):
+        """Take the files if they are whole and of this model; otherwise begin empty.
+
+        A small library is looked at whole; of a large one, each video when it is first read.
+        """
+        if not self._vectors.read(self._ranker.fingerprint):
             return
-        self._flat, self._parts = flat, parts
-        self._count()
+        self._sketch = None
+        self._settle()
+        if len(self) <= EXACT and not all(map(self._vectors.whole, self._places.values())):
+            self._forget()
+        self._extend_sketch()
 
-    def _agrees(self, parts: list[_Part]) -> bool:
-        """Whether the record has as many rows of each video as the library: where it has more of
-        one and less of another, the total fits, and every clip would be of another second."""
-        rows = {video.id: video.rows for video in self._library.videos()}
-        return all(part.count == rows.get(part.video, part.count) for part in parts)
+    def _forget(self) -> None:
+        self._vectors.clear()
+        self._sketch = None
+        self._settle()
 
-    def _write(self) -> None:
-        """Save the cache. A disk that is full or read-only costs the next start time, no answer."""
-        file, record = _files(self._library.folder)
-        beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-        try:
-            faiss.write_index(self._flat, str(beside))
-            stored = {
-                "format": FORMAT,
-                "model": self._ranker.fingerprint,
-                "checksum": full_digest(beside),
-                "parts": [asdict(part) for part in self._parts],
-            }
-            os.replace(beside, file)
-            beside.write_text(json.dumps(stored))
-            os.replace(beside, record)
-        except (OSError, RuntimeError, ContentError):
-            pass
-        finally:
-            beside.unlink(missing_ok=True)
+    def _extend_sketch(self) -> None:
+        """Sketch the rows that are not yet, where the library is large."""
+        clips = self._vectors.clips
+        if len(clips) <= EXACT:
+            self._sketch, self._vectors.sketch, self._vectors.sketched = None, "", 0
+            return
+        file = self._library.folder / "index.faiss"
+        if self._sketch is None:
+            self._sketch = Sketch(self._ranker.background)
+            self._sketch.read(file, self._vectors.sketched, self._vectors.sketch)
+            self._vectors.sketched = len(self._sketch)
+        self._sketch.add(clips[len(self._sketch) :])
+        if self._vectors.on_disk and self._vectors.sketched < (1 - UNWRITTEN) * len(clips):
+            self._vectors.sketch = self._sketch.write(file)
+            self._vectors.sketched = len(clips)
+            self._vectors.write(self._ranker.fingerprint)
 
 
 def _unseen(features: Features) -> NDArray[np.bool_]:
@@ -225,26 +292,5 @@ def _unseen(features: Features) -> NDArray[np.bool_]:
     return unseen
 
 
-def _name(part: _Part) -> tuple[int, str]:
+def _name(part: Part) -> tuple[int, str]:
     return part.video, part.fingerprint
-
-
-def _files(folder: Path) -> tuple[Path, Path]:
-    return folder / "index.faiss", folder / "index.json"
-
-
-def _load(file: Path, count: int, width: int) -> Any:
-    """Read a flat index of exactly this size; ValueError for anything else.
-
-    faiss trusts the sizes inside a file, so they are bounded before it looks (its own defaults
-    allow a tebibyte), and the type is checked after.
-    """
-    limit = count * width * 4 + _HEADER_BYTES
-    if file.stat().st_size > limit:
-        raise ValueError(f"{file} is larger than {count} vectors of {width}")
-    faiss.set_deserialization_vector_byte_limit(limit)
-    faiss.set_deserialization_loop_limit(1 << 16)
-    flat = faiss.read_index(str(file))
-    if type(flat) is not faiss.IndexFlatIP or (flat.ntotal, flat.d) != (count, width):
-        raise ValueError(f"{file} is not a flat index of {count} vectors of {width}")
-    return flat

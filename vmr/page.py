@@ -218,13 +218,13 @@ class Page:
         The rows lie evenly between `begins` and `ends`, in seconds.
         """
         self.video(video)
-        features = self.store.features(video)
+        timeline = self._searcher.timeline(video)
         strength: Iterable[float] = self._searcher.strip(query, video) if query.strip() else ()
         return {
             "strength": [round(float(value), 3) for value in strength],
-            "cuts": [round(float(cut), 3) for cut in features.cuts],
-            "begins": float(features.starts[0]),
-            "ends": float(features.ends[-1]),
+            "cuts": [round(float(cut), 3) for cut in timeline.cuts],
+            "begins": float(timeline.starts[0]),
+            "ends": float(timeline.ends[-1]),
         }
 
     # The library

@@ -121,6 +121,11 @@ class Ranker:
         return self.towers.config.width + 1
 
     @property
+    def background(self) -> NDArray[np.float32]:
+        """(K, E) clip vectors of unrelated footage, which scores are measured against."""
+        return self._background
+
+    @property
     def blocks(self) -> dict[str, int]:
         """The feature blocks that the model reads, in order: name -> columns."""
         return self.towers.config.blocks
@@ -236,7 +241,7 @@ class Ranker:
         return vector
 
     def curve(
-        self, clips: NDArray[np.float32], query_vector: NDArray[np.float32]
+        self, clips: NDArray[np.floating], query_vector: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """(T, E), (E,) -> (T,) standard deviations above the best of unrelated footage."""
         best, spread = self._unrelated_to(query_vector)

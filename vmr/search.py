@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vmr.asking import Target, parse, understand, unit
 from vmr.feedback import Feedback
-from vmr.index import ClipIndex
+from vmr.index import ClipIndex, Timeline
 from vmr.localise import Proposal
 from vmr.moments import suppress
 from vmr.ranker import Ranker
@@ -60,18 +60,6 @@ class Answer:
     moments: tuple[Hit, ...]
 
 
-@dataclass(frozen=True)
-class _Timeline:
-    """When the rows of a video are, and where its shots change; seconds."""
-
-    starts: NDArray[np.float64]
-    "(T,)"
-    ends: NDArray[np.float64]
-    "(T,)"
-    cuts: NDArray[np.float64]
-    "(S,)"
-
-
 class Searcher:
     """Answers queries over one library; follows the library as it grows."""
 
@@ -83,7 +71,6 @@ class Searcher:
         self._ranker = ranker
         self._words = words
         self._index = ClipIndex.open(library, ranker)
-        self._timelines: dict[tuple[int, str], _Timeline] = {}
         self._learnt: tuple[list[Judgement], Feedback] = ([], Feedback(ranker))
 
     def search(
@@ -167,6 +154,19 @@ class Searcher:
         curves = [target.moved(adjust).curve(self._ranker, clips) for target in targets]
         return self._ranker.strength(np.max(curves, axis=0))
 
+    def timeline(self, video: int) -> Timeline:
+        """When the rows of a video are, and where its shots change."""
+        self._index.sync()
+        return self._index.timeline(self._searchable(video).id)
+
+    def window(self, video: int, second: float) -> Window:
+        """The window that answers for a second of a video."""
+        timeline = self.timeline(video)
+        row = int(np.searchsorted(timeline.starts, second, side="right")) - 1
+        first = window_of(max(0, row), len(timeline.starts))
+        clips = self._index.vectors(video)
+        return cut_windows(clips, timeline.starts, timeline.ends, timeline.cuts, [first])[0]
+
     def _answer(self, text: str, unknown: tuple[str, ...], found: list[Hit], top: int) -> Answer:
         if top < 1:
             raise ValueError(f"top must be at least 1, not {top}")
@@ -177,8 +177,6 @@ class Searcher:
     def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
         """The searchable videos to look into, with the index up to date for them."""
         videos = {video.id: video for video in self._index.sync()}
-        if len(self._timelines) > len(videos):  # some are of videos that are gone or read anew
-            self._timelines.clear()
         if video is not None:
             return {video: self._searchable(video)}
         return videos if among is None else {id: videos[id] for id in videos.keys() & set(among)}
@@ -191,11 +189,11 @@ class Searcher:
 
     def _clips_of(self, video: int, start: float, end: float) -> NDArray[np.float32]:
         """The clip vectors (T, E) of a span."""
-        timeline = self._timeline(self._searchable(video))
+        timeline = self._index.timeline(self._searchable(video).id)
         inside = (timeline.starts < end) & (timeline.ends > start)
         if not inside.any():
             raise LibraryError(f"video {video} has nothing from {start:.1f} to {end:.1f} s")
-        return self._index.vectors(video)[inside]
+        return self._index.vectors(video)[inside].astype(np.float32)
 
     def _feedback(self) -> Feedback:
         """What can be learnt from the judgements that the library holds now."""
@@ -240,7 +238,7 @@ class Searcher:
     def _windows(self, video: Video, firsts: list[int]) -> list[Window]:
         """The windows of one video that begin at these rows."""
         try:
-            timeline, clips = self._timeline(video), self._index.vectors(video.id)
+            timeline, clips = self._index.timeline(video.id), self._index.vectors(video.id)
         except LibraryError:
             return []  # removed or found damaged since stage one: the others still answer
         return cut_windows(clips, timeline.starts, timeline.ends, timeline.cuts, firsts)
@@ -259,14 +257,6 @@ class Searcher:
             )
             for moment in moments
         ]
-
-    def _timeline(self, video: Video) -> _Timeline:
-        """Kept, because reading a feature file checks every byte of it; 60 kB an hour of video."""
-        key = video.id, video.fingerprint
-        if key not in self._timelines:
-            features = self.library.features(video.id)
-            self._timelines[key] = _Timeline(features.starts, features.ends, features.cuts)
-        return self._timelines[key]
 
 
 def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:

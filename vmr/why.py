@@ -18,7 +18,6 @@ from vmr.attention import attention
 from vmr.ranker import Ranker
 from vmr.search import Searcher
 from vmr.text import Words
-from vmr.windows import WINDOW, Window, window_of
 
 MOST_WORDS: Final = 12
 """Words of a query that are explained one by one."""
@@ -83,12 +82,7 @@ def _looked(
     thing: str, video: int, second: float, searcher: Searcher, words: Words, ranker: Ranker
 ) -> dict[str, Any]:
     """The attention of each telling word in the window that answers for a second."""
-    features, query = searcher.library.features(video), words.query(thing)
-    row = int(np.searchsorted(features.starts, second, side="right")) - 1
-    first = window_of(max(0, row), len(features.rows))
-    part = slice(first, first + WINDOW)
-    clips = ranker.clip_vectors(features.rows[part])
-    window = Window(clips, features.starts[part], features.ends[part], features.cuts, first)
+    query, window = words.query(thing), searcher.window(video, second)
     looked = attention(ranker, window, query)
     told = [pair for pair in zip(query.words, looked, strict=False) if pair[0] not in _UNTELLING]
     return {

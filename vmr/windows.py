@@ -57,7 +57,7 @@ def window_of(row: int, length: int) -> int:
 
 
 def cut_windows(
-    clips: NDArray[np.float32],
+    clips: NDArray[np.floating],
     starts: NDArray[np.float64],
     ends: NDArray[np.float64],
     cuts: NDArray[np.float64],
@@ -67,7 +67,7 @@ def cut_windows(
     length = len(clips)
     every = range(0, window_of(length - 1, length) + 1, STRIDE)
     return [
-        Window(clips[rows], starts[rows], ends[rows], cuts, first, length)
+        Window(clips[rows].astype(np.float32), starts[rows], ends[rows], cuts, first, length)
         for first in (every if firsts is None else firsts)
         for rows in [slice(first, first + WINDOW)]
     ]

@@ -1,0 +1,243 @@
+"""A library's clip vectors and their times, video after video in files that only grow.
+
+Sits below index.py. What is asked of a video is read by its offset from memory-mapped files, so a
+library of any size takes no memory; a video that comes is appended, one that goes stays as a gap
+until gaps are half of it. Other processes may have the same files mapped: no byte that a record
+has named is ever written again, and files that start anew are new files.
+
+    vectors = Vectors(library.folder, width=513)
+    vectors.read(model)                                     # what is on the disk, if it fits
+    vectors.add(video, fingerprint, clips, times, cuts)
+    vectors.write(model)
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT: Final = 3
+GAPS: Final = 0.5
+"""Share of rows that no video has any more, from which the files are written anew."""
+_CHUNK: Final = 1 << 16  # rows copied at once
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What belongs to one video."""
+
+    video: int
+    fingerprint: str
+    "of its features"
+    row: int
+    "its first one"
+    count: int
+    "rows"
+    cut: int
+    "its first one"
+    cuts: int
+    "shot cuts"
+    digest: str
+    "of its bytes"
+    gone: bool = False
+    "no video's any more"
+
+
+class Vectors:
+    """Three arrays: `clips` (N, E), `times` (N, 2) seconds, `cuts` (S,) seconds."""
+
+    def __init__(self, folder: Path, width: int, *, read_only: bool = False) -> None:
+        self._folder = folder
+        self._types: dict[str, NDArray[Any]] = {  # of no rows
+            "clips": np.zeros((0, width), np.float16),
+            "times": np.zeros((0, 2), np.float64),
+            "cuts": np.zeros(0, np.float64),
+        }
+        self._arrays = dict(self._types)
+        self.on_disk = not read_only
+        """Whether the files follow; otherwise what is new is in memory only."""
+        self._stamp = ""
+        """The record as last read or written."""
+        self.sketch = ""
+        """Digest of the file of sketches that belongs to the rows; the owner keeps it."""
+        self.sketched = 0
+        """How many of the rows, from the first on, are in that file."""
+        self.parts: list[Part] = []
+
+    @property
+    def clips(self) -> NDArray[np.float16]:
+        """(N, E) of all parts in order, gaps included."""
+        return self._arrays["clips"]
+
+    def of(
+        self, place: int
+    ) -> tuple[NDArray[np.float16], NDArray[np.float64], NDArray[np.float64]]:
+        """Clips (T, E), times (T, 2) and cuts (S,) of the part at this place, not copied."""
+        found = self._slices(place)
+        return found["clips"], found["times"], found["cuts"]
+
+    def whole(self, place: int) -> bool:
+        """Whether the bytes of a part are those that were written."""
+        return _digest(self._slices(place)) == self.parts[place].digest
+
+    def add(
+        self,
+        video: int,
+        fingerprint: str,
+        clips: NDArray[np.floating],
+        times: NDArray[np.float64],
+        cuts: NDArray[np.float64],
+    ) -> None:
+        """Append a video; in memory where the disk is full or may not be written."""
+        new: Arrays = {"clips": clips.astype(np.float16), "times": times, "cuts": cuts}
+        if self.on_disk:
+            try:
+                for name, values in new.items():
+                    self._append(name, values)
+            except OSError:
+                self.on_disk = False
+        if not self.on_disk:
+            for name, values in new.items():
+                held = self._arrays[name][: self._count(name)]
+                self._arrays[name] = np.concatenate([held, values])
+        row, cut = self._count("clips"), self._count("cuts")
+        digest = _digest(new)
+        self.parts.append(Part(video, fingerprint, row, len(clips), cut, len(cuts), digest))
+
+    def keep_in_memory(self) -> None:
+        """Leave the files alone from now on."""
+        self.on_disk = False
+
+    def drop(self, places: Iterable[int]) -> None:
+        """Let videos go."""
+        for place in places:
+            self.parts[place] = replace(self.parts[place], gone=True)
+
+    def has_gaps(self) -> bool:
+        """Whether it is time to close the gaps."""
+        rows = sum(part.count for part in self.parts)
+        return sum(part.count for part in self.parts if part.gone) > GAPS * rows
+
+    def close_gaps(self) -> None:
+        """Copy what is still a video's into new files."""
+        kept = [place for place, part in enumerate(self.parts) if not part.gone]
+        old, slices = self.parts, [self._slices(place) for place in kept]
+        self.clear()
+        for place, values in zip(kept, slices, strict=True):
+            part = old[place]
+            self.add(part.video, part.fingerprint, *(values[name] for name in self._types))
+
+    def clear(self) -> None:
+        """Forget everything; what is mapped elsewhere stays as it is."""
+        self.parts, self._arrays = [], dict(self._types)
+        self.sketch, self.sketched = "", 0
+
+    def read(self, model: str) -> bool:
+        """Take what is on the disk; False when it is as it was when last read or written.
+
+        Where it is missing, cut short, damaged or of another model, nothing is left to take.
+        """
+        try:
+            text = self._file("json").read_text()
+        except OSError:
+            text = ""
+        if text == self._stamp and text:
+            return False
+        self._stamp = text
+        self.clear()
+        try:
+            stored = json.loads(text)
+            if stored["format"] == FORMAT and stored["model"] == model:
+                self.parts = _in_order([Part(**part) for part in stored["parts"]])
+                self.sketch, self.sketched = str(stored["sketch"]), int(stored["sketched"])
+                self._arrays = {name: self._mapped(name) for name in self._types}
+        except (OSError, ValueError, KeyError, TypeError):
+            self.clear()
+        return True
+
+    def write(self, model: str) -> None:
+        """Name what was added in the record. A full disk costs the next start time, no answer."""
+        if not self.on_disk:
+            return
+        stored = {
+            "format": FORMAT,
+            "model": model,
+            "sketch": self.sketch,
+            "sketched": self.sketched,
+            "parts": [asdict(part) for part in self.parts],
+        }
+        text, record = json.dumps(stored), self._file("json")
+        beside = record.with_name(f"{record.name}.{os.getpid()}.tmp")
+        try:
+            beside.write_text(text)
+            os.replace(beside, record)
+            self._stamp = text
+        except OSError:
+            pass
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _append(self, name: str, values: NDArray[Any]) -> None:
+        file, before = self._file(name), self._count(name)
+        if not before:  # somebody may have the old one mapped
+            file.unlink(missing_ok=True)
+        with file.open("r+b" if before else "wb") as out:
+            out.seek(before * self._row_bytes(name))
+            for start in range(0, len(values), _CHUNK):
+                out.write(np.ascontiguousarray(values[start : start + _CHUNK]).data)
+        self._arrays[name] = self._mapped(name, len(values))
+
+    def _mapped(self, name: str, more: int = 0) -> NDArray[Any]:
+        """The rows that the parts name, and `more`; ValueError when the file is shorter."""
+        like, count = self._types[name], self._count(name) + more
+        if not count:
+            return like
+        shape = (count, *like.shape[1:])
+        return np.asarray(np.memmap(self._file(name), like.dtype, "r", shape=shape))
+
+    def _count(self, name: str) -> int:
+        if not self.parts:
+            return 0
+        last = self.parts[-1]
+        return last.cut + last.cuts if name == "cuts" else last.row + last.count
+
+    def _row_bytes(self, name: str) -> int:
+        like = self._types[name]
+        return like.dtype.itemsize * int(np.prod(like.shape[1:], dtype=np.int64))
+
+    def _slices(self, place: int) -> Arrays:
+        part = self.parts[place]
+        rows = slice(part.row, part.row + part.count)
+        return {
+            "clips": self._arrays["clips"][rows],
+            "times": self._arrays["times"][rows],
+            "cuts": self._arrays["cuts"][part.cut : part.cut + part.cuts],
+        }
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"index.{name}"
+
+
+def _in_order(parts: list[Part]) -> list[Part]:
+    """The parts of a record; ValueError where they do not follow one another without a hole."""
+    row = cut = 0
+    for part in parts:
+        if (part.row, part.cut) != (row, cut) or min(part.count, part.cuts) < 0:
+            raise ValueError(f"{part} does not begin at row {row} and cut {cut}")
+        row, cut = row + part.count, cut + part.cuts
+    return parts
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in ("clips", "times", "cuts"):
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
