@@ -27,9 +27,10 @@ from torch.nn import functional as F
 
 from feature_extract.appearance import BLOCKS, load_network
 from vmr.calibration import TIMELINES, fit_calibration, trials
-from vmr.concepts import class_captions, class_names, concept_pictures
+from vmr.concepts import class_captions, class_codes, class_names, concept_pictures
 from vmr.contrast import follow
-from vmr.ranker import Calibration, Ranker
+from vmr.names import Names
+from vmr.ranker import Calibration, Ranker, shown
 from vmr.reader_training import ReaderTraining, train_reader
 from vmr.stills import Pictures, StillsError, load_pictures
 from vmr.text import Query, QueryError, Words
@@ -166,9 +167,11 @@ def _train_space(
         run.keep(draft)
     draft.unlink(missing_ok=True)
     name_classes(run.chosen, captions)
-    unrelated = _background(run.chosen, [main, *sets.values()])
+    names = class_codes(word_counts(words, main))
+    unrelated = background(run.chosen, names, [main, *sets.values()])
     asked = _asked(run.chosen, captions, main)
-    return Ranker(run.chosen, unrelated, asked, Calibration(1, 0, 0.25, 0.75), words.fingerprint)
+    start = Calibration(1, 0, 0.25, 0.75)
+    return Ranker(run.chosen, unrelated, asked, start, words.fingerprint, names=names)
 
 
 class _Run:
@@ -277,11 +280,17 @@ def _towers(config: BaseConfig, words: Words, sets: list[Pictures]) -> Towers:
 
 def _often(words: Words, main: Pictures, least: int) -> list[str]:
     """Words that are in at least so many training captions, in the order of the alphabet."""
+    count = word_counts(words, main)
+    return sorted(word for word, times in count.items() if word and times >= least)
+
+
+def word_counts(words: Words, main: Pictures) -> Counter[str]:
+    """In how many training captions each word is."""
     captions, count = _Captions(words), Counter[str]()
     for i in main.of("train"):
         for text in main.captions[i]:
-            count.update(captions[text].words)
-    return sorted(word for word, times in count.items() if word and times >= least)
+            count.update(set(captions[text].words))
+    return count
 
 
 @torch.inference_mode()
@@ -385,11 +394,11 @@ def _shortened(query: Query, dropout: float, draw: random.Random) -> Query:
 
 
 @torch.inference_mode()
-def _background(towers: Towers, sets: list[Pictures]) -> Tensor:
-    """(K, E) clips of training pictures of every set: what unrelated footage looks like."""
+def background(towers: Towers, names: Names, sets: list[Pictures]) -> Tensor:
+    """(K, E - 1) clips of training pictures of every set: what unrelated footage looks like."""
     rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
     step = max(1, len(rows) // _BACKGROUND)
-    return towers.eval().encode_video(torch.from_numpy(rows[::step][:_BACKGROUND]).float())
+    return shown(towers.eval(), names, torch.from_numpy(rows[::step][:_BACKGROUND]).float())
 
 
 @torch.inference_mode()

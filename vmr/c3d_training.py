@@ -43,7 +43,7 @@ class C3DTraining:
 
     pictures: int = 150_000
     "of the first stage, counted as often as they are seen"
-    clips: tuple[int, ...] = (5_000, 3_200)
+    clips: tuple[int, ...] = (5_000, 3_200, 22_000)
     "of the second stage's cycles: each warms up anew, from the weights of the one before"
     small: float = 0.93
     "share of each stage that is trained on small pictures"
@@ -53,8 +53,8 @@ class C3DTraining:
     rate: float = 2e-3
     clip_rate: float = 1e-3
     weight_decay: float = 0.02
-    motion: float = 0.5
-    "weight of the four losses of motion, beside that of what is shown"
+    motion: tuple[float, ...] = (0.5, 0.5, 1.0)
+    "weight of the four losses of motion in each cycle, beside that of what is shown"
     save_seconds: float = 240
     seed: int = 0
 
@@ -227,7 +227,7 @@ def _train_moving(
         moving = sum(F.cross_entropy(told[name], truth[name]) for name in CLASSES)
         # Of an oval over another picture no teacher has said what it shows.
         shown = (_shown_loss(heads, rows, batch, mean) * ~motions.oval).mean()
-        run.step(shown + config.motion * moving)
+        run.step(shown + config.motion[cycle] * moving)
         for name in CLASSES:
             share = float((told[name].argmax(1) == truth[name]).float().mean())
             right[name] += 0.05 * (share - right[name])

@@ -13,7 +13,10 @@ negative, the same length).
 import functools
 import importlib.util
 import json
-from collections.abc import Iterable
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from feature_extract.appearance import load_network
+from vmr.names import LONGEST, Names
 from vmr.stills import Pictures, StillsError
 
 SURE: Final = 0.9
@@ -66,6 +70,40 @@ KINDS: Final[dict[str, tuple[Iterable[int], ...]]] = {
     "cup of coffee": ((504, 967, 968),),
 }
 """Everyday names for groups of ImageNet's classes, by index; dogs have captions enough."""
+
+CODE_COLUMNS: Final = 64
+NAME_WEIGHT: Final = 0.3
+"""Of a class that is all there is to see and no caption names, beside a cosine; chosen on dev."""
+OFTEN: Final = 300
+"""Captions from which on a word is the shared space's alone; chosen on dev."""
+ALSO: Final[dict[str, tuple[int, ...]]] = {
+    "kitten": (281, 282, 283, 284, 285),
+    "bicycle": (444, 671),
+    "bike": (444, 671),
+    "motorbike": (665, 670),
+    "airplane": (404, 895),
+    "jet": (404, 895),
+    "lorry": (569, 717, 864, 867),
+    "ship": (403, 510, 628, 724),
+    "phone": (487, 528, 707),
+    "laptop": (620, 681),
+    "computer": (508, 527, 590, 620, 681),
+    "tv": (851,),
+    "sofa": (831,),
+    "gun": (413, 763, 764),
+    "wine": (440, 907, 966),
+    "tea": (849,),
+    "coffee": (504, 505, 550, 967),
+    "glasses": (836, 837),
+    "beach": (978,),
+    "mountain": (970, 980),
+}
+"""Further words for classes, by index."""
+_NOT_SO: Final = frozenset(
+    {"sea lion", "hot dog", "prairie dog", "hand plane", "space bar", "window screen", "earth star"}
+    | {"yellow lady's slipper", "fire screen sheet", "model t", "granny smith", "black widow"}
+)
+"""Whose last word alone means something else."""
 
 
 @functools.cache
@@ -135,3 +173,42 @@ def _following(real: NDArray[np.float16], seen: int) -> Tensor:
     ridge = _RIDGE * gram.diagonal().mean() * torch.eye(seen)
     following: Tensor = torch.linalg.solve(gram + ridge, cause.T @ effect)
     return following
+
+
+def class_codes(times: Mapping[str, int]) -> Names:
+    """The classes' names, each with a weight that falls with how many captions have it.
+
+    Args:
+        times: in how many training captions each word is.
+    """
+    classes = _classes_by_name()
+    draw = np.random.default_rng(0)
+    codes = draw.standard_normal((len(class_names()), CODE_COLUMNS), np.float32)
+    codes *= NAME_WEIGHT**0.5 / np.linalg.norm(codes, axis=1, keepdims=True)
+    weights = {name: _rarity(name, times) for name in classes}
+    words = sorted(name for name, weight in weights.items() if weight > 0)
+    told = [weights[name] * codes[sorted(classes[name])].sum(0) for name in words]
+    return Names(codes, words, np.stack(told))
+
+
+def _classes_by_name() -> dict[str, set[int]]:
+    """Every name of a class: whole, by its last word, by its kind, and by further words."""
+    classes: dict[str, set[int]] = defaultdict(set)
+    for index, title in enumerate(class_names()):
+        words = re.findall(r"[a-z]+", title.lower())
+        if len(words) <= LONGEST:
+            classes[" ".join(words)].add(index)
+        if title.lower() not in _NOT_SO:
+            classes[words[-1]].add(index)
+    for kind, ranges in KINDS.items():
+        if " " not in kind:
+            classes[kind].update(index for part in ranges for index in part)
+    for word, listed in ALSO.items():
+        classes[word].update(listed)
+    return classes
+
+
+def _rarity(name: str, times: Mapping[str, int]) -> float:
+    """1 for a name that no caption has, 0 for one that OFTEN have."""
+    most = min(times.get(word, 0) for word in name.split())
+    return max(0.0, 1 - math.log1p(most) / math.log1p(OFTEN))

@@ -13,7 +13,8 @@ what it finds by chance anywhere (long sentences find more), and makes queries c
 What a clip gives to everything is taken off too: some clips are near to whatever is asked (hubs),
 so most of a clip's similarity to its nearest captions of a thousand is subtracted, as in CSLS
 (Conneau et al., ICLR 2018). It is the last column of a clip's vector, against a 1 in the query's,
-so that one inner product is the whole score.
+so that one inner product is the whole score. Between the two stand the names of what the
+classifier sees (names.py).
 """
 
 import hashlib
@@ -31,6 +32,7 @@ from safetensors.torch import load_file, save_file
 from vmr.localise import Proposal, propose, smooth
 from vmr.model import ModelConfig, MomentModel
 from vmr.moments import suppress
+from vmr.names import Names
 from vmr.reader import MomentReader
 from vmr.text import Query
 from vmr.towers import Towers, TowersConfig
@@ -38,7 +40,7 @@ from vmr.windows import Window
 
 BASE: Final = Path(__file__).parent.parent / "assets" / "weights" / "base"
 """The weights of a fresh install."""
-FORMAT: Final = 4
+FORMAT: Final = 5
 BEST_SHARE: Final = 0.01
 """Share of the background that a query may take for an answer by chance: a score of 0."""
 HUB_WEIGHT: Final = 0.7
@@ -101,8 +103,10 @@ class Ranker:
         fingerprint: str = "unsaved",
         reader: MomentReader | None = None,
         mix: Mix = Mix(1.0, 0.0, 0.0, 0.0),
+        names: Names | None = None,
     ) -> None:
         self.towers = towers.eval()
+        self.names = names
         self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
         self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
         self._background = self._without_hubs(self._unrelated)  # (K, E)
@@ -117,8 +121,8 @@ class Ranker:
 
     @property
     def width(self) -> int:
-        """E: the width of the shared space, and one column for hubs."""
-        return self.towers.config.width + 1
+        """E: the width of the shared space, the columns of names, and one for hubs."""
+        return self.towers.config.width + (self.names.width if self.names else 0) + 1
 
     @property
     def background(self) -> NDArray[np.float32]:
@@ -157,7 +161,10 @@ class Ranker:
             raise RankerError(f"{weights}: does not match the checksum in config.json; restore it")
         towers = Towers(TowersConfig(**config["towers"]))
         background, captions = state.pop("background"), state.pop("captions")
-        reader = None
+        names, reader = None, None
+        if config["names"]:
+            codes, told = state.pop("names.codes").numpy(), state.pop("names.told").numpy()
+            names = Names(codes, config["names"], told)
         if config["reader"] is not None:
             reader = MomentReader(MomentModel(ModelConfig(**config["reader"])))
             parts = [name for name in state if name.startswith(_READER)]
@@ -165,7 +172,15 @@ class Ranker:
         towers.load_state_dict(state)
         calibration, mix = Calibration(**config["calibration"]), Mix(**config["mix"])
         return cls(
-            towers, background, captions, calibration, config["words"], digest[:12], reader, mix
+            towers,
+            background,
+            captions,
+            calibration,
+            config["words"],
+            digest[:12],
+            reader,
+            mix,
+            names,
         )
 
     def save(self, folder: Path) -> None:
@@ -174,6 +189,9 @@ class Ranker:
         state = {name: tensor.half() for name, tensor in self.towers.state_dict().items()}
         state["background"] = torch.from_numpy(self._unrelated).half()
         state["captions"] = torch.from_numpy(self._captions).half()
+        if self.names is not None:
+            state["names.codes"] = torch.from_numpy(self.names.codes).half()
+            state["names.told"] = torch.from_numpy(self.names.table).half()
         if self.reader is not None:
             reader = self.reader.state_dict()
             state |= {_READER + name: tensor.half() for name, tensor in reader.items()}
@@ -187,12 +205,14 @@ class Ranker:
             "mix": asdict(self.mix),
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
+            "names": None if self.names is None else self.names.words,
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     @torch.inference_mode()
     def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(T, D) feature rows -> (T, E): a unit vector, and what is taken off for being a hub."""
+        """(T, D) feature rows -> (T, E): a unit vector, names, and what is taken off for being a
+        hub."""
         if rows.ndim != 2 or rows.shape[1] != sum(self.blocks.values()):
             raise ValueError(
                 f"rows of shape {rows.shape}; expected (T, {sum(self.blocks.values())})"
@@ -200,17 +220,17 @@ class Ranker:
         vectors = np.empty((len(rows), self.width), dtype=np.float32)
         for first in range(0, len(rows), _BATCH):
             batch = torch.from_numpy(np.asarray(rows[first : first + _BATCH], dtype=np.float32))
-            unit = self.towers.encode_video(batch).numpy()
-            vectors[first : first + _BATCH] = self._without_hubs(unit)
+            seen = shown(self.towers, self.names, batch).numpy()
+            vectors[first : first + _BATCH] = self._without_hubs(seen)
         return vectors
 
-    def _without_hubs(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(T, E - 1) unit vectors -> (T, E) clip vectors."""
-        similar = unit @ self._captions.T  # (T, C)
+    def _without_hubs(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(T, E - 1) of `shown` -> (T, E) clip vectors."""
+        similar = seen[:, : self.towers.config.width] @ self._captions.T  # (T, C)
         count = min(HUB_NEIGHBOURS, len(self._captions))
         nearest = np.partition(similar, -count, axis=1)[:, -count:]
         hub = -HUB_WEIGHT * nearest.mean(1, keepdims=True)  # (T, 1)
-        return np.concatenate([unit, hub], axis=1, dtype=np.float32)
+        return np.concatenate([seen, hub], axis=1, dtype=np.float32)
 
     def as_query(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
         """(E,) clip vector -> (E,) query vector: what is like this clip."""
@@ -218,7 +238,7 @@ class Ranker:
 
     @torch.inference_mode()
     def query_vector(self, query: Query) -> NDArray[np.float32]:
-        """(E,): a unit vector, and 1.
+        """(E,): a unit vector, the names in it, and 1.
 
         Raises:
             RankerError: the word vectors are not of the width that the model was trained on.
@@ -237,7 +257,9 @@ class Ranker:
                 self._remembered.clear()
             own = self.towers.own([query.words])  # (1, L)
             unit = self.towers.encode_text(words, mask, own)[0].numpy()
-            vector = self._remembered[query.words] = np.append(unit, np.float32(1))
+            told = self.names.told(query.words) if self.names else np.zeros(0)
+            vector = np.concatenate([unit, told, [1]], dtype=np.float32)
+            self._remembered[query.words] = vector
         return vector
 
     def curve(
@@ -302,6 +324,16 @@ class Ranker:
         if strength >= self.calibration.strong:
             return "strong"
         return "possible" if strength >= self.calibration.possible else "none"
+
+
+def shown(towers: Towers, names: Names | None, rows: torch.Tensor) -> torch.Tensor:
+    """(T, D) feature rows -> (T, E - 1): unit vectors, and the names of what is seen."""
+    unit = towers.encode_video(rows)
+    judgement = towers.video.judgement
+    if names is None or judgement is None:
+        return unit
+    named = torch.from_numpy(names.seen(judgement.chances(rows).numpy()))
+    return torch.cat([unit, named], dim=1)
 
 
 def _evidence(
