@@ -381,6 +381,13 @@ def test_other_word_vectors_are_said_and_results_come(run, other_words):
     assert "LACK" not in run("doctor")[1]
 
 
+def test_bench_measures_recall_on_this_library(run, library):
+    status, out, _ = run("bench", "--recall", "--queries", "5", "--json")
+    measured = json.loads(out)
+    assert (status, measured["recall"], len(measured["milliseconds"])) == (0, 1.0, 5)
+    assert "recall@100 against comparing every clip: 1.0000" in run("bench", "--recall")[1]
+
+
 def test_an_index_of_other_weights_is_said_and_made_anew(run, library):
     record = library / "index.json"
     stored = record.read_text()

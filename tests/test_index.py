@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.planted import plant, planted_extraction, random_rows, tiny_ranker, write_file
 from vmr.content import full_digest
 from vmr.index import ClipIndex
+from vmr.recall import measure
 from vmr.sketch import Sketch
 from vmr.store import Library, LibraryError
 
@@ -386,3 +387,28 @@ def test_sketches_of_another_kind_are_not_taken(tmp_path):
         again = Sketch(background)
         again.read(file, count, name)
         assert len(again) == taken
+
+
+def test_recall_is_measured_against_every_clip(library, large, tmp_path, monkeypatch):
+    """Whole where all are compared, with a gap too; lower when half of the best is lost."""
+    ranker = tiny_ranker()
+    plant(library, tmp_path / "long.mp4", random_rows(500, 6))
+    index = ClipIndex.open(library, ranker)
+    library.remove(2)
+    index.sync()
+    vector = ranker.sentences(1)[0]
+    found, scores = index.compare_all(vector, 30)
+    expected = brute_force(library, ranker, vector)[:30]
+    assert found == [entry[1:] for entry in expected]
+    np.testing.assert_allclose(scores, [entry[0] for entry in expected], atol=1e-5)
+    measured = measure(index, ranker, queries=7)
+    assert (measured.recall, measured.least, len(measured.milliseconds)) == (1, 1, 7)
+    best = index.nearest
+    monkeypatch.setattr(index, "nearest", lambda v, count: best(v, count // 2))
+    assert measure(index, ranker, queries=7).recall == 0.5
+
+
+def test_nothing_to_measure_is_said(tmp_path):
+    ranker = tiny_ranker()
+    with pytest.raises(ValueError, match="no searchable video"):
+        measure(ClipIndex.open(Library(tmp_path / "empty"), ranker), ranker, queries=5)

@@ -126,6 +126,20 @@ class ClipIndex:
             part = np.searchsorted(self._first, places, side="right") - 1
             return self._ids[part], places - self._first[part], scores
 
+    def compare_all(
+        self, vector: NDArray[np.float32], count: int
+    ) -> tuple[list[tuple[int, int]], list[float]]:
+        """The best clips (video, row) by comparing every one in numpy, and their scores: what
+        `nearest` is measured against. Slow in a large library."""
+        best: list[tuple[float, int, int]] = []
+        with self._lock:
+            for video, place in self._by_video.items():
+                scores = self._vectors.of(place)[0].astype(np.float32) @ vector
+                top = np.argsort(-scores)[:count]
+                best += [(-float(scores[row]), video, int(row)) for row in top]
+                best = sorted(best)[:count]
+        return [(video, row) for _, video, row in best], [-score for score, _, _ in best]
+
     def vectors(self, video: int) -> NDArray[np.float16]:
         """The clip vectors (T, E) of one video, not copied; LibraryError when it has none here."""
         with self._lock:

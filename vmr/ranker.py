@@ -129,6 +129,12 @@ class Ranker:
         """(K, E) clip vectors of unrelated footage, which scores are measured against."""
         return self._background
 
+    def sentences(self, count: int) -> NDArray[np.float32]:
+        """(at most `count`, E) query vectors of captions that come with the weights."""
+        places = np.unique(np.linspace(0, len(self._captions) - 1, count).round().astype(int))
+        chosen = self._captions[places]
+        return np.concatenate([chosen, np.ones((len(chosen), 1))], axis=1, dtype=np.float32)
+
     @property
     def blocks(self) -> dict[str, int]:
         """The feature blocks that the model reads, in order: name -> columns."""

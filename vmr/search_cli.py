@@ -1,4 +1,4 @@
-"""The commands that ask a library: search and export.
+"""The commands that ask a library: search, rate, bench and export.
 
 Heavy modules are imported inside the commands that need them, so that `--help` answers at once.
 """
@@ -62,6 +62,13 @@ def add_parsers(command: Commands) -> None:
     )
     ratings.add_argument("file", type=Path, metavar="FILE")
 
+    bench = command("bench", _bench, "Measure the search on this library.")
+    bench.add_argument(
+        "--recall", action="store_true", required=True, help="against comparing every clip"
+    )
+    bench.add_argument("--queries", type=_positive, default=100, metavar="N", help="default: 100")
+    bench.add_argument("--json", action="store_true")
+
     export = command("export", _export, "Take moments out: a clip, a film of several, a list.")
     export.add_argument(
         "moments",
@@ -112,6 +119,31 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from statistics import median
+
+    from vmr.index import ClipIndex
+    from vmr.ranker import Ranker
+    from vmr.recall import measure
+
+    ranker = Ranker.load()
+    index = ClipIndex.open(open_library(options.library), ranker)
+    measured = measure(index, ranker, queries=options.queries)
+    if options.json:
+        print(json.dumps({"clips": len(index), **asdict(measured)}))
+        return DONE
+    times, exact = sorted(measured.milliseconds), median(measured.exact_milliseconds)
+    slow = times[math.ceil(0.99 * len(times)) - 1]
+    print(
+        f"{len(index)} clips, {len(times)} questions\n"
+        f"recall@100 against comparing every clip: {measured.recall:.4f} "
+        f"(worst question {measured.least:.2f})\n"
+        f"index: {median(times):.1f} ms median, {slow:.1f} ms of 99 in 100; "
+        f"every clip in numpy: {exact:.1f} ms median"
+    )
+    return DONE
 
 
 def _search(options: argparse.Namespace) -> int:
