@@ -10,12 +10,15 @@ from skimage import data
 
 from benchmarks.composed import INTERACTIONS, sequence
 from benchmarks.cuts import matched
+from benchmarks.large import compare, made_up
 from benchmarks.leaks import look_at, pairs
 from benchmarks.sample_questions import SampleQuestion, overlap, read_questions
 from benchmarks.timelines import padded
 from vmr.localise import Proposal, propose
 from vmr.moments import iou
+from vmr.ranker import Ranker
 from vmr.search import Answer, Hit
+from vmr.sketch import Sketch
 from vmr.stills import DUPLICATES, Pictures, held_apart, splits_of_har15
 from vmr.windows import cut_windows, distinct
 
@@ -101,6 +104,16 @@ def test_a_minute_of_a_two_hour_video_answers_as_if_it_were_alone() -> None:
             assert (best.start - at, best.end - at) == pytest.approx(
                 (alone.start, alone.end), abs=1
             )
+
+
+def test_the_large_library_is_as_unrelated_footage_and_finds_nearly_all(tmp_path: Path) -> None:
+    background = Ranker.load().background
+    clips = made_up(tmp_path / "clips", 6000, background)
+    np.testing.assert_allclose(clips.mean(0, dtype=np.float64), background.mean(0), atol=0.01)
+    sketch = Sketch(background)
+    sketch.add(clips)
+    recall, _ = compare(clips, sketch, Ranker.load().sentences(5))
+    assert recall > 0.99
 
 
 def _moments(rows: np.ndarray) -> list[Proposal]:
