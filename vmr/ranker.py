@@ -132,8 +132,10 @@ class Ranker:
     def sentences(self, count: int) -> NDArray[np.float32]:
         """(at most `count`, E) query vectors of captions that come with the weights."""
         places = np.unique(np.linspace(0, len(self._captions) - 1, count).round().astype(int))
-        chosen = self._captions[places]
-        return np.concatenate([chosen, np.ones((len(chosen), 1))], axis=1, dtype=np.float32)
+        vectors = np.zeros((len(places), self.width), np.float32)
+        vectors[:, : self._captions.shape[1]] = self._captions[places]
+        vectors[:, -1] = 1
+        return vectors
 
     @property
     def blocks(self) -> dict[str, int]:
