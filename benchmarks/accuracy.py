@@ -1,6 +1,6 @@
 """How good the shipped weights are on captioned pictures that they were not trained on.
 
-    python -m benchmarks.accuracy --data DIR --cache DIR --split test
+    python -m benchmarks.accuracy --data DIR --cache DIR --split test [--plot FILE.png]
 
 Retrieval: every caption of the split over all pictures of the split (Flickr8k: 5,000 over 1,000).
 Timelines: 5 to 30 shots composed in feature space (vmr/compose.py), searched for captions of what
@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vmr.base_training import Recall
 from vmr.calibration import trials
@@ -27,12 +28,17 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for their features")
     parser.add_argument("--weights", type=Path, help="default: the shipped ones")
     parser.add_argument("--split", choices=["dev", "test"], default="dev")
+    parser.add_argument(
+        "--plot", type=Path, help="draw strength against the share of right answers"
+    )
     options = parser.parse_args()
     ranker, words = Ranker.load(options.weights), Words.load()
     sets = load_pictures(options.data, options.cache, views=2)
     recall = text_to_picture(ranker, words, sets["flickr8k"], options.split)
     print(f"Flickr8k {options.split}, text -> picture: {recall}")
-    timelines(ranker, words, sets["flickr8k"], options.split)
+    strength, right = timelines(ranker, words, sets["flickr8k"], options.split)
+    if options.plot:
+        plot(strength, right, options.plot)
     if "har15" in sets and options.split == "test":
         print(f"har15 test, 15 actions: {actions(ranker, words, sets['har15']):.1f} % right")
 
@@ -49,8 +55,11 @@ def text_to_picture(ranker: Ranker, words: Words, pictures: Pictures, split: str
     return Recall(*[100 * float(np.mean(np.array(ranks) < n)) for n in (1, 5, 10)])
 
 
-def timelines(ranker: Ranker, words: Words, pictures: Pictures, split: str) -> None:
-    """In-video localisation, the verdict, and whether strength means what it says."""
+def timelines(
+    ranker: Ranker, words: Words, pictures: Pictures, split: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """In-video localisation, the verdict, and whether strength means what it says: of every answer,
+    its strength and whether it is right."""
     done = list(trials(ranker, words, pictures, split, seed=1))
     present = [trial for trial in done if trial.present]
     right = 100 * np.mean([trial.right for trial in present])
@@ -67,6 +76,29 @@ def timelines(ranker: Ranker, words: Words, pictures: Pictures, split: str) -> N
         if inside.any():
             share = 100 * hit[inside].mean()
             print(f"| {low:.1f} to {low + 0.2:.1f} | {inside.sum()} | {share:.0f} % |")
+    return strength, hit
+
+
+def plot(strength: NDArray[np.float64], right: NDArray[np.bool_], file: Path) -> None:
+    """The share of right answers by strength, tenths of the range, with two standard errors."""
+    from matplotlib.figure import Figure  # slow to import, and only the plot needs it
+
+    tenth = np.minimum((10 * strength).astype(int), 9)
+    filled = [k for k in range(10) if (tenth == k).any()]
+    told = [strength[tenth == k].mean() for k in filled]
+    share = np.array([right[tenth == k].mean() for k in filled])
+    count = np.array([(tenth == k).sum() for k in filled])
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="strength is the chance")
+    doubt = 2 * np.sqrt(share * (1 - share) / count)
+    axes.errorbar(told, share, yerr=doubt, marker="o", capsize=3, label="answers, by tenths")
+    for x, y, n in zip(told, share, count, strict=True):
+        axes.annotate(str(n), (x, y), textcoords="offset points", xytext=(8, -12), color="0.4")
+    axes.set(xlabel="strength that is shown", ylabel="share that is right (IoU .5)")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="upper left", frameon=False)
+    figure.savefig(file, dpi=110)
 
 
 def actions(ranker: Ranker, words: Words, pictures: Pictures) -> float:

@@ -1,6 +1,6 @@
 """What a new user sees first: natural questions to the sample library of `make demo`.
 
-    python -m benchmarks.sample_questions [--weights DIR] [--work DIR]
+    python -m benchmarks.sample_questions [--weights DIR] [--work DIR] [--failures FILE.jpg]
 
 sample_questions.tsv has 40 questions with the shots that answer them, and 15 that nothing in the
 library answers. Right is a first moment that overlaps a shot of the answer with IoU .5 or more; the
@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from feature_extract.extract import Extractor
+from vmr.export import write_still
 from vmr.ingest import Ingest
 from vmr.moments import iou
 from vmr.ranker import Ranker
@@ -44,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sample_questions")
     parser.add_argument("--weights", type=Path, help="default: the shipped ones")
     parser.add_argument("--work", type=Path, help="keep the library here, for the next time")
+    parser.add_argument("--failures", type=Path, help="draw the first wrong answers")
     options = parser.parse_args()
     with ExitStack() as stack:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -53,7 +55,9 @@ def main() -> None:
             ingest.wait()
         searcher = Searcher(library, Ranker.load(options.weights), Words.load(), use_feedback=False)
         asked = [(question, searcher.search(question.text)) for question in read_questions()]
-    report(asked)
+        report(asked)
+        if options.failures:
+            draw_failures(asked, work / "videos", options.failures)
 
 
 def read_questions() -> list[SampleQuestion]:
@@ -110,6 +114,31 @@ def report(asked: list[tuple[SampleQuestion, Answer]]) -> None:
         if not question.spans and answer.verdict != "none":
             top = answer.moments[0]
             print(f"called {answer.verdict}: {question.text}: {top.name} {top.start:.1f} s")
+
+
+def draw_failures(
+    asked: list[tuple[SampleQuestion, Answer]], videos: Path, file: Path, count: int = 6
+) -> None:
+    """Wrong first answers: what was found, and beside it what was asked for."""
+    from matplotlib.figure import Figure  # slow to import, and only the picture needs it
+    from matplotlib.image import imread
+
+    wrong = [(q, a) for q, a in asked if q.spans and overlap(q, a) < THERE][:count]
+    figure = Figure(figsize=(11, 2.1 * ((len(wrong) + 1) // 2)), layout="constrained")
+    places = figure.subplots((len(wrong) + 1) // 2, 4, squeeze=False).ravel()
+    still = videos / "still.png"
+    for place in places:
+        place.axis("off")
+    for number, (question, answer) in enumerate(wrong):
+        top, (start, end) = answer.moments[0], question.spans[0]
+        asked_for = videos / f"{question.video}.mp4"
+        for side, path, second in ((0, top.path, top.best), (1, asked_for, (start + end) / 2)):
+            write_still(path, second, still)
+            places[2 * number + side].imshow(imread(still))
+        places[2 * number].set_title(f'"{question.text}": {answer.verdict}', fontsize=9)
+        places[2 * number + 1].set_title("was asked for", fontsize=9)
+    still.unlink(missing_ok=True)
+    figure.savefig(file, dpi=100)
 
 
 if __name__ == "__main__":

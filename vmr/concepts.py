@@ -73,9 +73,11 @@ KINDS: Final[dict[str, tuple[Iterable[int], ...]]] = {
 
 CODE_COLUMNS: Final = 64
 NAME_WEIGHT: Final = 0.3
-"""Of a class that is all there is to see and no caption names, beside a cosine; chosen on dev."""
+"""Of a class that is all there is to see, beside a cosine; chosen on dev."""
 OFTEN: Final = 300
 """Captions from which on a word is the shared space's alone; chosen on dev."""
+SELDOM: Final = 10
+"""Captions below which a word has no vector of its own in the shared space."""
 ALSO: Final[dict[str, tuple[int, ...]]] = {
     "kitten": (281, 282, 283, 284, 285),
     "bicycle": (444, 671),
@@ -209,6 +211,8 @@ def _classes_by_name() -> dict[str, set[int]]:
 
 
 def _rarity(name: str, times: Mapping[str, int]) -> float:
-    """1 for a name that no caption has, 0 for one that OFTEN have."""
+    """0 for a name that OFTEN captions have; more the fewer have it. Below SELDOM it grows three
+    times as fast: there the word's place in the shared space is but its word vector's guess."""
     most = min(times.get(word, 0) for word in name.split())
-    return max(0.0, 1 - math.log1p(most) / math.log1p(OFTEN))
+    shares = (1 - math.log1p(most) / math.log1p(limit) for limit in (OFTEN, SELDOM, SELDOM))
+    return sum(max(0.0, share) for share in shares)

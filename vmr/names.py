@@ -44,16 +44,13 @@ class Names:
         return np.asarray(np.sqrt(chances) @ self.codes)
 
     def told(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """(C,) of a query's words: the longest names that are in it."""
+        """(C,) of a query's words: every name that is in it, "golf ball" as well as "ball"."""
         total = np.zeros(self.width, np.float32)
-        first = 0
-        while first < len(words):
-            for length in range(LONGEST, 0, -1):
+        for length in range(1, LONGEST + 1):
+            for first in range(len(words) - length + 1):
                 place = self._named(words[first : first + length])
                 if place is not None:
                     total += self.table[place]
-                    break
-            first += max(1, length)
         return total
 
     def _named(self, words: Sequence[str]) -> int | None:
