@@ -5,28 +5,57 @@ Runs inside the child process of `decoder.py`, after or instead of decord.
 
 import contextlib
 import math
+from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import av
 
+from feature_extract.complaints import Complaints, is_patched
+from feature_extract.continuity import holes
 from feature_extract.hdr import to_sdr
-from feature_extract.source import MAX_SECONDS, Picture, Source, open_video, packets
+from feature_extract.source import MAX_SECONDS, THREADS, Picture, Source, open_video, packets
 from feature_extract.timing import CUT_SECONDS, TOLERANCE, slot
 
-NOW: Final = -math.inf
+
+class Doubt(NamedTuple):
+    """Pictures from `start` seconds on are damaged, up to a key picture after `stop`."""
+
+    start: float
+    stop: float
+
+    def and_also(self, other: "Doubt | None") -> "Doubt":
+        if other is None:
+            return self
+        return Doubt(min(self.start, other.start), max(self.stop, other.stop))
+
+
+NOW: Final = Doubt(-math.inf, -math.inf)
+"""Where only the place in the stream is known."""
 
 
 class AvReader:
     """Pictures in order through PyAV, skipping what is damaged and remembering where that was."""
 
-    def __init__(self, path: str, source: Source, size: tuple[int, int], *, after: float) -> None:
+    def __init__(
+        self,
+        path: str,
+        source: Source,
+        size: tuple[int, int],
+        complaints: Complaints,
+        *,
+        after: float,
+    ) -> None:
         self._path, self._source, self._size, self._after = path, source, size, after
+        self._complaints = complaints
+        _speak_up()
         self._fps = source.info.fps or 25.0
-        self._damage: float | None = None  # from this second on, until a key picture
+        self._doubt: Doubt | None = None
         self._clock = 0.0  # end of the last picture decoded, for streams without times
         self._content_end = 0.0  # of all streams, pictures and sound
+        self._late = 0.0  # end of what comes after the last possible second
         self._again = 0.0  # length of what came after the clock had jumped back
+        self._broke_off = False  # the container, by its own words
         self.end = max(0.0, after)
         self.unreadable: list[tuple[float, float]] = []
 
@@ -54,8 +83,8 @@ class AvReader:
         before it are built upon pictures that are missing. Where times are counted, the end."""
         last = -1.0
         for item in self._steady():
-            if isinstance(item, float):
-                self._damage = item if self._damage is None else max(item, self._damage)
+            if isinstance(item, Doubt):
+                self._doubt = item.and_also(self._doubt)
                 if self._source.counted:
                     return
                 continue
@@ -66,19 +95,22 @@ class AvReader:
                 continue
             possible = last < seconds < MAX_SECONDS
             if item.is_corrupt or seconds >= MAX_SECONDS:
-                self._damage = NOW
+                self._doubt = NOW.and_also(self._doubt)
+            if seconds > self._source.last:
+                self._late = max(self._late, self._clock)
+                continue
             if not possible or not self._is_sound(item, seconds):
                 continue
             last, self.end = seconds, self._clock
             yield seconds, item
 
     def _is_sound(self, frame: Any, seconds: float) -> bool:
-        if self._damage is None or seconds < self._damage:
+        if self._doubt is None or seconds < self._doubt.start:
             return True
-        if not frame.key_frame or frame.is_corrupt or seconds == self._damage:
+        if not frame.key_frame or frame.is_corrupt or seconds <= self._doubt.stop:
             return False
         self._mark(self.end, seconds)
-        self._damage = None
+        self._doubt = None
         return True
 
     def _seconds(self, frame: Any) -> float:
@@ -97,42 +129,76 @@ class AvReader:
         held: Any = None
         before = -math.inf
         for item in self._decoded():
-            if isinstance(held, float) or isinstance(item, float) or held is None:
+            if isinstance(held, Doubt) or isinstance(item, Doubt) or held is None:
                 ahead = False
             else:
                 ahead = before < (item.time or 0) < (held.time or 0) - CUT_SECONDS
             if held is not None and not ahead:
                 yield held
-                before = before if isinstance(held, float) else (held.time or 0)
+                before = before if isinstance(held, Doubt) else (held.time or 0)
             held = item
         if held is not None:
             yield held
 
     def _decoded(self) -> Iterator[Any]:
-        """Every picture in order; in between, as a float, the second from which on pictures are
-        damaged, NOW where only the place in the stream is known."""
+        """Every picture in order; in between, doubts about those that follow."""
         container, stream = open_video(self._path)
         with container:
             if self._after > 0:
                 container, stream = self._seek(container, stream)
-            for packet in packets(container, stream, *container.streams.audio):
+            self._complaints.new()
+            within: deque[float] = deque(maxlen=THREADS + 1)  # the decoder: starts of packets
+            for packet, broken in self._packets(container, stream):
                 if packet is None:
                     yield NOW
                     continue
                 start = self._note_end(packet)
                 if packet.stream is not stream:
                     continue
+                if broken and packet.size:  # the last one is empty
+                    yield self._hole(packet)
                 if packet.is_corrupt:
-                    yield start
+                    yield Doubt(start, start)
+                if packet.pts is not None:
+                    within.append(start)
                 try:
                     yield from packet.decode()
                 except av.FFmpegError:
                     yield NOW
+                if is_patched(self._complaints.new()):
+                    yield Doubt(min(within, default=-math.inf), max(within, default=-math.inf))
+
+    def _packets(self, container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
+        """(packet, whether some of the pictures before it are missing)."""
+        lost: Iterator[int] = iter(())
+        if self._source.transport is not None:
+            lost = holes(self._path, self._source.transport)
+        hole = next(lost, math.inf)
+        begun, broken = False, False
+        for packet in packets(container, stream, *container.streams.audio):
+            # Where Matroska skips what it cannot read, it says so and goes on.
+            said = self._complaints.new() if self._source.matroska else b""
+            broken = broken or bool(said)
+            self._broke_off = bool(said)
+            ours = packet is not None and packet.stream is stream
+            if ours and packet.pos is not None:
+                while hole <= packet.pos:
+                    broken, hole = begun, next(lost, math.inf)
+                begun = True
+            yield packet, broken
+            broken = broken and not ours
+
+    def _hole(self, packet: Any) -> Doubt:
+        """All that is decoded from this packet on; itself it is whole."""
+        if packet.dts is None:
+            return NOW
+        start = float(packet.dts * packet.time_base) - self._source.info.origin - TOLERANCE
+        return Doubt(start, start)
 
     def _note_end(self, packet: Any) -> float:
         """Remember how far the content reaches; the packet's start in seconds."""
         if packet.pts is None:
-            return NOW
+            return -math.inf
         start = float(packet.pts * packet.time_base) - self._source.info.origin
         length = float((packet.duration or 0) * packet.time_base)
         self._content_end = max(self._content_end, start + length)
@@ -163,14 +229,15 @@ class AvReader:
 
     def _judge_tail(self) -> None:
         """Mark an end that broke off, by an error or by the header's promise."""
-        end = 0.0 if self._damage is None else self._content_end
+        end = 0.0 if self._doubt is None else self._content_end
         if self._again > CUT_SECONDS:
             end = max(end, self.end + self._again)
         promised = self._source.promised
-        if promised is not None and promised - max(self._content_end, self.end) > CUT_SECONDS:
+        rounding = 2 / self._fps if self._broke_off else CUT_SECONDS
+        if promised is not None and promised - max(self._content_end, self.end) > rounding:
             end = promised
-        if end > self.end:
-            end = min(end, MAX_SECONDS)
+        if max(end, self._late) > self.end:
+            end = min(max(end, self._late), MAX_SECONDS)
             self._mark(self.end, end)
             self.end = end
 
@@ -178,3 +245,21 @@ class AvReader:
         start = max(start, self._after, 0.0)
         if end - start > TOLERANCE:
             self.unreadable.append((start, end))
+
+
+def breaks_off(path: str, complaints: Complaints) -> bool:
+    """Whether the container leaves something out on the way through, by its own words. Matroska
+    skips what it cannot read; decord's older libav does so without a word."""
+    _speak_up()
+    container, stream = open_video(path)
+    with container:
+        complaints.new()
+        return any(packet is None for packet in packets(container, stream)) or bool(
+            complaints.new()
+        )
+
+
+def _speak_up() -> None:
+    """Have libav complain to standard error."""
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.ERROR)

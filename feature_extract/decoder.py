@@ -25,7 +25,8 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 
-from feature_extract.av_reader import AvReader
+from feature_extract.av_reader import AvReader, breaks_off
+from feature_extract.complaints import Complaints
 from feature_extract.decord_reader import DecordReader, DistrustError
 from feature_extract.source import Picture, RefusedError, describe, is_webp
 
@@ -99,18 +100,21 @@ def read(
     if is_webp(path):
         read_webp(sender, path, rate, size)
         return
+    complaints = Complaints()
     source = describe(path)
     sender.message("info", **asdict(source.info))
     if rate <= 0:
         return
     limit_time(OPEN_SECONDS + SLOWNESS * source.info.duration)
+    if after is None and source.matroska and breaks_off(path, complaints):
+        after = sender.last
     if after is None:
         try:
-            sender.contents(DecordReader(path, source, size), rate)
+            sender.contents(DecordReader(path, source, size, complaints), rate)
             return
         except DistrustError:
             after = sender.last
-    sender.contents(AvReader(path, source, size, after=after), rate)
+    sender.contents(AvReader(path, source, size, complaints, after=after), rate)
 
 
 def read_webp(sender: Sender, path: str, rate: float, size: tuple[int, int]) -> None:

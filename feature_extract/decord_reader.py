@@ -4,12 +4,12 @@ Runs inside the child process of `decoder.py`; the only file with decord.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
+from feature_extract.complaints import Complaints
 from feature_extract.source import MAX_SECONDS, THREADS, Picture, Source
 from feature_extract.timing import CUT_SECONDS, slot
 
@@ -26,16 +26,18 @@ class DistrustError(Exception):
 class DecordReader:
     """Pictures in order through decord; raises DistrustError instead of a doubtful picture."""
 
-    def __init__(self, path: str, source: Source, size: tuple[int, int]) -> None:
+    def __init__(
+        self, path: str, source: Source, size: tuple[int, int], complaints: Complaints
+    ) -> None:
         usual = source.indexed and source.single and source.info.codec in CODECS
         if not usual or source.turn.mirrored or source.hdr:
             raise DistrustError("decord would show another picture, or at another time")
         if os.path.getsize(path) > LARGEST_BYTES:
             raise DistrustError("decord would hold all of a large file in memory")
         self._shape = (size[1], size[0], 3)
-        # What libav writes to standard error is the only sign of damage that decord lets out.
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        os.dup2(self._complaints.fileno(), 2)
+        # What libav complains of is the only sign of damage that decord lets out.
+        self._complaints = complaints
+        complaints.new()
         import decord  # here: not every file needs it
 
         try:
@@ -73,7 +75,7 @@ class DecordReader:
                 picture = self._reader.next().asnumpy()
             except Exception as error:
                 raise DistrustError(str(error)) from error
-            if os.fstat(self._complaints.fileno()).st_size:
+            if self._complaints.new():
                 raise DistrustError("libav complained")
             if picture.shape != self._shape:  # six channels, of videos with more than 8 bits
                 raise DistrustError(f"a picture of {picture.shape}")

@@ -16,6 +16,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_extract.contradictions import contradiction, last_second, seconds_of
+
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
 THREADS: Final = min(8, (os.cpu_count() or 1) + 1)
@@ -104,6 +106,11 @@ class Source:
     """Whether there is one video stream only, cover art counted."""
     promised: float | None
     """Seconds that the content has to fill, where the header can be believed."""
+    last: float
+    """Seconds after which no picture can have a right time; infinite where that is not known."""
+    matroska: bool
+    transport: int | None
+    """Which packets of a transport stream carry the pictures; None for other containers."""
 
 
 def is_webp(path: str) -> bool:
@@ -155,6 +162,12 @@ def describe(path: str) -> Source:
         first = float(frame.time or 0)
         origin = first if start is None else start / av.time_base
         turn = _turn(frame)
+        promised = _promised(container, origin)
+        last = last_second(container, promised)
+        against = contradiction(path, container, stream, packets)
+        if against or first - origin > last:
+            against = against or "its pictures would begin after its end"
+            raise RefusedError(f"contradicts itself: {against}; copy or convert it again")
         return Source(
             info=_info(container, stream, frame, turn, origin),
             first=first - origin,
@@ -163,7 +176,10 @@ def describe(path: str) -> Source:
             counted=container.format.name in COUNTED,
             indexed=not INDEXED.isdisjoint(container.format.name.split(",")),
             single=len(container.streams.video) == 1,
-            promised=_promised(container, origin),
+            promised=promised,
+            last=last,
+            matroska="matroska" in container.format.name,
+            transport=int(stream.id) if container.format.name == "mpegts" else None,
         )
 
 
@@ -206,11 +222,8 @@ def _duration(container: Any, stream: Any, origin: float) -> float:
     if stream.duration is not None:
         start = stream.start_time or 0
         return max(0.0, float((start + stream.duration) * stream.time_base) - origin)
-    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska, by track
-    minutes, _, seconds = rest.partition(":")
-    with contextlib.suppress(ValueError):
-        return max(0.0, int(hours) * 3600 + int(minutes) * 60 + float(seconds) - origin)
-    return max(0.0, _total(container, origin))
+    tagged = seconds_of(stream.metadata.get("DURATION", ""))  # Matroska, by track
+    return max(0.0, _total(container, origin) if tagged is None else tagged - origin)
 
 
 def _total(container: Any, origin: float) -> float:

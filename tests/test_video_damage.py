@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from media import counter_video, ffmpeg, read_counter
 
+from feature_extract.continuity import holes
 from feature_extract.video import VideoError, probe, read_frames
 
 FPS = 30
@@ -121,6 +122,85 @@ def test_one_damaged_time(sound: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
     assert times[-1] > 7.7
     assert (duration, unreadable) == (pytest.approx(8.0, abs=0.1), ())
+
+
+def test_whole_pictures_lost_from_a_transport_stream(sound: Path, tmp_path: Path) -> None:
+    """libav marks only the picture that a hole runs through. Where whole ones are lost, those that
+    build on them were shown, smeared, as if nothing had happened."""
+    with av.open(str(sound / "a.ts")) as source:
+        places = [p.pos for p in source.demux(video=0) if p.pos is not None]
+    content = (sound / "a.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(content[: places[100]] + content[places[103] :])
+    times, numbers, duration, unreadable = read(tmp_path / "a.ts")
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    ((start, end),) = unreadable
+    assert (start, end) == (pytest.approx(100 / FPS, abs=0.15), pytest.approx(4.0, abs=0.05))
+    assert times[-1] > 7.7
+    assert duration == pytest.approx(8.0, abs=0.1)
+
+
+@pytest.mark.parametrize("chunk", [1000, 1 << 22])
+def test_holes_are_found_at_their_places(
+    sound: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chunk: int
+) -> None:
+    monkeypatch.setattr("feature_extract.continuity.CHUNK", chunk)
+    content = (sound / "a.ts").read_bytes()
+    assert list(holes(str(sound / "a.ts"), 256)) == []
+    inside = [n for n in range(40, 400) if content[188 * n + 1] & 0x5F == 1]  # of a picture
+    first = next(n for n in inside if n + 1 in inside)
+    cut = content[: 188 * first] + content[188 * (first + 1) :]
+    (tmp_path / "cut.ts").write_bytes(cut)
+    assert list(holes(str(tmp_path / "cut.ts"), 256)) == [188 * first]
+    (tmp_path / "shifted.ts").write_bytes(cut[: 188 * first] + b"junk" + cut[188 * first :])
+    assert list(holes(str(tmp_path / "shifted.ts"), 256)) == [188 * first + 4]
+
+
+def test_a_clock_that_the_header_contradicts(tmp_path: Path) -> None:
+    """One flipped number makes 2 s of pictures last for half an hour."""
+    path = tmp_path / "slow.mp4"
+    counter_video(tmp_path / "plain.mp4", 2.0, size=(64, 64))
+    ffmpeg("-i", tmp_path / "plain.mp4", "-c", "copy", "-use_editlist", "0", path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"mdhd") + 16  # ticks a second of the pictures
+    (ticks,) = struct.unpack_from(">I", content, place)
+    struct.pack_into(">I", content, place, ticks // 1000)
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match=r"slow\.mp4: contradicts itself: .*says 2\.0 s"):
+        probe(path)
+
+    path = tmp_path / "slow.mkv"
+    counter_video(path, 2.0, size=(64, 64))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\x2a\xd7\xb1\x83") + 4  # nanoseconds a tick
+    content[place : place + 3] = (3_000_000).to_bytes(3, "big")
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match=r"slow\.mkv: contradicts itself: .*tags say 2\.0 s"):
+        probe(path)
+
+    path = tmp_path / "late.avi"
+    counter_video(path, 2.0, size=(64, 64), codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"strh") + 36, 2048)  # where it begins
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match=r"late\.avi: contradicts itself: .*after its end"):
+        probe(path)
+
+
+def test_a_picture_that_the_decoder_made_up(tmp_path: Path) -> None:
+    """GIF pictures build on one another, and of a damaged one libav only complains."""
+    counter_video(tmp_path / "a.mkv", 2.0, 10, size=(96, 64), codec="ffv1", pix_fmt="bgr0")
+    ffmpeg("-i", tmp_path / "a.mkv", tmp_path / "a.gif")
+    with av.open(str(tmp_path / "a.gif")) as source:
+        places = [p.pos for p in source.demux(video=0) if p.pos is not None]
+    content = bytearray((tmp_path / "a.gif").read_bytes())
+    middle = places[10] + 900
+    content[middle : middle + 40] = b"\xff" * 40
+    (tmp_path / "a.gif").write_bytes(content)
+    times, numbers, _, unreadable = read(tmp_path / "a.gif")
+    np.testing.assert_allclose(times, np.array(numbers) / 10, atol=0.11)
+    assert times[-1] >= 0.7
+    ((start, _),) = unreadable
+    assert start == pytest.approx(1.0, abs=0.11)
 
 
 def test_unfinished_recording(sound: Path, tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""What libav says on standard error: of some damage that is the only sign.
+
+Runs inside the child process of `decoder.py`, whose standard error nobody else reads.
+
+    complaints = Complaints()
+    ...                        # read and decode
+    complaints.new()           # what was said since the last look; empty while all is well
+"""
+
+import os
+import re
+import tempfile
+from typing import Final
+
+LONGEST: Final = 1 << 16
+"""Bytes of complaints that are looked at; a damaged file can make thousands a second."""
+_PATCHED: Final = re.compile(
+    rb"LZW decode failed|error while decoding MB|error at MB|damaged at \d|error dc|error count",
+    re.IGNORECASE,
+)
+
+
+class Complaints:
+    """Takes the place of standard error."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115
+        os.dup2(self._file.fileno(), 2)
+
+    def new(self) -> bytes:
+        """What came since the last call."""
+        place = self._file.fileno()
+        if not os.fstat(place).st_size:
+            return b""
+        said = os.pread(place, LONGEST, 0)
+        os.ftruncate(place, 0)  # later ones are appended: they begin at 0 again
+        return said
+
+
+def is_patched(said: bytes) -> bool:
+    """Whether a decoder made up a part of a picture. Others of its complaints are of streams that
+    are only odd, such as one that was cut in front of a picture that it refers to."""
+    return _PATCHED.search(said) is not None
