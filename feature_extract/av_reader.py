@@ -162,11 +162,12 @@ class AvReader:
                 if packet.pts is not None:
                     within.append(start)
                 try:
-                    yield from packet.decode()
+                    frames = packet.decode()
                 except av.FFmpegError:
-                    yield NOW
+                    frames = [NOW]
                 if is_patched(self._complaints.new()):
                     yield Doubt(min(within, default=-math.inf), max(within, default=-math.inf))
+                yield from frames
 
     def _packets(self, container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
         """(packet, whether some of the pictures before it are missing)."""
