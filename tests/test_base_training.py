@@ -17,6 +17,7 @@ from vmr.base_training import (
     _Run,
     _towers,
     _train_epoch,
+    _word_counts,
     contrast,
     pad,
     text_to_picture,
@@ -134,7 +135,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
 
     def new_run() -> _Run:
         torch.manual_seed(0)
-        return _Run(config, _towers(config, words, [pictures]), pictures)
+        return _Run(
+            config, _towers(config, _word_counts(_Captions(words), pictures), [pictures]), pictures
+        )
 
     def train(run: _Run) -> None:
         _train_epoch(run, _Captions(words), pictures, {})

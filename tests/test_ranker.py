@@ -63,7 +63,7 @@ def test_the_curve_is_in_standard_deviations_above_the_best_of_the_background(
     ranker: Ranker,
 ) -> None:
     vector = ranker.query_vector(query())
-    curve = ranker.curve(ranker._background, vector)
+    curve = ranker.curve(ranker.background, vector)
     assert curve.max() == pytest.approx(0, abs=1e-5)  # the best hundredth of 64 is one
     assert abs(curve.std() - 1) < 1e-4
 

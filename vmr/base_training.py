@@ -149,14 +149,13 @@ def _train_space(
 ) -> Ranker:
     """The first stage: towers of the epoch that finds most development pictures."""
     main = sets.pop(MAIN)
-    run = _Run(config, _towers(config, words, [main, *sets.values()]), main)
+    captions = _Captions(words)
+    times = _word_counts(captions, main)
+    run = _Run(config, _towers(config, times, [main, *sets.values()]), main)
     run.take_up(draft)
     real = main.rows[main.of("train"), 0]
-    others = {
-        **sets,
-        "concepts": concept_pictures(real, views=config.concept_views, seed=config.seed),
-    }
-    captions = _Captions(words)
+    concepts = concept_pictures(real, views=config.concept_views, seed=config.seed)
+    others = {**sets, "concepts": concepts}
     while run.epoch < config.epochs:
         _train_epoch(run, captions, main, others)
         recall = text_to_picture(run.average, words, main, "dev")
@@ -167,11 +166,11 @@ def _train_space(
         run.keep(draft)
     draft.unlink(missing_ok=True)
     name_classes(run.chosen, captions)
-    names = class_codes(word_counts(words, main))
-    unrelated = background(run.chosen, names, [main, *sets.values()])
+    names = class_codes(times)
+    unrelated = _background(run.chosen, names, [main, *sets.values()])
     asked = _asked(run.chosen, captions, main)
-    start = Calibration(1, 0, 0.25, 0.75)
-    return Ranker(run.chosen, unrelated, asked, start, words.fingerprint, names=names)
+    blank = Calibration(1, 0, 0.25, 0.75)
+    return Ranker(run.chosen, unrelated, asked, blank, words.fingerprint, names=names)
 
 
 class _Run:
@@ -257,11 +256,11 @@ def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor)
     return (to_clips + to_texts) / 2
 
 
-def _towers(config: BaseConfig, words: Words, sets: list[Pictures]) -> Towers:
+def _towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> Towers:
     """New towers that know the mean row of the training pictures, what the classifier usually sees
     in them, and which words their captions use often."""
     classifier = load_network()._fc
-    often = _often(words, sets[0], config.often)
+    often = sorted(word for word, count in times.items() if word and count >= config.often)
     towers = Towers(
         replace(config.towers, classes=classifier.out_features, learned=" ".join(often))
     )
@@ -278,19 +277,10 @@ def _towers(config: BaseConfig, words: Words, sets: list[Pictures]) -> Towers:
     return towers
 
 
-def _often(words: Words, main: Pictures, least: int) -> list[str]:
-    """Words that are in at least so many training captions, in the order of the alphabet."""
-    count = word_counts(words, main)
-    return sorted(word for word, times in count.items() if word and times >= least)
-
-
-def word_counts(words: Words, main: Pictures) -> Counter[str]:
+def _word_counts(captions: _Captions, main: Pictures) -> Counter[str]:
     """In how many training captions each word is."""
-    captions, count = _Captions(words), Counter[str]()
-    for i in main.of("train"):
-        for text in main.captions[i]:
-            count.update(set(captions[text].words))
-    return count
+    texts = [text for i in main.of("train") for text in main.captions[i]]
+    return Counter(word for text in texts for word in set(captions[text].words))
 
 
 @torch.inference_mode()
@@ -394,7 +384,7 @@ def _shortened(query: Query, dropout: float, draw: random.Random) -> Query:
 
 
 @torch.inference_mode()
-def background(towers: Towers, names: Names, sets: list[Pictures]) -> Tensor:
+def _background(towers: Towers, names: Names, sets: list[Pictures]) -> Tensor:
     """(K, E - 1) clips of training pictures of every set: what unrelated footage looks like."""
     rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
     step = max(1, len(rows) // _BACKGROUND)

@@ -100,7 +100,7 @@ class ClipIndex:
                 if self._may_write(stack):
                     self._read()
                 else:
-                    self._vectors.keep_in_memory()
+                    self._vectors.on_disk = False
                 self._follow(wanted)
         return videos
 

@@ -109,7 +109,8 @@ class Ranker:
         self.names = names
         self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
         self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
-        self._background = self._without_hubs(self._unrelated)  # (K, E)
+        self.background = self._without_hubs(self._unrelated)
+        """(K, E) clip vectors of unrelated footage, which scores are measured against."""
         self.calibration = calibration
         self.reader = reader
         """The second stage; without one, moments are read off the similarity curve."""
@@ -123,11 +124,6 @@ class Ranker:
     def width(self) -> int:
         """E: the width of the shared space, the columns of names, and one for hubs."""
         return self.towers.config.width + (self.names.width if self.names else 0) + 1
-
-    @property
-    def background(self) -> NDArray[np.float32]:
-        """(K, E) clip vectors of unrelated footage, which scores are measured against."""
-        return self._background
 
     def sentences(self, count: int) -> NDArray[np.float32]:
         """(at most `count`, E) query vectors of captions that come with the weights."""
@@ -172,7 +168,7 @@ class Ranker:
         names, reader = None, None
         if config["names"]:
             codes, told = state.pop("names.codes").numpy(), state.pop("names.told").numpy()
-            names = Names(codes, config["names"], told)
+            names = Names(codes, config["names"].split(", "), told)
         if config["reader"] is not None:
             reader = MomentReader(MomentModel(ModelConfig(**config["reader"])))
             parts = [name for name in state if name.startswith(_READER)]
@@ -213,7 +209,7 @@ class Ranker:
             "mix": asdict(self.mix),
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
-            "names": None if self.names is None else self.names.words,
+            "names": None if self.names is None else ", ".join(self.names.words),
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
@@ -283,7 +279,7 @@ class Ranker:
         key = query_vector.tobytes()
         found = self._measured.get(key)
         if found is None:
-            unrelated = np.sort(self._background @ query_vector)  # (K,)
+            unrelated = np.sort(self.background @ query_vector)  # (K,)
             best = unrelated[-max(1, round(BEST_SHARE * len(unrelated))) :].mean()
             if len(self._measured) >= _REMEMBERED:
                 self._measured.clear()
@@ -336,12 +332,13 @@ class Ranker:
 
 def shown(towers: Towers, names: Names | None, rows: torch.Tensor) -> torch.Tensor:
     """(T, D) feature rows -> (T, E - 1): unit vectors, and the names of what is seen."""
-    unit = towers.encode_video(rows)
+    if names is None:
+        return towers.encode_video(rows)
     judgement = towers.video.judgement
-    if names is None or judgement is None:
-        return unit
-    named = torch.from_numpy(names.seen(judgement.chances(rows).numpy()))
-    return torch.cat([unit, named], dim=1)
+    assert judgement is not None  # names are of what it sees
+    chances = judgement.chances(rows)
+    named = torch.from_numpy(names.seen(chances.numpy()))
+    return torch.cat([towers.video(rows, chances), named], dim=1)
 
 
 def _evidence(

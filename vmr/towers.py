@@ -116,12 +116,13 @@ class VideoTower(nn.Module):
         prepared: Tensor = (torch.cat(unit, dim=-1) - self.mean) * scale  # (..., D)
         return prepared
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """(..., D) -> (..., E), unit length."""
+    def forward(self, rows: Tensor, chances: Tensor | None = None) -> Tensor:
+        """(..., D) -> (..., E), unit length; `chances` of the judgement, where they are known."""
         prepared = self.prepare(rows)
         vectors: Tensor = self.linear(prepared) + self.correction(prepared)
         if self.judgement is not None:
-            vectors = vectors + self.judgement(self.judgement.chances(rows))
+            known = self.judgement.chances(rows) if chances is None else chances
+            vectors = vectors + self.judgement(known)
         return F.normalize(vectors, dim=-1)
 
     def of_classes(self, classes: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class Vectors:
         }
         self._arrays = dict(self._types)
         self.on_disk = not read_only
-        """Whether the files follow; otherwise what is new is in memory only."""
+        """Whether the files follow; once they may not, what is new is in memory only."""
         self._stamp = ""
         """The record as last read or written."""
         self.sketch = ""
@@ -111,10 +111,6 @@ class Vectors:
         row, cut = self._count("clips"), self._count("cuts")
         digest = _digest(new)
         self.parts.append(Part(video, fingerprint, row, len(clips), cut, len(cuts), digest))
-
-    def keep_in_memory(self) -> None:
-        """Leave the files alone from now on."""
-        self.on_disk = False
 
     def drop(self, places: Iterable[int]) -> None:
         """Let videos go."""
