@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 
-from feature_extract.av_reader import AvReader, breaks_off
+from feature_extract.av_reader import AvReader
 from feature_extract.complaints import Complaints
 from feature_extract.decord_reader import DecordReader, DistrustError
 from feature_extract.source import Picture, RefusedError, describe, is_webp
@@ -106,8 +106,6 @@ def read(
     if rate <= 0:
         return
     limit_time(OPEN_SECONDS + SLOWNESS * source.info.duration)
-    if after is None and source.matroska and breaks_off(path, complaints):
-        after = sender.last
     if after is None:
         try:
             sender.contents(DecordReader(path, source, size, complaints), rate)

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from feature_extract.av_reader import breaks_off
 from feature_extract.complaints import Complaints
 from feature_extract.source import MAX_SECONDS, THREADS, Picture, Source
 from feature_extract.timing import CUT_SECONDS, slot
@@ -34,6 +35,8 @@ class DecordReader:
             raise DistrustError("decord would show another picture, or at another time")
         if os.path.getsize(path) > LARGEST_BYTES:
             raise DistrustError("decord would hold all of a large file in memory")
+        if source.matroska and breaks_off(path, complaints):
+            raise DistrustError("decord would not say what the container leaves out")
         self._shape = (size[1], size[0], 3)
         # What libav complains of is the only sign of damage that decord lets out.
         self._complaints = complaints
