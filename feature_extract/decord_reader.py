@@ -5,6 +5,7 @@ Runs inside the child process of `decoder.py`; the only file with decord.
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -65,14 +66,19 @@ class DecordReader:
     def pictures(self, rate: float) -> Iterator[tuple[float, Picture]]:
         """(seconds, picture) of the first picture and of each that is shown at a sample time.
 
-        All are taken one after the other. decord's `skip_frames` and `get_batch` are faster, and
-        give other pictures than those asked for where B-frames cross key pictures.
+        All are decoded, one after the other, and those that nobody wants not converted. Only up to
+        the next key picture, past which decord's `skip_frames` would seek, as `get_batch` does,
+        and give other pictures than those asked for where B-frames cross it.
         """
         shown = np.diff(slot(np.append(self._starts, self.end), rate)) > 0
         shown[0] = True
+        keys_up_to = partial(np.searchsorted, self._reader.get_key_indices(), side="right")
         position = 0
         for index in np.flatnonzero(shown).tolist():
             try:
+                if 0 < keys_up_to(position) == keys_up_to(index):
+                    self._reader.skip_frames(index - position)
+                    position = index
                 for _ in range(index - position):
                     self._reader.next()
                 picture = self._reader.next().asnumpy()

@@ -59,8 +59,8 @@ def motion_frames(pixels: Bytes) -> Bytes:
         return pixels[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]
     given = torch.from_numpy(np.ascontiguousarray(pixels)).float()
     lines = _averages(height) @ given.view(count, height, width * 3)  # (N, 112, W 3)
-    lines = lines.view(count * SIDE, width, 3)
-    means = _averages(width) @ lines  # (N 112, 112, 3)
+    # One large product with two zeros in three is five times as fast as many with three columns.
+    means = lines.view(count * SIDE, width * 3) @ _averages_of_pixels(width)  # (N 112, 112 3)
     # Sums of weights that add up to 1 but for rounding: never above 255.5.
     rounded: Bytes = means.add_(0.5).to(torch.uint8).view(count, SIDE, SIDE, 3).numpy()
     return rounded
@@ -74,6 +74,12 @@ def _averages(side: int) -> torch.Tensor:
     pixel = np.arange(side)[None]
     covered = np.clip(np.minimum(ends, pixel + 1) - np.maximum(starts, pixel), 0, None)
     return torch.from_numpy((covered * WHOLE / side).astype(np.float32))
+
+
+@lru_cache
+def _averages_of_pixels(side: int) -> torch.Tensor:
+    """(3 side, 3 112): the same for a line of pixels of three numbers."""
+    return torch.kron(_averages(side), torch.eye(3)).T.contiguous()
 
 
 class MotionRows:

@@ -153,6 +153,25 @@ def test_progress_and_cancel(extractor: Extractor, tmp_path: Path) -> None:
         extractor.extract(path, on_progress=cancel)
 
 
+def test_networks_do_not_ask_for_the_same_memory_again() -> None:
+    """A quarter of their time went into pages that the system made and cleared for every map."""
+    program = (
+        "import resource, torch; from feature_extract.device import beside_decoder\n"
+        "def pages(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "def maps(): return [torch.zeros(60_000_000, dtype=torch.uint8) for _ in range(2)]\n"
+        "def made():\n"
+        "    maps(); before = pages()\n"
+        "    for _ in range(5): maps()\n"
+        "    return pages() - before\n"
+        "outside = made()\n"
+        "with beside_decoder():\n"
+        "    print(outside, made())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    outside, inside = map(int, done.stdout.split())
+    assert inside < outside / 10
+
+
 @pytest.mark.parametrize(
     ("duration", "ends"),
     [(0.02, [0.02]), (1.0, [1.0]), (1.03, [1.0]), (1.5, [1.0, 1.5]), (3.0, [1.0, 2.0, 3.0])],
