@@ -15,6 +15,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple
@@ -66,6 +67,7 @@ class Library:
             self._features.mkdir(parents=True, exist_ok=True)
             self._thumbnails.mkdir(exist_ok=True)
         self._db = open_database(folder / "library.db")
+        weakref.finalize(self, self._db.close)  # also where the process ends in a hurry
         self._recover()
 
     def close(self) -> None:

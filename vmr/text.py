@@ -75,7 +75,7 @@ class Words:
         """`vectors[i]`, of (V, W), belongs to `vocabulary[i]`; frequent words come first."""
         self._vocabulary = vocabulary
         self._vectors = vectors
-        self._places = {word: place for place, word in enumerate(vocabulary)}
+        self._places = dict(zip(vocabulary, range(len(vocabulary)), strict=True))
         self.fingerprint = fingerprint
         self.width: int = vectors.shape[1]
 
