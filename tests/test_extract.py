@@ -156,16 +156,15 @@ def test_progress_and_cancel(extractor: Extractor, tmp_path: Path) -> None:
 def test_networks_do_not_ask_for_the_same_memory_again() -> None:
     """A quarter of their time went into pages that the system made and cleared for every map."""
     program = (
-        "import resource, torch; from feature_extract.device import beside_decoder\n"
+        "import resource, numpy; from feature_extract.appearance import Appearance\n"
+        "from feature_extract.device import beside_decoder\n"
+        "network, pictures = Appearance(), numpy.zeros((16, 224, 224, 3), numpy.uint8)\n"
         "def pages(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "def maps(): return [torch.zeros(60_000_000, dtype=torch.uint8) for _ in range(2)]\n"
         "def made():\n"
-        "    maps(); before = pages()\n"
-        "    for _ in range(5): maps()\n"
-        "    return pages() - before\n"
+        "    for _ in range(4): network(pictures)\n"
+        "    before = pages(); network(pictures); return pages() - before\n"
         "outside = made()\n"
-        "with beside_decoder():\n"
-        "    print(outside, made())"
+        "with beside_decoder(): print(outside, made())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     outside, inside = map(int, done.stdout.split())
