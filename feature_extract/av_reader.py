@@ -202,7 +202,9 @@ class AvReader:
             return -math.inf
         start = float(packet.pts * packet.time_base) - self._source.info.origin
         length = float((packet.duration or 0) * packet.time_base)
-        self._content_end = max(self._content_end, start + length)
+        promised = self._source.promised
+        if promised is None or start < promised + CUT_SECONDS:  # one later is damaged, or no help
+            self._content_end = max(self._content_end, start + length)
         return start
 
     def _seek(self, container: Any, stream: Any) -> tuple[Any, Any]:
@@ -234,7 +236,8 @@ class AvReader:
         if self._again > CUT_SECONDS:
             end = max(end, self.end + self._again)
         promised = self._source.promised
-        rounding = 2 / self._fps if self._broke_off else CUT_SECONDS
+        sure = self._broke_off or self._doubt is not None
+        rounding = 2 / self._fps if sure else CUT_SECONDS
         if promised is not None and promised - max(self._content_end, self.end) > rounding:
             end = promised
         if max(end, self._late) > self.end:

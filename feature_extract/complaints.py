@@ -15,7 +15,8 @@ from typing import Final
 LONGEST: Final = 1 << 16
 """Bytes of complaints that are looked at; a damaged file can make thousands a second."""
 _PATCHED: Final = re.compile(
-    rb"LZW decode failed|error while decoding MB|error at MB|damaged at \d|error dc|error count",
+    rb"LZW decode failed|error while decoding MB|error at MB|damaged at \d|error dc|error count"
+    rb"|header damaged|first frame is no keyframe",
     re.IGNORECASE,
 )
 

@@ -7,6 +7,7 @@ Runs inside the child process of `decoder.py`; with `av_reader.py`, the only fil
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ TIMED: Final = frozenset(("mov", "matroska", "avi", "asf"))
 COUNTED: Final = frozenset(("avi", "h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu"))
 INDEXED: Final = frozenset(("mov", "matroska"))
 HDR_TRANSFERS: Final = {16: "pq", 18: "hlg"}  # SMPTE ST 2084, ARIB STD-B67
+SHEAR: Final = 0.1
+"""Cosine between the sides of a picture as shown, from which on its header is damaged."""
 COVER: Final = av.stream.Disposition.attached_pic
 
 
@@ -249,6 +252,8 @@ def _turn(frame: Any) -> Turn:
     if matrix is None:
         return Turn()
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), "<i4").tolist()
+    if abs(a * c + b * d) > SHEAR * math.hypot(a, b) * math.hypot(c, d):
+        raise RefusedError("contradicts itself: its pictures would be sheared; convert it again")
     if abs(b) > abs(a):
         return Turn(True, flip_rows=b < 0, flip_columns=c < 0)
     return Turn(False, flip_rows=d < 0, flip_columns=a < 0)

@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,15 +23,42 @@ def library(tmp_path):
     library.close()
 
 
-def slow():
-    """Some four seconds a file, in steps of 10 ms."""
-    return PlantedExtractor(steps=400, pause_seconds=0.01)
+LONG = 60.0
+"""Seconds after which a test gives up; none of them depends on how fast this machine is."""
+
+
+def endless():
+    """Never comes to the end of a file by itself: a test is never too late to find it at work."""
+    return PlantedExtractor(steps=10**9, pause_seconds=0.01)
+
+
+class Stepped(PlantedExtractor):
+    """Makes the four steps of a file one by one, when a test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps, self.asked = threading.Semaphore(0), 0
+
+    def extract(self, path, *, on_progress=None):
+        def report(fraction):
+            self.asked += 1
+            assert self.steps.acquire(timeout=LONG)
+            on_progress(fraction)
+
+        return super().extract(path, on_progress=report)
+
+
+@pytest.fixture
+def stepped():
+    extractor = Stepped()
+    yield extractor
+    extractor.steps.release(1000)  # so that a test that failed ends
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LONG
     while not condition():
-        assert time.monotonic() < deadline, "waited 10 s"
+        assert time.monotonic() < deadline, f"waited {LONG:.0f} s"
         time.sleep(0.005)
 
 
@@ -134,13 +162,15 @@ def test_the_same_content_twice_is_one_video_under_two_names(library, tmp_path):
     assert {video.path, *video.also} == {one, two}
 
 
-def test_a_file_that_changes_while_it_is_read_waits(library, tmp_path):
+def test_a_file_that_changes_while_it_is_read_waits(library, stepped, tmp_path):
     path = write_file(tmp_path / "a.mp4", b"first part")
-    with Ingest(library, slow) as ingest:
+    with Ingest(library, lambda: stepped) as ingest:
         ingest.add([path])
+        stepped.steps.release()
         wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
         write_file(path, b"first part and second part")
-        ingest.wait()
+        stepped.steps.release(3)
+        assert ingest.wait(LONG)
         (job,) = ingest.progress().jobs
         assert (job.state, job.taken) == ("waiting", False)
     assert library.videos()[0].state == "waiting"
@@ -153,22 +183,29 @@ def test_a_file_that_changes_while_it_is_read_waits(library, tmp_path):
 # Steering
 
 
-def test_progress_speed_and_time_left(library, tmp_path):
-    with Ingest(library, slow) as ingest:
+def test_progress_speed_and_time_left(library, stepped, tmp_path, monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: clock.seconds, seconds=100.0)
+    monkeypatch.setattr("vmr.ingest.time", clock)
+    with Ingest(library, lambda: stepped) as ingest:
         ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i]) * 1000) for i in range(2)])
-        wait_for(lambda: ingest.progress().jobs[0].fraction > 0.2)
+        wait_for(lambda: stepped.asked == 1)
+        clock.seconds += 1.0  # a second for each quarter of 1,000 bytes
+        stepped.steps.release()
+        wait_for(lambda: ingest.progress().jobs[0].fraction == 0.25)
         progress = ingest.progress()
         assert (progress.running, progress.paused, progress.note) == (True, False, "")
-        assert 0.1 < progress.fraction < 0.5
-        assert 50 < progress.bytes_per_second < 400  # 1,000 bytes in 4 s, or slower
-        assert 3 < progress.seconds_left < 40
-        wait_for(lambda: library.videos()[0].progress > 0)  # what `list` elsewhere shows
+        assert progress.fraction == 0.125
+        assert progress.bytes_per_second == pytest.approx(250)
+        assert progress.seconds_left == pytest.approx(7)
+        wait_for(lambda: library.videos()[0].progress == 0.25)  # what `list` elsewhere shows
         assert library.videos()[0].state == "indexing"
         assert not ingest.wait(0.01)
+        stepped.steps.release(7)
+        assert ingest.wait(LONG)
 
 
 def test_cancel_one_and_all(library, tmp_path):
-    with Ingest(library, slow) as ingest:
+    with Ingest(library, endless) as ingest:
         ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i])) for i in range(4)])
         wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
         first, second, *_ = (job.video for job in ingest.progress().jobs)
@@ -178,19 +215,39 @@ def test_cancel_one_and_all(library, tmp_path):
         wait_for(lambda: ingest.progress().jobs[0].state == "indexing")
         assert [job.path.name for job in ingest.progress().jobs] == ["2.mp4", "3.mp4"]
         ingest.cancel()
-        assert ingest.wait(1)
+        assert ingest.wait(LONG)
     assert {video.state for video in library.videos()} == {"new"}
     assert not [*library.folder.glob("features/*")]
 
 
-def test_what_was_cancelled_can_be_added_again(library, tmp_path):
-    path = write_file(tmp_path / "a.mp4")
-    with Ingest(library, slow) as ingest:
-        ingest.add([path])
-        wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
+def test_cancelled_at_the_last_moment(library, tmp_path):
+    """Off the queue, not yet begun: it was indexed whole, and closing waited for that."""
+
+    def make():
         ingest.cancel()
-        ingest.add([path])
-        wait_for(lambda: ingest.progress().jobs[0].fraction > 0.1)
+        return endless()
+
+    with Ingest(library, make) as ingest:
+        ingest.add([write_file(tmp_path / "a.mp4")])
+        assert ingest.wait(LONG)
+    assert library.videos()[0].state == "new"
+
+
+def test_what_was_cancelled_can_be_added_again(library, stepped, tmp_path):
+    """At once, while the worker does not know of it yet: the file is done from its beginning."""
+    one, two = (write_file(tmp_path / name) for name in ("a.mp4", "b.mp4"))
+    with Ingest(library, lambda: stepped) as ingest:
+        ingest.add([one, two])
+        wait_for(lambda: stepped.asked == 1)
+        ingest.cancel(ingest.progress().jobs[0].video)
+        ingest.add([one])
+        stepped.steps.release()
+        wait_for(lambda: stepped.asked == 2)
+        shown = [(job.path, job.state, job.fraction) for job in ingest.progress().jobs]
+        assert shown == [(two, "indexing", 0), (one, "new", 0)]
+        stepped.steps.release(8)
+        assert ingest.wait(LONG)
+    assert [video.state for video in library.videos()] == ["ready"] * 2
 
 
 def test_pause_and_resume(library, tmp_path):
@@ -200,31 +257,33 @@ def test_pause_and_resume(library, tmp_path):
         assert not ingest.wait(0.2)
         assert ingest.progress().paused
         ingest.resume()
-        assert ingest.wait(10)
+        assert ingest.wait(LONG)
     assert library.videos()[0].state == "ready"
 
 
-def test_pause_holds_the_file_in_work(library, tmp_path):
-    with Ingest(library, slow) as ingest:
+def test_pause_holds_the_file_in_work(library, stepped, tmp_path):
+    with Ingest(library, lambda: stepped) as ingest:
         ingest.add([write_file(tmp_path / "a.mp4")])
-        wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
+        stepped.steps.release()
+        wait_for(lambda: stepped.asked == 2)
         ingest.pause()
-        time.sleep(0.1)
-        held = ingest.progress().jobs[0].fraction
-        time.sleep(0.2)
-        assert ingest.progress().jobs[0].fraction == held
+        stepped.steps.release(3)  # the step that is being made ends, and is the last
+        wait_for(lambda: ingest.progress().jobs[0].fraction == 0.5)
+        assert not ingest.wait(0.2)
+        assert ingest.progress().jobs[0].fraction == 0.5
         ingest.resume()
-        wait_for(lambda: ingest.progress().jobs[0].fraction > held)
+        assert ingest.wait(LONG)
+    assert library.videos()[0].state == "ready"
 
 
 def test_a_video_removed_while_it_waits_is_let_go(library, tmp_path):
-    with Ingest(library, slow) as ingest:
+    with Ingest(library, endless) as ingest:
         ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i])) for i in range(2)])
         wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
         first, second = (job.video for job in ingest.progress().jobs)
         library.remove(second)
         ingest.cancel(first)
-        assert ingest.wait(10)
+        assert ingest.wait(LONG)
     assert [video.id for video in library.videos()] == [first]
 
 
@@ -238,7 +297,7 @@ def test_files_can_be_added_while_it_works(library, tmp_path):
             adder.start()
         for adder in adders:
             adder.join()
-        assert ingest.wait(30)
+        assert ingest.wait(LONG)
     assert [video.state for video in library.videos()] == ["ready"] * 8
 
 
@@ -260,7 +319,7 @@ def test_it_waits_while_another_process_indexes(library, tmp_path):
         with library.exclusive():
             ingest.add([write_file(tmp_path / "a.mp4")])
             wait_for(lambda: "another process" in ingest.progress().note)
-        assert ingest.wait(10)
+        assert ingest.wait(LONG)
         assert ingest.progress().note == ""
 
 
@@ -277,8 +336,8 @@ def test_what_another_process_finished_meanwhile_is_not_done_again(tmp_path, lib
     with Ingest(library, Counting) as one, Ingest(other, Counting) as two:
         one.add(paths)
         two.add(paths)
-        assert one.wait(30)
-        assert two.wait(30)
+        assert one.wait(LONG)
+        assert two.wait(LONG)
         for ingest in (one, two):
             assert [job.state for job in ingest.progress().jobs] == ["ready"] * 10
     assert sorted(made) == sorted(paths)

@@ -12,15 +12,44 @@ from vmr.ingest import Ingest
 from vmr.store import Library
 from vmr.watch import keep_indexed, wait_for_copies
 
-SETTLE = 0.7
+SETTLE = 0.2
+LONG = 60.0
+"""Seconds after which a test gives up; none of them depends on how fast this machine is."""
+
+
+class Clock:
+    """Stands still unless told to go on; counts how often it was looked at."""
+
+    def __init__(self):
+        self.seconds, self.looks = 1e9, 0
+        self.meanwhile = lambda: None
+
+    def monotonic(self):
+        self.looks += 1
+        return self.seconds
+
+    def time(self):
+        return self.seconds
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+        self.meanwhile()
+
+    def wait_for_looks(self, count):
+        """Until whoever follows a growing file has looked at the clock so often from now on."""
+        seen, deadline = self.looks, time.monotonic() + LONG
+        while self.looks < seen + count:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
 
 
 @pytest.fixture
-def followed(tmp_path):
+def followed(tmp_path, monkeypatch):
     """A library that follows `films`, in the background."""
     films, library = tmp_path / "films", Library(tmp_path / "library")
     films.mkdir()
     write_file(films / "there before.mp4")
+    monkeypatch.setattr("vmr.watch.TICK_SECONDS", 0.05)
     stop, failures = threading.Event(), []
 
     def work():
@@ -45,7 +74,7 @@ def states(library):
 
 
 def wait_for(library, expected):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + LONG
     while states(library) != expected:
         assert time.monotonic() < deadline, states(library)
         time.sleep(0.05)
@@ -62,7 +91,7 @@ def test_files_that_come_move_change_and_go(followed, tmp_path):
     wait_for(library, {"renamed.mp4": "ready", "new.mp4": "ready"})
     assert library.find(films / "renamed.mp4").id == ids["there before.mp4"]
     write_file(films / "deep/er/new.mp4", b"another film")
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + LONG
     while library.find(films / "deep/er/new.mp4").id == ids["new.mp4"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -70,16 +99,21 @@ def test_files_that_come_move_change_and_go(followed, tmp_path):
     wait_for(library, {"renamed.mp4": "missing", "new.mp4": "ready"})
 
 
-def test_a_copy_is_waited_for(followed):
+def test_a_copy_is_waited_for(followed, monkeypatch):
     films, library = followed
+    there = {"there before.mp4": "ready"}
+    clock = Clock()
+    monkeypatch.setattr("vmr.watch.time", clock)
     with (films / "copy.mp4").open("wb") as file:
-        for part in range(15):
+        for part in range(4):  # almost long enough each time
             file.write(b"part %d" % part)
             file.flush()
-            time.sleep(0.15)
-            seen = states(library).get("copy.mp4", "waiting")
-            assert seen == "waiting"
-    wait_for(library, {"there before.mp4": "ready", "copy.mp4": "ready"})
+            clock.wait_for_looks(2)  # the first look may have begun before the part was written
+            clock.seconds += 0.9 * SETTLE
+            clock.wait_for_looks(2)
+            assert states(library) == there | {"copy.mp4": "waiting"}
+    clock.seconds += SETTLE
+    wait_for(library, there | {"copy.mp4": "ready"})
     assert len(library.videos()) == 2  # nothing is left of the unfinished ones
 
 
@@ -105,30 +139,30 @@ def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):
     wait_for(library, {"there before.mp4": "ready", "bad.mp4": "ready"})
 
 
-def test_a_rescan_waits_for_copies_but_not_for_ever(tmp_path):
+def test_a_rescan_waits_for_copies_but_not_for_ever(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("vmr.watch.time", clock)
+    began = clock.seconds
     old, whole, growing = (write_file(tmp_path / f"{i}.mp4") for i in range(3))
-    os.utime(old, (1, 1))
-    stop = threading.Event()
+    for path in (old, whole, growing):
+        os.utime(path, (began - (3600 if path == old else 0),) * 2)
 
     def write():
-        with growing.open("ab") as file:
-            while not stop.wait(0.05):
+        """Once more at every look, for four seconds."""
+        if clock.seconds < began + 4:
+            with growing.open("ab") as file:
                 file.write(b"more")
-                file.flush()
+            os.utime(growing, (clock.seconds, clock.seconds))
 
-    writer = threading.Thread(target=write)
-    writer.start()
+    clock.meanwhile = write
     gone = tmp_path / "gone.mp4"
-    paths = [old, whole, growing, gone]
-    began = time.monotonic()
     assert wait_for_copies([old, gone]) == []
-    assert time.monotonic() - began < 0.5
+    assert clock.seconds == began
+    paths = [old, whole, growing, gone]
     assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=1.5) == [growing]
-    threading.Timer(0.5, stop.set).start()
-    began = time.monotonic()
+    assert clock.seconds == pytest.approx(began + 1.5, abs=0.15)
     assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=20) == []
-    assert 0.8 < time.monotonic() - began < 10
-    writer.join()
+    assert clock.seconds == pytest.approx(began + 4.4, abs=0.3)
 
 
 def test_nothing_is_missed_while_the_watch_begins(tmp_path):
@@ -147,7 +181,7 @@ def test_nothing_is_missed_while_the_watch_begins(tmp_path):
     writer.start()
     found = set()
     with Ingest(library, PlantedExtractor) as ingest:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LONG
         for job in keep_indexed(library, ingest, films, stop, settle_seconds=0.1):
             found.add(job.path.name)
             if found == names or time.monotonic() > deadline:

@@ -247,13 +247,16 @@ class Ingest:
             self._began = None
         if state not in ("ready", "partly readable"):
             self._library.mark(job.video, state, reason)
-        self._update(job.video, state=state, reason=reason, fraction=1.0)
+        # A cancelled one may have been added again: it is to be done from its beginning.
+        self._update(job.video, state=state, reason=reason, fraction=float(state != "new"))
 
     def _extract(self, job: Job) -> tuple[State, str]:
         """Extract and keep one file; its state and reason afterwards."""
         extractor = self._ready_extractor()
         self._library.mark(job.video, "indexing")
         with self._changed:
+            if job.path not in self._jobs:  # cancelled after it was taken off the queue
+                return "new", ""
             self._cancelled.discard(job.video)  # of an earlier attempt
             self._update(job.video, state="indexing", fraction=0.0)
         try:
@@ -286,8 +289,9 @@ class Ingest:
 
         def report(fraction: float) -> None:
             nonlocal written
-            self._update(video, fraction=fraction)
             with self._changed:
+                if video not in self._cancelled:
+                    self._update(video, fraction=fraction)
                 self._changed.wait_for(lambda: not self._paused or video in self._cancelled)
                 if video in self._cancelled:
                     raise _Cancelled
