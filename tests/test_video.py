@@ -294,6 +294,9 @@ def test_names_are_shown_on_one_line(plain: Path, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(plain.read_bytes())
     assert numbers(path)[1] == numbers(plain)[1]
+    longest = tmp_path / ("x" * 246 + ".mp4")
+    longest.write_bytes(plain.read_bytes())
+    assert numbers(longest)[1] == numbers(plain)[1]
     path.write_text("no video")
     with pytest.raises(VideoError) as caught:
         probe(path)

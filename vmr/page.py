@@ -255,6 +255,7 @@ class Page:
             "name": video.name,
             "state": video.state,
             "reason": self._reason(video.reason),
+            "progress": video.progress,
             "searchable": video.searchable,
             "duration": video.duration,
             "width": video.width,

@@ -8,6 +8,7 @@ window of up to 128 rows around each hit and says where the moment starts and en
     answer.verdict, answer.moments[0].start, answer.moments[0].end
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -256,7 +257,16 @@ class Searcher:
                 moment.best,
             )
             for moment in moments
+            if not _was_unreadable(video, moment.best)
         ]
+
+
+def _was_unreadable(video: Video, second: float) -> bool:
+    """Whether the row of a second lies in a damaged span. Such rows match nothing, but where all
+    others match even less, they would stand out."""
+    start = math.floor(second)
+    end = min(start + 1, video.duration)
+    return any(first <= start and end <= last for first, last in video.unreadable)
 
 
 def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:

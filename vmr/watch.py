@@ -105,9 +105,9 @@ def keep_indexed(
         if change.ready:
             ingest.add(change.ready, retry=False)
         ingest.wait(0)  # raises what went wrong
-        ended = [job for job in ingest.progress().jobs if not job.open and job not in told]
-        told.update(ended)
-        yield from ended
+        ended = [job for job in ingest.progress().jobs if not job.open]
+        yield from [job for job in ended if job not in told]
+        told = set(ended)
 
 
 def wait_for_copies(

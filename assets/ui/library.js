@@ -259,6 +259,8 @@ export class LibraryView {
 
   #tile(video) {
     const ready = video.searchable;
+    const state =
+      video.state === "indexing" ? words.readSoFar(video.progress) : words.state[video.state];
     const cover = ready ? picture(video.id, video.duration / 3) : icon("film");
     const open = h(
       "button",
@@ -282,7 +284,7 @@ export class LibraryView {
           },
           ready && !video.reason
             ? `${video.width}×${video.height}`
-            : video.reason || words.state[video.state],
+            : video.reason || state,
         ),
       ),
     );

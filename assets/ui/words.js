@@ -157,6 +157,7 @@ export const words = {
     missing: "Not where it was",
     "partly readable": "Partly readable",
   },
+  readSoFar: (share) => `Reading, ${Math.floor(share * 100)} %`,
   adding: (number) => `Adding ${count(number, "video", "videos")}`,
   more: (number) => `and ${count(number, "more", "more")} waiting`,
   pauseAll: "Pause",
