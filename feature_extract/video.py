@@ -183,8 +183,10 @@ class FrameReader:
         kind = ""
         while kind not in ("end", "refused"):
             began = time.monotonic()
-            message = self._child.next(min(WAIT_SECONDS, self._left))
-            self._left -= time.monotonic() - began
+            try:
+                message = self._child.next(min(WAIT_SECONDS, self._left))
+            finally:  # what a hung child cost does not come back with the next one
+                self._left -= time.monotonic() - began
             kind = message[0]
             yield message
 

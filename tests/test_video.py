@@ -134,6 +134,25 @@ def test_hung_decoder_is_killed_and_the_file_read_on(
     assert stopped.poll() is not None
 
 
+def test_a_file_has_a_deadline_in_all(tmp_path: Path) -> None:
+    """Each hung child took the whole of it again."""
+    path = tmp_path / "long.mp4"
+    counter_video(path, 120.0, fps=10, size=(64, 64))
+    reader = read_frames(path, rate=4, deadline_seconds=5.0)
+    stopped = False
+    times: list[float] = []
+    began = time.monotonic()
+    for batch in reader:
+        if not stopped:
+            os.kill(reader._child._process.pid, signal.SIGSTOP)
+            stopped = True
+        times += batch.times.tolist()
+    assert time.monotonic() - began < 45  # a wait for one batch alone is 60
+    ((start, end),) = reader.unreadable
+    assert (start, end) == (times[-1], pytest.approx(120.0))
+    assert len(times) < 480
+
+
 def test_crashed_decoder_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "long.mp4"
     counter_video(path, 120.0, fps=10, size=(64, 64))
