@@ -7,14 +7,16 @@ of the weights. What is timed is what `ClipIndex.nearest` does: sketches, then t
 """
 
 import argparse
-import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.table import HEAD, Row, Size
 from vmr.index import LEAST, WIDER
 from vmr.ranker import Ranker
 from vmr.recall import COUNT
@@ -26,39 +28,64 @@ IN_MEMORY = 1_000_000
 """Up to so many rows, numpy is timed too: it is given its best case, all of them as float32."""
 
 
-def made_up(path: Path, rows: int, background: NDArray[np.float32]) -> NDArray[np.float16]:
-    """(rows, E) in a memory-mapped file."""
+@dataclass(frozen=True)
+class Compared:
+    """One figure a question."""
+
+    shares: list[float]
+    "of the exactly best COUNT rows, those found"
+    ours: list[float]
+    "milliseconds"
+    theirs: list[float]
+    "milliseconds of numpy; empty where the rows do not fit"
+    gigabytes: float
+    "that the process holds of its own; pages of the file, which the system takes back, left out"
+
+
+def rows(size: Size, work: Path) -> Iterator[Row]:
+    """Of the library behind the page, and of one that does not fit into memory."""
+    for hours in (size.hours, size.largest_hours):
+        found = measure(hours, size.questions, work)
+        name = f"FAISS, {hours:g} hours"
+        if found.theirs:
+            ratios = [b / a for a, b in zip(found.ours, found.theirs, strict=True)]
+            yield Row(name, "numpy, all rows", ratios, "x as fast", at_least=5)
+        large = hours == size.largest_hours
+        limit = 400 if large else None
+        yield Row(f"{name}, a question", "-", found.ours, "ms", at_most=limit)
+        least = 0.95 if large else 0.99
+        mean = [float(np.mean(found.shares))]
+        yield Row(f"{name}, recall@{COUNT}", "exact", mean, "", at_least=least)
+        if large:
+            yield Row(f"{name}, memory", "-", [found.gigabytes], "GB", at_most=8)
+
+
+def measure(hours: float, questions: int, work: Path) -> Compared:
+    """Make up so many hours, and ask."""
+    ranker, clips = Ranker.load(), work / "clips"
+    made = made_up(clips, round(hours * 3600), ranker.background)
+    sketch = Sketch(ranker.background)
+    sketch.add(made)
+    found = compare(made, sketch, ranker.sentences(questions))
+    clips.unlink()
+    return found
+
+
+def made_up(path: Path, count: int, background: NDArray[np.float32]) -> NDArray[np.float16]:
+    """(count, E) in a memory-mapped file."""
     width = background.shape[1]
     covariance = np.cov(background.T.astype(np.float64)) + 1e-9 * np.eye(width)
     root = np.linalg.cholesky(covariance).astype(np.float32)
     generator = np.random.default_rng(0)
     with path.open("wb") as out:
-        for first in range(0, rows, _BATCH):
-            noise = generator.standard_normal((min(_BATCH, rows - first), width), dtype=np.float32)
+        for first in range(0, count, _BATCH):
+            noise = generator.standard_normal((min(_BATCH, count - first), width), np.float32)
             out.write((noise @ root.T + background.mean(0)).astype(np.float16).data)
-    return np.asarray(np.memmap(path, np.float16, "r", shape=(rows, width)))
+    return np.asarray(np.memmap(path, np.float16, "r", shape=(count, width)))
 
 
-def main() -> None:
-    """Print one table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description=__doc__)
-    parser.add_argument("--hours", type=float, default=200.0)
-    parser.add_argument("--queries", type=int, default=100)
-    options = parser.parse_args()
-    ranker, rows = Ranker.load(), round(options.hours * 3600)
-    with tempfile.TemporaryDirectory() as folder:
-        clips = made_up(Path(folder, "clips"), rows, ranker.background)
-        sketch = Sketch(ranker.background)
-        began = time.perf_counter()
-        sketch.add(clips)
-        print(f"{rows} rows, sketched in {time.perf_counter() - began:.0f} s", flush=True)
-        compare(clips, sketch, ranker.sentences(options.queries))
-
-
-def compare(
-    clips: NDArray[np.float16], sketch: Sketch, questions: NDArray[np.float32]
-) -> tuple[float, float]:
-    """Print recall, times and ratio; returns mean recall and median ratio, NaN without numpy."""
+def compare(clips: NDArray[np.float16], sketch: Sketch, questions: NDArray[np.float32]) -> Compared:
+    """Ask the sketch, then all rows."""
     ours, found = [], []
     for question in questions:
         began = time.perf_counter()
@@ -66,22 +93,11 @@ def compare(
         best, _ = exact(question, clips[places].astype(np.float32), CANDIDATES)
         ours.append(1000 * (time.perf_counter() - began))
         found.append(set(places[best[:COUNT]].tolist()))
-    used = memory()
+    gigabytes = held()
     expected = exactly(clips, questions)
     shares = [len(f & set(e.tolist())) / COUNT for f, e in zip(found, expected, strict=True)]
-    print("| | median | 99 in 100 |\n|---|---:|---:|")
-    print(f"| FAISS, ms | {statistics.median(ours):.1f} | {np.quantile(ours, 0.99):.1f} |")
-    ratio = float("nan")
-    if len(clips) <= IN_MEMORY:
-        theirs = numpy_milliseconds(clips, questions)
-        ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-        ratio = statistics.median(ratios)
-        print(f"| numpy, ms | {statistics.median(theirs):.1f} | {np.quantile(theirs, 0.99):.1f} |")
-        print(f"| numpy / FAISS | {ratio:.1f} ({min(ratios):.1f} to {max(ratios):.1f}) | |")
-    print(f"| recall@{COUNT} | {statistics.mean(shares):.4f} (worst {min(shares):.2f}) | |")
-    for name, megabytes in used.items():
-        print(f"| {name}, MB | {megabytes:.0f} | |")
-    return statistics.mean(shares), ratio
+    theirs = numpy_milliseconds(clips, questions) if len(clips) <= IN_MEMORY else []
+    return Compared(shares, ours, theirs, gigabytes)
 
 
 def exactly(clips: NDArray[np.float16], questions: NDArray[np.float32]) -> list[NDArray[np.int64]]:
@@ -105,19 +121,37 @@ def numpy_milliseconds(clips: NDArray[np.float16], questions: NDArray[np.float32
     wide, taken = np.asarray(clips, dtype=np.float32), []
     for question in questions:
         began = time.perf_counter()
-        np.argpartition(-(wide @ question), COUNT)[:COUNT]
+        np.argpartition(-(wide @ question), min(COUNT, len(wide) - 1))[:COUNT]
         taken.append(1000 * (time.perf_counter() - began))
     return taken
 
 
-def memory() -> dict[str, float]:
-    """MB of this process, now: its own, and pages of files, which the system takes back at need."""
+def held() -> float:
+    """GB that this process holds of its own, now. Linux only."""
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    held = {
-        name: int(rest.split()[0]) / 1024
-        for name, rest in (line.split(":") for line in lines if line.startswith("Rss"))
-    }
-    return {"memory of its own": held["RssAnon"], "pages of the file": held["RssFile"]}
+    (own,) = (line.split()[1] for line in lines if line.startswith("RssAnon:"))
+    return int(own) / 1e6
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description=__doc__)
+    parser.add_argument("--hours", type=float, default=200.0)
+    parser.add_argument("--queries", type=int, default=100)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options.hours, options.queries, Path(folder))
+    name = f"{options.hours:g} hours, {options.queries} questions"
+    late = float(np.quantile(found.ours, 0.99))
+    print(HEAD)
+    print(Row(name, "-", found.ours, "ms"))
+    print(Row(f"{name}, 99 in 100", "-", [late], "ms"))
+    if found.theirs:
+        ratios = [b / a for a, b in zip(found.ours, found.theirs, strict=True)]
+        print(Row(name, "numpy, all rows", ratios, "x as fast"))
+    mean = float(np.mean(found.shares))
+    print(Row(f"{name}, recall@{COUNT}", "exact", [mean], f"(worst {min(found.shares):.2f})"))
+    print(Row(f"{name}, memory", "-", [found.gigabytes], "GB"))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import imageio_ffmpeg
-
+from benchmarks.table import ffmpeg
 from vmr.samples import build_samples
 from vmr.store import Library
 
@@ -36,7 +35,7 @@ def main() -> None:
         make_film(film, hours)
         print(f"{hours:g} h of 1080p H.264, {film.stat().st_size / 1e6:.0f} MB", flush=True)
         began = time.monotonic()
-        peak = index_watched(film, library)
+        peak = watched("index", str(film), "--library", str(library))
         print(f"indexed in {(time.monotonic() - began) / 60:.1f} minutes")
         print(f"resident memory, all processes: {peak.all_bytes / 1e6:.0f} MB at most")
         for name, size in peak.by_name.items():
@@ -56,9 +55,9 @@ def make_film(path: Path, hours: float) -> None:
     once = path.with_name("once.mp4")
     inputs = [argument for film in films for argument in ("-i", str(film))]
     coding = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "26"]
-    _ffmpeg(*inputs, "-filter_complex", shown + joined, "-map", "[out]", *coding, str(once))
+    ffmpeg(*inputs, "-filter_complex", shown + joined, "-map", "[out]", *coding, str(once))
     loop = ["-stream_loop", "-1", "-i", str(once), "-t", f"{hours * 3600:.0f}"]
-    _ffmpeg(*loop, "-c", "copy", str(path))
+    ffmpeg(*loop, "-c", "copy", str(path))
 
 
 @dataclass
@@ -75,16 +74,17 @@ class Peak:
             self.by_name[name] = max(size, self.by_name.get(name, 0))
 
 
-def index_watched(film: Path, library: Path) -> Peak:
-    """Index a file as a user does, and watch the processes while it lasts."""
-    command = [sys.executable, "-m", "vmr", "index", str(film), "--library", str(library)]
+def watched(*arguments: str) -> Peak:
+    """Run a command as a user does, and watch its processes while it lasts."""
+    command = [sys.executable, "-m", "vmr", *arguments]
     peak = Peak()
-    with subprocess.Popen(command) as indexing:
-        while indexing.poll() is None:
-            peak.note(resident(indexing.pid))
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
+        while running.poll() is None:
+            peak.note(resident(running.pid))
             time.sleep(EVERY_SECONDS)
-    if indexing.returncode:
-        sys.exit(f"indexing failed with {indexing.returncode}")
+        said = running.stderr.read().decode() if running.stderr else ""
+    if running.returncode:
+        sys.exit(f"{' '.join(command)} failed with {running.returncode}: {said}")
     return peak
 
 
@@ -115,11 +115,6 @@ def disk_an_hour(folder: Path) -> dict[str, float]:
         name: sum(file.stat().st_size for file in folder.glob(pattern)) / hours
         for name, pattern in kinds.items()
     }
-
-
-def _ffmpeg(*arguments: str) -> None:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *arguments]
-    subprocess.run(command, check=True, timeout=3600)
 
 
 if __name__ == "__main__":

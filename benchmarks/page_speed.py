@@ -1,12 +1,11 @@
 """How long an answer takes in the running page: `python -m benchmarks.page_speed`.
 
-A library of 200 videos of ten minutes (120,000 rows) with random features, the shipped model, 50
+A library of 200 made-up videos of ten minutes (120,000 rows), the shipped model, 50
 queries over HTTP as the page's scripts send them, then 24 in Chromium from Enter to skeletons and
 to cards. With `--scroll`, instead: how smoothly Chromium scrolls through the library.
 """
 
 import argparse
-import io
 import os
 import statistics
 import tempfile
@@ -14,55 +13,20 @@ import time
 from pathlib import Path
 
 import httpx
-import numpy as np
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from feature_extract.extract import Extraction, Extractor
-from feature_extract.features import Features
-from feature_extract.video import VideoInfo
+from benchmarks.made_up import library_of
+from benchmarks.searching import WHAT, WHO
+from feature_extract.extract import Extractor, extractor_fingerprint
 from tests.browser import CHROMIUM, FLAGS
 from tests.planted_page import served
-from vmr.content import full_digest
 from vmr.ingest import Ingest
 from vmr.page import Page
 from vmr.preview import Previews
 from vmr.ranker import Ranker
-from vmr.store import Library
 from vmr.text import Words
 
-WHO = ("a dog", "a man", "two women", "a child", "a car", "a horse", "people", "a bird", "a boat")
-WHAT = ("runs on the beach", "in the snow", "near a house", "at night", "jumps", "and a red ball")
 PAUSE = 1500  # milliseconds between two questions: the pictures of the last answer have come
-
-
-def library_of(folder: Path, videos: int, rows: int, blocks: dict[str, int]) -> Library:
-    """Random features behind empty files; only the numbers matter for speed."""
-    library = Library(folder / "library")
-    library.adopt("benchmark")
-    generator = np.random.default_rng(0)
-    info = VideoInfo(float(rows), 640, 360, 25.0, "h264", 0, False, 1000)
-    thumbnail = io.BytesIO()
-    Image.effect_mandelbrot((160, 90), (-2, -1, 1, 1), 60).save(thumbnail, "JPEG")
-    for number in range(videos):
-        path = folder / f"{number:04}.mp4"
-        path.write_bytes(str(number).encode() * 100)
-        starts = np.arange(rows, dtype=np.float64)
-        values = np.maximum(0, generator.normal(size=(rows, sum(blocks.values()))))
-        features = Features(
-            values.astype(np.float16),
-            starts,
-            starts + 1,
-            blocks,
-            np.arange(7.0, rows, 7.0),
-            float(rows),
-            (),
-            "benchmark",
-        )
-        video = library.register(path)
-        extraction = Extraction(features, info, (thumbnail.getvalue(),) * rows)
-        library.store(video.id, extraction, full=full_digest(path))
-    return library
 
 
 def milliseconds_over_http(address: str, queries: list[str]) -> tuple[list[float], list[float]]:
@@ -159,7 +123,7 @@ def main() -> None:
     ranker = Ranker.load()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        library = library_of(folder, options.videos, options.rows, ranker.blocks)
+        library = library_of(folder, options.videos, options.rows, extractor_fingerprint())
         previews = Previews(folder / "previews", limit_bytes=1 << 26)
         page = Page(library, ranker, Words.load(), Ingest(library, Extractor), previews)
         with served(page) as address:

@@ -24,7 +24,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from feature_extract.c3d import C3D, FRAMES, SIDE, fold_input, fold_norms
-from feature_extract.device import fast_dtype
+from feature_extract.device import fast_dtype, memory_kept
 from feature_extract.features import Features
 from feature_extract.video import Frames, read_frames
 from feature_extract.winograd import Winograd
@@ -148,7 +148,7 @@ def extract_clips(
     """
     rows: list[NDArray[np.float32]] = []
     spans: list[tuple[float, float]] = []
-    with read_frames(path, rate=EVERY_FRAME, size=network.size) as reader:
+    with memory_kept(), read_frames(path, rate=EVERY_FRAME, size=network.size) as reader:
         frame_seconds = 1 / (reader.info.fps or 25.0)
         for pixels, first, last in windows(reader, protocol, network.side):
             rows.extend(network(pixels))

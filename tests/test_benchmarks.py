@@ -112,8 +112,9 @@ def test_the_large_library_is_as_unrelated_footage_and_finds_nearly_all(tmp_path
     np.testing.assert_allclose(clips.mean(0, dtype=np.float64), background.mean(0), atol=0.01)
     sketch = Sketch(background)
     sketch.add(clips)
-    recall, _ = compare(clips, sketch, Ranker.load().sentences(5))
-    assert recall > 0.99
+    compared = compare(clips, sketch, Ranker.load().sentences(5))
+    assert np.mean(compared.shares) > 0.99
+    assert len(compared.ours) == len(compared.theirs) == 5
 
 
 def _moments(rows: np.ndarray) -> list[Proposal]:

@@ -143,15 +143,16 @@ def ingest_files(
 ) -> Sequence["Job"]:
     """Index files, with a progress bar, and bring the index up to date; what became of each."""
     from feature_extract.extract import Extractor
-    from vmr.index import ClipIndex
     from vmr.ingest import Ingest
-    from vmr.ranker import Ranker
 
     with Ingest(library, Extractor) as ingest:
         ingest.add(files, retry=retry)
         _show(ingest)
         jobs = ingest.progress().jobs
     if any(job.taken and not job.skipped for job in jobs):
+        from vmr.index import ClipIndex
+        from vmr.ranker import Ranker
+
         # Any search brings the index up to date; this one spares the next search the wait.
         ClipIndex.open(library, Ranker.load())
     return jobs
