@@ -1,20 +1,29 @@
-"""What the benchmarks count: cuts, same pictures, sample questions; and moments of two hours."""
+"""What the benchmarks count: cuts, same pictures, questions, lines; and moments of two hours."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFilter
 from skimage import data
 
+from benchmarks import direct, large
 from benchmarks.composed import INTERACTIONS, sequence
 from benchmarks.cuts import matched
+from benchmarks.direct import DirectHead
+from benchmarks.growth import Curve
 from benchmarks.large import compare, made_up
 from benchmarks.leaks import look_at, pairs
+from benchmarks.made_up import library_of, real_rows, walks
 from benchmarks.sample_questions import SampleQuestion, overlap, read_questions
+from benchmarks.table import TINY, Row
 from benchmarks.timelines import padded
+from vmr.index import ClipIndex
 from vmr.localise import Proposal, propose
+from vmr.model import ProposalHead, candidates
 from vmr.moments import iou
 from vmr.ranker import Ranker
 from vmr.search import Answer, Hit
@@ -115,6 +124,51 @@ def test_the_large_library_is_as_unrelated_footage_and_finds_nearly_all(tmp_path
     compared = compare(clips, sketch, Ranker.load().sentences(5))
     assert np.mean(compared.shares) > 0.99
     assert len(compared.ours) == len(compared.theirs) == 5
+
+
+def test_a_line_of_the_bench_says_what_was_asked() -> None:
+    row = Row("index", "decord alone", [1.4, 1.7, 1.44], "x", at_most=1.5)
+    assert str(row) == "| index | decord alone | 1.44 x (1.4 to 1.7) | <= 1.5 x | yes |"
+    assert replace(row, at_most=1.4).verdict == "no"
+    assert replace(row, at_most=None, at_least=1.44).verdict == "yes"
+    assert replace(row, at_most=None, at_least=1.5).verdict == "no"
+    assert str(Row("help", "-", [0.25], "s")) == "| help | - | 0.25 s | - |  |"
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_the_exponent_of_growth_is_that_of_the_curve(power: float) -> None:
+    sizes = [1.0, 4.0, 15.0, 60.0]
+    curve = Curve("index", "s", sizes, [3 * size**power for size in sizes])
+    assert curve.exponent == pytest.approx(power)
+
+
+def test_a_made_up_library_has_the_statistics_of_a_real_one(tmp_path: Path) -> None:
+    library = library_of(tmp_path, videos=3, rows=20, fingerprint="made up")
+    (rows,) = walks(1, 20)
+    np.testing.assert_array_equal(library.features(1).rows, rows)
+    spread = np.std(real_rows(), axis=0)
+    assert 0.3 < np.median(np.std(rows, axis=0)[spread > 0] / spread[spread > 0]) < 1.5
+    assert len(ClipIndex.open(library, Ranker.load())) == 60
+
+
+def test_the_direct_head_is_the_split_one() -> None:
+    """What is timed against is the same network: the same proposals for the same weights."""
+    torch.manual_seed(0)
+    head, tokens = ProposalHead(16, 0.0), torch.randn(2, 3, 33, 16)
+    starts, ends = candidates(32).unbind(1)
+    one = starts[:2], ends[:2], torch.tensor([0, 1])  # of one video each
+    split = [head.cells(head.project(tokens), *cells) for cells in ((starts, ends), one)]
+    head.__class__ = DirectHead
+    for cells, expected in zip(((starts, ends), one), split, strict=True):
+        torch.testing.assert_close(head.cells(head.project(tokens), *cells), expected)
+
+
+def test_lines_of_large_libraries_and_direct_forms(tmp_path: Path) -> None:
+    """The parts that take seconds at the smallest size; CI runs all with `make bench QUICK=1`."""
+    lines = [*large.rows(TINY, tmp_path), *direct.rows(TINY, tmp_path)]
+    assert len(lines) == 10
+    assert all(min(line.values) > 0 for line in lines)
+    assert sum(bool(line.verdict) for line in lines) == 9
 
 
 def _moments(rows: np.ndarray) -> list[Proposal]:
