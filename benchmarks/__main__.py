@@ -13,6 +13,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -42,14 +43,33 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", metavar="PART", help="repeatable")
     parser.add_argument("--plot", type=Path, default=Path(".bench/growth.png"), metavar="FILE")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another size, as table.py names them: film_seconds=120",
+    )
     options = parser.parse_args()
-    began, size = time.monotonic(), QUICK if options.quick else FULL
+    began, size = time.monotonic(), resized(QUICK if options.quick else FULL, options.set)
     print(f"{processor()}, {os.cpu_count()} cores\n\n{HEAD}")
     for name, rows in parts(options.plot).items():
         if not options.only or name in options.only:
             for row in lines(rows, size):
                 print(row, flush=True)
     print(f"\n{(time.monotonic() - began) / 60:.1f} minutes; how it grows: {options.plot}")
+
+
+def resized(size: Size, changes: list[str]) -> Size:
+    """The size with some figures changed: `repeats=3`, `minutes=1,4`."""
+    for change in changes:
+        name, _, text = change.partition("=")
+        before = getattr(size, name)
+        value: object = tuple(map(float, text.split(",")))
+        if not isinstance(before, tuple):
+            value = type(before)(text)
+        size = replace(size, **{name: value})
+    return size
 
 
 def lines(rows: Rows, size: Size) -> Iterator[Row]:

@@ -78,7 +78,7 @@ def over_videos(size: Size, work: Path) -> list[Curve]:
         name: (Curve(f"{name} of VIDEOS, time", "s"), Curve(f"{name} of VIDEOS, memory", "MB"))
         for name in ("search a library", "index again a library")
     }
-    for videos in size.videos:
+    for videos in map(int, size.videos):
         folder = work / f"{videos} videos"
         library_of(folder, videos, ROWS, extractor_fingerprint()).close()
         library = ("--library", str(folder / "library"))

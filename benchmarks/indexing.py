@@ -5,10 +5,11 @@ documentation does it, and by ffmpeg into nothing.
 """
 
 import resource
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import decord
@@ -16,8 +17,6 @@ import decord
 from benchmarks.made_up import library_of
 from benchmarks.table import Row, Size, ffmpeg, looped, ratios, seconds, vmr
 from feature_extract.extract import Extractor, extractor_fingerprint
-from vmr.ingest import Ingest
-from vmr.store import Library
 
 H264 = ("-vf", "scale=1280:720", "-c:v", "libx264", "-preset", "fast")
 OTHERS = {
@@ -44,6 +43,8 @@ def rows(size: Size, films: list[Path], work: Path) -> Iterator[Row]:
     yield Row(name, "ffmpeg to null, all frames", index, "x")
     index = ratios(size.repeats, partial(moving.extract, film), alone)
     yield Row(f"{name}, rows of motion too", "decord alone", index, "x", at_most=2)
+    alone_busy = [used_by(partial(plain.extract, film))[1] for _ in range(size.repeats)]
+    yield Row(f"{name}: busy", "both cores", alone_busy, "%", at_least=90)
     film.unlink()
     for codec, (scale, *coding, ending) in OTHERS.items():
         coding += QUIET.get(coding[1], ())
@@ -53,7 +54,7 @@ def rows(size: Size, films: list[Path], work: Path) -> Iterator[Row]:
         name = f"index {size.other_seconds} s of {codec}30"
         yield Row(name, "decord alone, all frames", index, "x", at_most=1.3)
         film.unlink()
-    yield from short_files(size, films, work)
+    yield from short_files(size, films, work, plain)
     yield known_library(size, work)
 
 
@@ -64,46 +65,36 @@ def decode(film: Path) -> None:
         reader[number]
 
 
-def short_files(size: Size, films: list[Path], work: Path) -> Iterator[Row]:
-    """How busy both cores are while short files and while one long file are indexed, and how much
-    faster a file is among short ones than alone."""
-    folder = work / "short"
-    folder.mkdir()
-    length = size.other_seconds
-    shorts = [
-        looped(films[i % len(films)], folder / f"{i}.mp4", *H264, seconds=length + i / 30)
-        for i in range(SHORT)
-    ]
-    long = looped(films[1], folder / "long.mp4", *H264, seconds=SHORT * length)
-    busy: dict[str, list[float]] = {"at once": [], "long": []}
-    gained = []
-    extractor = Extractor()
-    for number in range(size.repeats):
-        spent = 0.0
-        for place, short in enumerate(shorts):
-            spent += used([short], work / f"alone{number}.{place}", extractor)[0]
-        together, share = used(shorts, work / f"together{number}", extractor)
-        gained.append(spent / together)
-        busy["at once"].append(share)
-        busy["long"].append(used([long], work / f"long{number}", extractor)[1])
-    shutil.rmtree(folder)
-    what = f"{SHORT} files of {length} s in one queue"
-    yield Row(what, "one after the other", gained, "x", at_least=1.6)
-    yield Row(f"processor busy: {what}", "both cores", busy["at once"], "%", at_least=90)
-    name = f"processor busy: one file of {SHORT * length} s"
-    yield Row(name, "both cores", busy["long"], "%", at_least=90)
+def short_files(size: Size, films: list[Path], work: Path, extractor: Extractor) -> Iterator[Row]:
+    """How busy two cores are with one file after the other, which is what `index` does, and what
+    threads that each read a file of their own would gain."""
+    length = size.short_seconds
+    names = [work / f"{number}.mp4" for number in range(SHORT)]
+    for name, source in zip(names, cycle(films), strict=False):
+        looped(source, name, *H264, seconds=length)
+
+    def in_turn() -> None:
+        for name in names:
+            extractor.extract(name)
+
+    def at_once() -> None:
+        with ThreadPoolExecutor(SHORT) as threads:
+            list(threads.map(extractor.extract, names))
+
+    used = [(used_by(at_once), used_by(in_turn)) for _ in range(size.repeats)]
+    gained = [theirs / ours for (ours, _), (theirs, _) in used]
+    what = f"{SHORT} files of {length} s"
+    yield Row(f"{what}, {SHORT} threads", "one after the other", gained, "x", at_least=1.6)
+    for name, place in ((f"{what}, {SHORT} threads", 0), (f"{what}, one after the other", 1)):
+        shares = [run[place][1] for run in used]
+        yield Row(f"{name}: busy", "both cores", shares, "%", at_least=90)
 
 
-def used(files: list[Path], folder: Path, extractor: Extractor) -> tuple[float, float]:
-    """Seconds for indexing files into a new library, and the percentage of two cores used."""
-    library = Library(folder)
+def used_by(run: Callable[[], None]) -> tuple[float, float]:
+    """Seconds, and the percentage of two cores used in them."""
     before, begun = _processor_seconds(), time.perf_counter()
-    with Ingest(library, lambda: extractor) as ingest:
-        ingest.add(files)
-        ingest.wait()
+    run()
     spent = time.perf_counter() - begun
-    library.close()
-    shutil.rmtree(folder)
     return spent, 50 * (_processor_seconds() - before) / spent
 
 

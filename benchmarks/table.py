@@ -26,7 +26,9 @@ class Size:
     film_seconds: int
     "of the H.264 film"
     other_seconds: int
-    "of the films in other codecs, and of each short one"
+    "of the films in other codecs"
+    short_seconds: int
+    "of each of several short films"
     known: int
     "videos of the library that is indexed again"
     searched: int
@@ -45,10 +47,10 @@ class Size:
 
 
 FULL = Size(
-    5, 600, 30, 1000, 200, 200.0, 5000.0, 100, 3, (1, 4, 15, 60, 180), (10, 100, 1000, 10_000)
+    5, 600, 60, 15, 1000, 200, 200.0, 5000.0, 100, 3, (1, 4, 15, 60, 180), (10, 100, 1000, 10_000)
 )
-QUICK = Size(2, 10, 2, 100, 30, 1.0, 10.0, 10, 1, (0.1, 0.2, 0.4), (10, 30, 100))
-TINY = Size(1, 2, 1, 5, 3, 0.02, 0.1, 3, 1, (0.05, 0.1), (2, 4))
+QUICK = Size(2, 10, 2, 2, 100, 30, 1.0, 10.0, 10, 1, (0.1, 0.2, 0.4), (10, 30, 100))
+TINY = Size(1, 2, 1, 1, 5, 3, 0.02, 0.1, 3, 1, (0.05, 0.1), (2, 4))
 """For the tests: everything runs, no figure means anything."""
 
 
