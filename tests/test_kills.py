@@ -4,6 +4,7 @@
 decoder, a network and a file of weights. `pytest -m soak` runs the long form.
 """
 
+import contextlib
 import json
 import random
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from feature_extract.video import read_frames
 from tests.media import counter_video, ffmpeg
 from vmr.store import Library
 
@@ -124,6 +126,22 @@ def kill(arguments: tuple[str, ...], kills: int, films: Path, tmp_path: Path) ->
 
 def test_killed_with_the_real_networks(films: Path, tmp_path: Path) -> None:
     kill(INDEX, 4, films, tmp_path)
+
+
+def test_a_decoder_inherits_no_lock_and_no_database(films: Path, tmp_path: Path) -> None:
+    """One that outlives a killed run by a moment must not keep the next run out."""
+    library = Library(tmp_path / "library")
+    with library.exclusive() as alone, read_frames(films / "b.mkv", rate=30) as reader:
+        assert alone
+        batches = iter(reader)  # held: the child ends with it
+        next(batches)
+        held = []
+        for link in Path(f"/proc/{reader._child._process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                held.append(str(link.readlink()))
+    library.close()
+    assert any(name.startswith("pipe:") for name in held)
+    assert [name for name in held if str(library.folder) in name] == []
 
 
 @pytest.mark.soak
