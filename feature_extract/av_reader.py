@@ -240,6 +240,8 @@ class AvReader:
         rounding = 2 / self._fps if sure else CUT_SECONDS
         if promised is not None and promised - max(self._content_end, self.end) > rounding:
             end = promised
+        if promised is None and self._broke_off:  # nobody knows how much is missing
+            end = max(end, self.end + 1 / self._fps)
         if max(end, self._late) > self.end:
             end = min(max(end, self._late), MAX_SECONDS)
             self._mark(self.end, end)

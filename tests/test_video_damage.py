@@ -252,6 +252,21 @@ def test_a_damaged_time_does_not_hide_that_the_end_is_missing(tmp_path: Path) ->
     assert unreadable[-1] == (pytest.approx(2.0, abs=0.05), pytest.approx(4.0, abs=0.05))
 
 
+def test_a_recording_that_never_knew_its_length_breaks_off(tmp_path: Path) -> None:
+    """Nobody knows how much is missing; that something is, is said."""
+    path = tmp_path / "live.mkv"
+    counter_video(path, 4.0, size=(64, 64), gop=30)
+    with av.open(str(path)) as source:
+        places = [packet.pos for packet in source.demux(video=0) if packet.pos is not None]
+    content = path.read_bytes().replace(b"\x44\x89\x88", b"\xec\x89\x00", 1)  # no Duration
+    path.write_bytes(content)
+    assert read(path)[3] == ()
+    path.write_bytes(content[: places[80] + 20])
+    times, numbers, duration, unreadable = read(path)
+    np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
+    assert unreadable == ((pytest.approx(80 / FPS, abs=0.05), duration),)
+
+
 def test_pictures_that_would_be_sheared(tmp_path: Path) -> None:
     """No camera writes that, and every player makes something else of it."""
     path = tmp_path / "a.mp4"
