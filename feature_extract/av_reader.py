@@ -89,10 +89,11 @@ class AvReader:
                     return
                 continue
             seconds = self._seconds(item)
-            if self._again or seconds < last - CUT_SECONDS:
+            if self._again or 0 <= last > seconds + CUT_SECONDS:
                 # Two recordings in one file: their times are taken, and no player goes there.
                 self._again += self._length(item)
                 continue
+            seconds = max(0.0, seconds)
             possible = last < seconds < MAX_SECONDS
             if item.is_corrupt or seconds >= MAX_SECONDS:
                 self._doubt = NOW.and_also(self._doubt)
@@ -114,12 +115,13 @@ class AvReader:
         return True
 
     def _seconds(self, frame: Any) -> float:
-        """Presentation time; pictures of raw streams have none, and follow one another."""
+        """Presentation time; below zero before the file's origin. Pictures of raw streams have
+        none, and follow one another."""
         seconds = (
             self._clock if frame.time is None else float(frame.time) - self._source.info.origin
         )
         self._clock = min(max(0.0, seconds) + self._length(frame), MAX_SECONDS)
-        return max(0.0, seconds)
+        return seconds
 
     def _length(self, frame: Any) -> float:
         return float(frame.duration * frame.time_base) if frame.duration else 1 / self._fps

@@ -252,6 +252,21 @@ def test_a_damaged_time_does_not_hide_that_the_end_is_missing(tmp_path: Path) ->
     assert unreadable[-1] == (pytest.approx(2.0, abs=0.05), pytest.approx(4.0, abs=0.05))
 
 
+def test_the_first_time_of_all_is_damaged(tmp_path: Path) -> None:
+    """All later pictures came before the file's beginning, and were left out without a word."""
+    path = tmp_path / "a.mkv"
+    counter_video(path, 4.0, size=(64, 64))
+    with av.open(str(path)) as source:
+        place = next(packet.pos for packet in source.demux(video=0))
+    content = bytearray(path.read_bytes())
+    struct.pack_into(">h", content, content.index(b"\x81", place) + 1, 16_384)
+    path.write_bytes(content)
+    times, _, duration, ((start, end),) = read(path)
+    assert times.tolist() == [0]
+    assert start < 0.1
+    assert end == duration > 3.5
+
+
 def test_a_recording_that_never_knew_its_length_breaks_off(tmp_path: Path) -> None:
     """Nobody knows how much is missing; that something is, is said."""
     path = tmp_path / "live.mkv"

@@ -74,17 +74,27 @@ class Reference:
     "complaints of the container reader, once the header was read"
 
     def sampled(self, end: float) -> Shown:
-        """Those on the screen at the times k/RATE up to `end`, each once, and the first."""
-        order = np.argsort(self.times, kind="stable")
-        kept: list[int] = []
-        for number in order.tolist():
-            if not kept or self.times[number] > self.times[kept[-1]] + TOLERANCE:
-                kept.append(number)
+        """Those on the screen at the times k/RATE up to `end`, each once, and the first. A time
+        that is out of order is none."""
+        kept = in_order(self.times)
         times = self.times[kept]
         end = max(end, times[-1] + 2 * TOLERANCE) if kept else end
         shown = np.diff(slot(np.append(times, end), RATE)) > 0
         shown[:1] = True
         return Shown(times[shown], self.pixels[kept][shown], end)
+
+
+def in_order(times: np.ndarray) -> list[int]:
+    """Places of the longest row of ascending times, and of those the earliest."""
+    length, before = [1] * len(times), [-1] * len(times)
+    for place, seconds in enumerate(times):
+        for earlier in np.flatnonzero(times[:place] < seconds - TOLERANCE).tolist():
+            if length[earlier] >= length[place]:
+                length[place], before[place] = length[earlier] + 1, earlier
+    row = [int(np.argmax(length))] if len(times) else []
+    while row and before[row[-1]] >= 0:
+        row.append(before[row[-1]])
+    return row[::-1]
 
 
 def reference(path: Path) -> Reference:
@@ -101,6 +111,7 @@ def reference(path: Path) -> Reference:
     _, _, later = log.partition("Stream mapping:")
     said = [line for line in later.splitlines() if re.search(r"\[(error|fatal|panic)\]", line)]
     said = [line for line in said if not line.startswith("[rawvideo @")]  # of its own output
+    said = [line for line in said if "SEI type 5 " not in line]  # a remark of the encoder, as text
     container = [line for line in said if line.startswith("[in#")]
     decoder = [line for line in said if line not in container]
     return Reference(np.array(times), pixels, decoder, container)
