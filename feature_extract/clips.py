@@ -194,7 +194,9 @@ def windows(
 def _views(
     buffer: Bytes, times: NDArray[np.float64], protocol: Protocol
 ) -> tuple[Bytes, NDArray[np.float64], NDArray[np.float64]]:
-    every = sliding_window_view(buffer, protocol.window, axis=0)  # (N', 112, 112, 4, window)
+    # Not written to; torch warns of what cannot be.
+    every = sliding_window_view(buffer, protocol.window, axis=0, writeable=True)
+    # (N', 112, 112, 4, window)
     seen = every[:: protocol.stride, ..., :: protocol.window // FRAMES]
     last = times[protocol.window - 1 :: protocol.stride]
     return np.moveaxis(seen, -1, 1), times[:: protocol.stride][: len(last)], last
