@@ -125,7 +125,7 @@ def kill(arguments: tuple[str, ...], kills: int, films: Path, tmp_path: Path) ->
 
 
 def test_killed_with_the_real_networks(films: Path, tmp_path: Path) -> None:
-    kill(INDEX, 4, films, tmp_path)
+    kill(INDEX, 2, films, tmp_path)
 
 
 def test_a_decoder_inherits_no_lock_and_no_database(films: Path, tmp_path: Path) -> None:
