@@ -4,18 +4,25 @@
 
 Retrieval: every caption of the split over all pictures of the split (Flickr8k: 5,000 over 1,000).
 Timelines: 5 to 30 shots composed in feature space (vmr/compose.py), searched for captions of what
-is shown and of what is not. Actions: held-out pictures of 15 actions (har15), each named by the
+is shown and of what is not; then also for movements and orders (vmr/questions.py), by the
+similarity curve of pictures alone, by the curve that knows movements, and by the second stage,
+where there is one. Actions: held-out pictures of 15 actions (har15), each named by the
 nearest of 15 sentences.
 """
 
 import argparse
+import copy
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmr.base_training import Recall
-from vmr.calibration import trials
+from vmr.calibration import Trial, trials
+from vmr.movement_training import Bank, moved_rows
+from vmr.questions import KINDS
 from vmr.ranker import Ranker
 from vmr.stills import ACTIONS, Pictures, load_pictures
 from vmr.text import Words
@@ -36,7 +43,15 @@ def main() -> None:
     sets = load_pictures(options.data, options.cache, views=2)
     recall = text_to_picture(ranker, words, sets["flickr8k"], options.split)
     print(f"Flickr8k {options.split}, text -> picture: {recall}")
-    strength, right = timelines(ranker, words, sets["flickr8k"], options.split)
+    moved = moved_rows(options.data, options.cache, sets["flickr8k"], options.split)
+    asked = partial(trials, words=words, pictures=sets["flickr8k"], split=options.split)
+    strength, right = timelines(ranker, list(asked(ranker, bank=moved.bank, seed=1)))
+    kinds(
+        {
+            name: list(asked(arm, bank=bank, seed=3, kind=None))
+            for name, arm, bank in arms(ranker, moved.bank)
+        }
+    )
     if options.plot:
         plot(strength, right, options.plot)
     if "har15" in sets and options.split == "test":
@@ -55,15 +70,35 @@ def text_to_picture(ranker: Ranker, words: Words, pictures: Pictures, split: str
     return Recall(*[100 * float(np.mean(np.array(ranks) < n)) for n in (1, 5, 10)])
 
 
-def timelines(
-    ranker: Ranker, words: Words, pictures: Pictures, split: str
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def arms(ranker: Ranker, bank: Bank) -> Iterator[tuple[str, Ranker, Bank]]:
+    """The ranker and what it sees of movements, with less and less taken away."""
+    curve = copy.copy(ranker)
+    curve.reader = None
+    yield "curve, pictures alone", curve, {kind: 0 * rows for kind, rows in bank.items()}
+    yield "curve", curve, bank
+    if ranker.reader is not None:
+        yield "second stage", ranker, bank
+
+
+def kinds(done: dict[str, list[Trial]]) -> None:
+    """A table of right first moments by what is asked for, a column an arm."""
+    print("\n| R@1 at IoU .5, % | questions | " + " | ".join(done) + " |")
+    print("|---|---:|" + "---:|" * len(done))
+    for kind in (*KINDS, "all"):
+        asked = {
+            arm: [one.right for one in ones if one.present and kind in (one.kind, "all")]
+            for arm, ones in done.items()
+        }
+        figures = " | ".join(f"{100 * np.mean(right):.1f}" for right in asked.values())
+        print(f"| {kind} | {len(next(iter(asked.values())))} | {figures} |")
+
+
+def timelines(ranker: Ranker, done: list[Trial]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """In-video localisation, the verdict, and whether strength means what it says: of every answer,
     its strength and whether it is right."""
-    done = list(trials(ranker, words, pictures, split, seed=1))
     present = [trial for trial in done if trial.present]
     right = 100 * np.mean([trial.right for trial in present])
-    print(f"timelines {split}: R@1 at IoU .5 {right:.1f} % of {len(present)} present queries")
+    print(f"timelines: R@1 at IoU .5 {right:.1f} % of {len(present)} present queries")
     strength = ranker.strength(np.array([trial.score for trial in done]))
     none = np.array([ranker.verdict(float(s)) == "none" for s in strength])
     is_present = np.array([trial.present for trial in done])

@@ -1,14 +1,15 @@
 """How good search is on composed films: real files, the real extractor, held-out material.
 
     python -m benchmarks.composed make --data DIR --cache DIR --split test --out DIR
-    python -m benchmarks.composed search --films DIR [--weights DIR] [--curve]
+    python -m benchmarks.composed search --films DIR [--weights DIR] [--curve | --pictures]
 
 `make` composes films (vmr/compose.py, vmr/film.py) of held-out material and prints its shares: all
 captioned photographs of the split, photographs of actions, short generated clips, and clips of
 people (interactions by whole sequences, street fights). Nothing is trained on any of them. It
 indexes the films, and writes down what is where and what to ask. `search` asks: inside the film,
-and in all films at once. `--curve` reads moments off the similarity curve instead of the second
-stage, on the same features.
+and in all films at once. Besides things, movements and orders are asked for (vmr/questions.py).
+`--curve` reads moments off the similarity curve instead of the second stage, on the same features;
+`--pictures` too, and asks for no movement.
 """
 
 import argparse
@@ -30,11 +31,12 @@ from PIL import Image
 
 from feature_extract.appearance import SIZE, Appearance
 from feature_extract.extract import Extractor
-from vmr.compose import Pool, Question, Segment, Timeline, ask, compose, pool_of
-from vmr.film import Clip, Shot, Still, film
+from vmr.compose import Pool, Segment, Timeline, compose, pool_of
+from vmr.film import Clip, Moving, Shot, Still, film
 from vmr.folders import find_videos
 from vmr.ingest import Ingest
 from vmr.moments import iou
+from vmr.questions import KINDS, Kind, Question, ask
 from vmr.ranker import Ranker
 from vmr.search import Hit, Searcher
 from vmr.stills import load_pictures
@@ -42,8 +44,8 @@ from vmr.store import Library
 from vmr.text import Words
 
 FILMS: Final = {"dev": 16, "test": 48}
-QUESTIONS: Final = 5
-"""Of each kind, present and absent, a film."""
+QUESTIONS: Final[dict[Kind, int]] = {"thing": 5, "move": 2, "order": 3}
+"""Asked of a film, as many present as absent."""
 ACTIONS: Final = 250
 """Pictures of actions in a pool."""
 CLIPS: Final = 150
@@ -85,7 +87,9 @@ def main() -> None:
     search = commands.add_parser("search")
     search.add_argument("--films", type=Path, required=True)
     search.add_argument("--weights", type=Path)
-    search.add_argument("--curve", action="store_true")
+    arms = search.add_mutually_exclusive_group()
+    arms.add_argument("--curve", action="store_true")
+    arms.add_argument("--pictures", action="store_true")
     search.set_defaults(run=search_films)
     options = parser.parse_args()
     options.run(options)
@@ -101,16 +105,19 @@ def make_films(options: argparse.Namespace) -> None:
         timeline, path = compose(pool, draw), options.out / f"film{number:02d}.mp4"
         film(timeline, shot, path)
         questions = [
-            _ask(timeline, pool, draw, present=kind)
-            for _ in range(QUESTIONS)
-            for kind in (True, False)
+            question
+            for kind, count in QUESTIONS.items()
+            for _ in range(count)
+            for present in (True, False)
+            for question in _ask(timeline, pool, draw, present, kind)
         ]
         listing.append(
             {
                 "film": path.name,
                 "segments": [[s.start, s.end, s.fade] for s in timeline.segments],
                 "questions": [
-                    {"text": q.text, "spans": q.spans, "group": q.group} for q in questions
+                    {"text": q.text, "spans": q.spans, "group": q.group, "kind": q.kind}
+                    for q in questions
                 ],
             }
         )
@@ -122,13 +129,19 @@ def make_films(options: argparse.Namespace) -> None:
         ingest.wait()
 
 
-def _ask(timeline: Timeline, pool: Pool, draw: random.Random, *, present: bool) -> Question:
-    """As compose.ask; a kick that is asked for as absent is in a film without any fight."""
+def _ask(
+    timeline: Timeline, pool: Pool, draw: random.Random, present: bool, kind: Kind
+) -> list[Question]:
+    """As questions.ask, or none; a kick that is asked for as absent is in a film without any
+    fight."""
     shown = {pool.groups[segment.place] for segment in timeline.segments}
     while True:
-        question = ask(timeline, pool, draw, present=present)
-        if present or question.group not in _ROUGH or not shown & _ROUGH:
-            return question
+        try:
+            question = ask(timeline, pool, draw, present=present, kind=kind)
+        except ValueError:  # nothing moves, or no two things that have captions follow each other
+            return []
+        if present or kind != "thing" or question.group not in _ROUGH or not shown & _ROUGH:
+            return [question]
 
 
 def _material(data: Path, cache: Path, split: str) -> tuple[Pool, Callable[[Segment], Shot]]:
@@ -138,7 +151,7 @@ def _material(data: Path, cache: Path, split: str) -> tuple[Pool, Callable[[Segm
     rows: list[NDArray[np.float32]] = []
     groups: list[str] = []
     captions: list[tuple[str, ...]] = []
-    sources: list[Callable[[int], Shot]] = []
+    sources: list[partial[Shot]] = []
     for name, most in (("flickr8k", None), ("har15", ACTIONS)):
         pictures = sets[name]
         places = pictures.of(split).tolist()
@@ -159,15 +172,18 @@ def _material(data: Path, cache: Path, split: str) -> tuple[Pool, Callable[[Segm
     print("pool:", dict(Counter(group.split("/")[0] for group in groups)))
     table = np.stack(rows)
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
-    pool = pool_of(np.arange(len(table)), groups, captions, unit, 1)
-    return pool, lambda segment: sources[segment.place](int(1000 * segment.start))
+    filmed = frozenset(i for i, source in enumerate(sources) if source.func is _played)
+    pool = pool_of(np.arange(len(table)), groups, captions, unit, 1, filmed)
+    return pool, lambda segment: sources[segment.place](int(1000 * segment.start), segment.move)
 
 
-def _still(content: bytes, seed: int) -> Shot:
-    return Still(Image.open(io.BytesIO(content)), seed)
+def _still(content: bytes, seed: int, move: str) -> Shot:
+    picture = Image.open(io.BytesIO(content))
+    return Moving(picture, seed, move) if move else Still(picture, seed)
 
 
-def _played(clip: Clip, seed: int) -> Shot:
+def _played(clip: Clip, seed: int, move: str) -> Shot:
+    assert not move
     return replace(clip, fps=clip.fps * random.Random(seed).uniform(*SPEEDS))
 
 
@@ -228,6 +244,7 @@ class Found:
     """The answer to a question whose answer is shown."""
 
     material: str
+    kind: Kind
     overlap: float
     "IoU of the first moment inside the film"
     strength: float
@@ -240,20 +257,23 @@ def search_films(options: argparse.Namespace) -> None:
     """The table of figures."""
     listing = json.loads((options.films / "questions.json").read_text())
     ranker = Ranker.load(options.weights)
-    if options.curve:
+    if options.curve or options.pictures:
         ranker.reader = None
+    if options.pictures and ranker.movements is not None:
+        ranker.movements.share = 0.0
     library = Library(options.films / "library")
     ids = {video.path.name: video.id for video in library.videos()}
     searcher = Searcher(library, ranker, Words.load())
     present: list[Found] = []
-    absent: list[str] = []
+    absent: list[tuple[Kind, str]] = []
     for entry in listing:
         for question in entry["questions"]:
             if question["spans"]:
                 present.append(_search(searcher, ids[entry["film"]], question))
             else:
                 video = ids[entry["film"]]
-                absent.append(searcher.search(question["text"], video=video).verdict)
+                verdict = searcher.search(question["text"], video=video).verdict
+                absent.append((question["kind"], verdict))
     report(present, absent)
 
 
@@ -267,30 +287,31 @@ def _search(searcher: Searcher, video: int, question: dict[str, Any]) -> Found:
 
     ranks = [rank for rank, hit in enumerate(everywhere.moments) if overlap(hit) >= 0.3]
     material = question["group"].split("/")[0]
-    return Found(material, overlap(first), first.strength, answer.verdict, min([*ranks, 99]))
+    best = overlap(first)
+    return Found(
+        material, question["kind"], best, first.strength, answer.verdict, min([*ranks, 99])
+    )
 
 
-def report(present: list[Found], absent: list[str]) -> None:
-    """Figures of everything, of each material, and of each strength."""
+def report(present: list[Found], absent: list[tuple[Kind, str]]) -> None:
+    """Figures of each kind of question, of each material, and of each strength."""
+    print(
+        "| asked for | present | IoU .3 | .5 | .7 | mIoU | all films, R@1 | R@10 | called none ",
+        end="",
+    )
+    print("| absent | called none |\n|---" + "|---:" * 10 + "|")
+    for kind in (*KINDS, "all"):
+        some = [found for found in present if kind in (found.kind, "all")]
+        denied = [verdict == "none" for of, verdict in absent if kind in (of, "all")]
+        print(f"| {kind} | {_figures(some)} | {len(denied)} | {100 * np.mean(denied):.1f} |")
+    print(
+        "\n| things of | present | IoU .3 | .5 | .7 | mIoU | all films, R@1 | R@10 | called none |"
+    )
+    print("|---" + "|---:" * 8 + "|")
+    for material in sorted({found.material for found in present if found.kind == "thing"}):
+        some = [f for f in present if f.material == material and f.kind == "thing"]
+        print(f"| {material} | {_figures(some)} |")
     overlap = np.array([found.overlap for found in present])
-    print(f"{len(overlap)} present and {len(absent)} absent questions")
-    print("| measure | % |\n|---|---:|")
-    for least in (0.3, 0.5, 0.7):
-        print(f"| in the film, R@1 at IoU {least} | {100 * (overlap >= least).mean():.1f} |")
-    print(f"| in the film, mIoU | {100 * overlap.mean():.1f} |")
-    rank = np.array([found.rank for found in present])
-    for most in (1, 10):
-        print(f"| all films, R@{most} at IoU 0.3 | {100 * (rank < most).mean():.1f} |")
-    print(f"| absent, called none | {100 * np.mean([v == 'none' for v in absent]):.1f} |")
-    none = np.array([found.verdict == "none" for found in present])
-    print(f"| present, called none | {100 * none.mean():.1f} |")
-    print("\n| asked for | questions | IoU .5 | IoU .7 | all films, R@10 | called none |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for material in sorted({found.material for found in present}):
-        at = np.array([found.material == material for found in present])
-        shares = [overlap[at] >= 0.5, overlap[at] >= 0.7, rank[at] < 10, none[at]]
-        figures = " | ".join(f"{100 * share.mean():.0f}" for share in shares)
-        print(f"| {material} | {at.sum()} | {figures} |")
     strength = np.array([found.strength for found in present])
     print("\n| strength | present answers | right at IoU .5, % |\n|---|---:|---:|")
     for low in np.arange(0, 1, 0.2):
@@ -298,6 +319,14 @@ def report(present: list[Found], absent: list[str]) -> None:
         if at.any():
             share = 100 * (overlap[at] >= 0.5).mean()
             print(f"| {low:.1f} to {low + 0.2:.1f} | {at.sum()} | {share:.0f} |")
+
+
+def _figures(found: list[Found]) -> str:
+    """A line of the tables: how many, IoUs, ranks among all films (IoU .3), called none; in %."""
+    overlap, rank = np.array([one.overlap for one in found]), np.array([one.rank for one in found])
+    none = np.array([one.verdict == "none" for one in found])
+    shares = [overlap >= least for least in (0.3, 0.5, 0.7)] + [overlap, rank < 1, rank < 10, none]
+    return f"{len(found)} | " + " | ".join(f"{100 * share.mean():.1f}" for share in shares)
 
 
 if __name__ == "__main__":

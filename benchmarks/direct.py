@@ -19,8 +19,9 @@ from benchmarks.training_speed import WORDS, random_batch
 from vmr.model import MomentModel, ProposalHead, candidates
 from vmr.moments import suppress
 from vmr.preset import load_preset
-from vmr.reader import EXTRA_COLUMNS, reader_config
-from vmr.reader_training import Example, ReaderTraining, reader_loss
+from vmr.reader import EXTRA_COLUMNS, MomentReader, reader_config
+from vmr.reader_loss import Example, reader_loss
+from vmr.reader_training import ReaderTraining
 from vmr.run import Run
 from vmr.training import Processes, train_step
 from vmr.windows import WINDOW
@@ -72,11 +73,11 @@ def rows(size: Size, work: Path) -> Iterator[Row]:
     examples = [_example(seed) for seed in range(BATCH)]
     loss = ReaderTraining().loss
 
-    def base(model: MomentModel) -> None:
+    def base(model: MomentReader) -> None:
         model.zero_grad()
         reader_loss(model.train(), examples, loss).backward()  # type: ignore[no-untyped-call]
 
-    models = [MomentModel(reader_config(CLIP_WIDTH)) for _ in range(2)]
+    models = [MomentReader(MomentModel(reader_config(CLIP_WIDTH))) for _ in range(2)]
     gained = steps_gained(size, base, *models, direct=models[1])
     yield _row(f"a step of training `base`, second stage, {BATCH} queries", gained)
     yield suppression_row(size)
@@ -107,7 +108,7 @@ def _example(seed: int) -> Example:
     generator = np.random.default_rng(seed)
     rows = generator.standard_normal((WINDOW, CLIP_WIDTH - 1 + EXTRA_COLUMNS), dtype=np.float32)
     words = generator.standard_normal((WORDS, 50), dtype=np.float32)
-    return Example(rows, words, ((20.0, 35.0),))
+    return Example(rows, words, ((20.0, 35.0),), "thing")
 
 
 def suppression_row(size: Size) -> Row:

@@ -17,8 +17,11 @@ from PIL import Image
 from skimage import data
 
 from feature_extract.appearance import BLOCKS, SIZE, Appearance
+from feature_extract.c3d import FRAMES
+from feature_extract.clips import BATCH, ClipNetwork
 from feature_extract.extract import Extraction
 from feature_extract.features import Features
+from feature_extract.motion import load_motion, motion_frames, motion_width, with_ones
 from feature_extract.video import VideoInfo
 from vmr.content import full_digest
 from vmr.store import Library
@@ -34,6 +37,7 @@ def library_of(folder: Path, videos: int, rows: int, fingerprint: str) -> Librar
     library = Library(folder / "library")
     library.adopt(fingerprint)
     info = VideoInfo(float(rows), 640, 360, 25.0, "h264", 0, False, 1000)
+    blocks = {**BLOCKS, "motion": motion_width()}
     thumbnail = io.BytesIO()
     Image.effect_mandelbrot((160, 90), (-2, -1, 1, 1), 60).save(thumbnail, "JPEG")
     for number, values in enumerate(walks(videos, rows)):
@@ -41,9 +45,7 @@ def library_of(folder: Path, videos: int, rows: int, fingerprint: str) -> Librar
         path.write_bytes(str(number).encode() * 100)
         starts = np.arange(rows, dtype=np.float64)
         cuts = np.arange(float(HOLD), rows, HOLD)
-        features = Features(
-            values, starts, starts + 1, dict(BLOCKS), cuts, float(rows), (), fingerprint
-        )
+        features = Features(values, starts, starts + 1, blocks, cuts, float(rows), (), fingerprint)
         video = library.register(path)
         extraction = Extraction(features, info, (thumbnail.getvalue(),) * rows)
         library.store(video.id, extraction, full=full_digest(path))
@@ -66,7 +68,7 @@ def walks(videos: int, rows: int) -> Iterator[NDArray[np.float16]]:
 
 @cache
 def real_rows() -> NDArray[np.float32]:
-    """(N, D) rows of parts of photographs."""
+    """(N, D) rows of parts of photographs, standing still."""
     parts = []
     for name in PICTURES:
         picture = Image.fromarray(getattr(data, name)()).convert("RGB")
@@ -74,4 +76,8 @@ def real_rows() -> NDArray[np.float32]:
         for left, top in ((0, 0), (width // 3, 0), (0, height // 3), (width // 3, height // 3)):
             box = (left, top, left + 2 * width // 3, top + 2 * height // 3)
             parts.append(np.asarray(picture.crop(box).resize((SIZE, SIZE))))
-    return Appearance()(np.stack(parts))
+    pictures = np.stack(parts)
+    still = np.repeat(with_ones(motion_frames(pictures))[:, None], FRAMES, axis=1)
+    network = ClipNetwork(load_motion())
+    moving = [network(still[i : i + BATCH]) for i in range(0, len(still), BATCH)]
+    return np.concatenate([Appearance()(pictures), np.concatenate(moving)], axis=1)

@@ -16,9 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.compose import Timeline, ask, compose, pool_of
+from vmr.compose import Timeline, compose, pool_of
 from vmr.localise import Proposal
 from vmr.moments import iou
+from vmr.questions import ask
 from vmr.ranker import Ranker
 from vmr.stills import Pictures, load_pictures
 from vmr.text import Query, QueryError, Words

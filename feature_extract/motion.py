@@ -95,7 +95,7 @@ class MotionRows:
 
     def add(self, frames: Frames) -> None:
         """Take the next pictures, in order."""
-        self._kept.extend(_with_ones(motion_frames(frames.pixels)))
+        self._kept.extend(with_ones(motion_frames(frames.pixels)))
         self._first.extend(slot(frames.times, RATE).astype(np.int64).tolist())
         while self._first[-1] >= self._end(len(self._order)):
             self._add_window()
@@ -139,7 +139,7 @@ class MotionRows:
         self._waiting = [[k - needed for k in window] for window in self._waiting]
 
 
-def _with_ones(pixels: Bytes) -> Bytes:
+def with_ones(pixels: Bytes) -> Bytes:
     """(N, 112, 112, 4) of pictures (N, 112, 112, 3); the fourth channel is 1."""
     return np.pad(pixels, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
 

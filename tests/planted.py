@@ -40,9 +40,9 @@ def planted_features(rows: NDArray[np.float16], fingerprint: str = FINGERPRINT) 
     """Rows of one second each, from 0."""
     count, blocks = len(rows), {"appearance": rows.shape[1]}
     if rows.shape[1] > WIDTH:  # of the real network, for the real ranker
-        from feature_extract import appearance
+        from feature_extract import appearance, motion
 
-        blocks = dict(appearance.BLOCKS)
+        blocks = {**appearance.BLOCKS, "motion": motion.motion_width()}
     return Features(
         rows=rows,
         starts=np.arange(count, dtype=np.float64),

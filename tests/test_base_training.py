@@ -10,19 +10,18 @@ from PIL import Image
 
 from feature_extract.appearance import BLOCKS, WIDTH
 from tests.drawn import COLOURS, PER_SPLIT, write_drawn_set
+from vmr.assemble import training_captions
 from vmr.base_training import (
     BaseConfig,
     Recall,
-    _Captions,
     _Run,
     _towers,
     _train_epoch,
-    _word_counts,
     contrast,
-    pad,
     text_to_picture,
     train_base,
 )
+from vmr.captioned import Captions, pad
 from vmr.concepts import KINDS, class_captions, class_names, concept_rows
 from vmr.ranker import Ranker
 from vmr.reader_training import ReaderTraining
@@ -103,6 +102,7 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
         classes=4,
         views=1,
         concept_views=1,
+        moved={"train": 3, "dev": 2},
         average=0.5,
         timelines=3,
         reader=ReaderTraining(steps=6, batch=4, validate_every=3, validation=16),
@@ -136,11 +136,13 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
     def new_run() -> _Run:
         torch.manual_seed(0)
         return _Run(
-            config, _towers(config, _word_counts(_Captions(words), pictures), [pictures]), pictures
+            config,
+            _towers(config, Captions(words).counts(training_captions(pictures)), [pictures]),
+            pictures,
         )
 
     def train(run: _Run) -> None:
-        _train_epoch(run, _Captions(words), pictures, {})
+        _train_epoch(run, Captions(words), pictures, {})
 
     whole = new_run()
     for _ in range(2):

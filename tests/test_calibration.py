@@ -17,8 +17,8 @@ def test_logistic_fit_recovers_the_truth() -> None:
 
 def test_a_trial_is_right_from_half_overlap_with_any_answer() -> None:
     moment = Proposal(10.0, 20.0, 1.0, 15.0)
-    assert Trial((moment,), ((40.0, 50.0), (10.0, 20.0))).overlap == pytest.approx(1)
-    assert Trial((moment,), ((10.0, 15.0),)).right
-    assert not Trial((moment,), ((17.0, 40.0),)).right
-    absent = Trial((moment,), ())
+    assert Trial((moment,), ((40.0, 50.0), (10.0, 20.0)), "thing").overlap == pytest.approx(1)
+    assert Trial((moment,), ((10.0, 15.0),), "thing").right
+    assert not Trial((moment,), ((17.0, 40.0),), "thing").right
+    absent = Trial((moment,), (), "thing")
     assert (absent.present, absent.right, absent.overlap) == (False, False, 0.0)

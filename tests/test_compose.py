@@ -1,6 +1,10 @@
 """Composed timelines: seeded, as described, and the same as rows and as a film."""
 
 import random
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +16,21 @@ from feature_extract.appearance import SIZE, Appearance
 from feature_extract.extract import Extractor
 from vmr.compose import (
     FADE_SECONDS,
+    MOVES,
+    MOVING_SECONDS,
+    OPPOSITE,
     SECONDS,
     SHOTS,
+    ZOOM_SECONDS,
     Pool,
     Segment,
     Timeline,
-    ask,
     compose,
     pool_of,
 )
-from vmr.film import Still, film
+from vmr.film import Moving, Shot, Still, film
+from vmr.questions import KINDS, ask, ask_any
+from vmr.ranker import Ranker
 
 
 @pytest.fixture
@@ -55,6 +64,74 @@ def test_shots_are_as_many_and_as_long_as_said(pool: Pool) -> None:
         for timeline in made
         for before, after in zip(timeline.segments, timeline.segments[1:], strict=False)
     )
+
+
+def test_some_go_one_way_and_back_elsewhere(pool: Pool) -> None:
+    draw = random.Random(0)
+    made = [compose(pool, draw) for _ in range(200)]
+    moving = [shot for timeline in made for shot in timeline.segments if shot.move]
+    assert {shot.move for shot in moving} == set(MOVES)
+    assert all(OPPOSITE[OPPOSITE[move]] == move != OPPOSITE[move] for move in MOVES)
+    for shot in moving:
+        low, high = ZOOM_SECONDS if shot.move in ("in", "out") else MOVING_SECONDS
+        assert low - 1e-6 <= shot.end - shot.start <= high + 1e-6
+    both = sum(
+        any(o.place == s.place and o.move == OPPOSITE[s.move] for o in timeline.segments)
+        for timeline in made
+        for s in timeline.segments
+        if s.move
+    )
+    assert both > 0.2 * len(moving)
+
+
+def test_what_is_filmed_moves_by_itself(pool: Pool) -> None:
+    filmed = replace(pool, clips=frozenset(pool.places))
+    draw = random.Random(0)
+    assert not any(s.move for _ in range(50) for s in compose(filmed, draw).segments)
+
+
+def test_movements_are_drawn_from_windows_of_their_kind() -> None:
+    bank = {kind: np.full((3, 2), i, np.float16) for i, kind in enumerate(("", "left", "cut"))}
+    still, left = Segment(0, 0.0, 5.0, (0, 0), 0.0), Segment(1, 5.0, 9.0, (0, 0), 0.0, "left")
+    rows = Timeline((still, left)).moving(bank, seed=0)
+    # Row 4 looks at 3.5 to 5.5 s, row 5 at 4.5 to 6.5 s.
+    assert rows[:, 0].tolist() == [0, 0, 0, 0, 2, 2, 1, 1, 1]
+
+
+def test_movements_and_orders_are_asked_for_with_all_their_answers(pool: Pool) -> None:
+    draw, kinds = random.Random(0), Counter[str]()
+    way = {phrase: move for move, phrases in MOVES.items() for phrase in phrases}
+    for _ in range(150):
+        timeline = compose(pool, draw)
+        for present in (True, False):
+            asked = ask_any(timeline, pool, draw, present=present)
+            kinds[asked.kind] += 1
+            assert bool(asked.spans) == present
+            if asked.kind == "move":
+                (move,) = {way[phrase] for phrase in way if asked.text.endswith(" " + phrase)}
+                wanted = [
+                    (s.start, s.end)
+                    for s in timeline.segments
+                    if (pool.groups[s.place], s.move) == (asked.group, move)
+                ]
+                assert set(asked.spans) == set(wanted)
+                if not present:  # the same thing goes the other way
+                    shown = {(pool.groups[s.place], s.move) for s in timeline.segments}
+                    assert (asked.group, OPPOSITE[move]) in shown
+            if asked.kind == "order":
+                first, second = re.findall(r"(?:caption|another) (\d+)", asked.text)
+                pairs = [
+                    (a.start, b.end)
+                    for a, b in pairwise(timeline.segments)
+                    if (pool.groups[a.place], pool.groups[b.place])
+                    == (pool.groups[int(first)], pool.groups[int(second)])
+                ]
+                assert list(asked.spans) == pairs
+    assert all(0.6 < kinds[kind] / 300 / share < 1.4 for kind, share in KINDS.items())
+    with pytest.raises(ValueError, match="movement"):
+        ask(Timeline((Segment(12, 0, 3, (0, 0), 0.0),)), pool, draw, present=True, kind="move")
+    with pytest.raises(ValueError, match="follow"):
+        ask(Timeline((Segment(12, 0, 3, (0, 0), 0.0),)), pool, draw, present=True, kind="order")
 
 
 def test_look_alikes_are_the_nearest_of_other_groups(pool: Pool) -> None:
@@ -120,14 +197,20 @@ def test_rows_and_film_of_one_timeline_agree(tmp_path: Path) -> None:
         Segment(place, start, end, (0, 0), FADE_SECONDS if number == 1 else 0.0)
         for number, (place, start, end) in enumerate(zip(places, edges, edges[1:], strict=False))
     )
+    segments = (*segments, Segment(2, 15.0, 20.0, (0, 0), 0.0, "left"))
     timeline = Timeline(segments)
-    film(timeline, lambda segment: Still(pictures[segment.place], seed=1), tmp_path / "a.mp4")
+
+    def shot(segment: Segment) -> Shot:
+        picture = pictures[segment.place]
+        return Moving(picture, 1, segment.move) if segment.move else Still(picture, seed=1)
+
+    film(timeline, shot, tmp_path / "a.mp4")
     found = Extractor().extract(tmp_path / "a.mp4").features
     network = Appearance()
     squashed = np.stack([np.asarray(p.resize((SIZE, SIZE))) for p in pictures])
     expected = timeline.rows(network(squashed)[:, None])
-    assert len(found.rows) == len(expected) == 15
-    assert found.duration == pytest.approx(15.0, abs=0.2)
+    assert len(found.rows) == len(expected) == 20
+    assert found.duration == pytest.approx(20.0, abs=0.2)
     last = slice(0, found.blocks["appearance"])
 
     def unit(rows: np.ndarray) -> np.ndarray:
@@ -137,7 +220,12 @@ def test_rows_and_film_of_one_timeline_agree(tmp_path: Path) -> None:
     alike = (unit(found.rows) * unit(expected)).sum(1)
     assert np.median(alike) > 0.7  # the camera moves; the composed rows stand still
     nearest = (unit(found.rows) @ unit(expected).T).argmax(1)
-    shown = [timeline.shown(row + 0.5)[0][0].place for row in range(15)]
+    shown = [timeline.shown(row + 0.5)[0][0].place for row in range(20)]
     assert np.mean([shown[row] == shown[near] for row, near in enumerate(nearest)]) > 0.9
     hard = [cut for cut, segment in zip(timeline.cuts, segments, strict=False) if not segment.fade]
     assert all(np.abs(found.cuts - cut).min() < 0.3 for cut in hard)
+    # What moves is told apart as in the rows that timelines take from moved pictures.
+    seen = Ranker.load().clip_vectors(found.rows)[:, -5:-1]  # to the right, down, nearer, clockwise
+    assert (seen[16:19, 0] < -0.3).all()
+    assert np.abs(seen[16:19, 1:]).max() < 0.3
+    assert np.abs(seen[[1, 2, 5, 9, 10, 13]]).max() < 0.5  # an idle camera may zoom a little

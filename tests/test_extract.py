@@ -16,6 +16,7 @@ from feature_extract.__main__ import main
 from feature_extract.appearance import BLOCKS, WIDTH, Appearance
 from feature_extract.extract import Extractor, extractor_fingerprint, row_times
 from feature_extract.features import Features
+from feature_extract.motion import motion_width
 from feature_extract.video import VideoError, read_frames
 
 
@@ -27,7 +28,7 @@ def extractor() -> Extractor:
 
 def nearest_rows(features: Features, candidates: np.ndarray) -> list[int]:
     """For each row the candidate row (N, D) most like it, by cosine around the mean."""
-    rows = features.rows.astype(np.float32)
+    rows = features.rows[:, :WIDTH].astype(np.float32)
     centre = candidates.mean(axis=0)
     rows, candidates = rows - centre, candidates - centre
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -46,13 +47,13 @@ def test_rows_are_the_seconds_they_say(extractor: Extractor, tmp_path: Path) -> 
     assert [read_counter(frame) for frame in frames] == list(range(34))
     features = extractor.extract(path).features
     shown = [[2, 7], [12, 17], [22, 27], [32, 32]]  # 3.75 s is past the end
-    for row, pair in zip(features.rows, shown, strict=True):
+    for row, pair in zip(features.rows[:, :WIDTH], shown, strict=True):
         expected = network(frames[pair]).mean(axis=0)
         np.testing.assert_allclose(row, expected, rtol=2e-3, atol=2e-3)
     np.testing.assert_array_equal(features.starts, [0, 1, 2, 3])
     np.testing.assert_allclose(features.ends, [1, 2, 3, 3.4], atol=1e-3)
     assert features.duration == pytest.approx(3.4, abs=1e-3)
-    assert features.blocks == BLOCKS
+    assert features.blocks == {**BLOCKS, "motion": motion_width()}
     assert features.fingerprint == extractor.fingerprint == extractor_fingerprint()
 
 
@@ -199,7 +200,7 @@ def test_unknown_device(device: str) -> None:
 def test_one_picture(extractor: Extractor, tmp_path: Path) -> None:
     counter_video(tmp_path / "one.mp4", 0, times=[0.0])
     extraction = extractor.extract(tmp_path / "one.mp4")
-    assert extraction.features.rows.shape == (1, WIDTH)
+    assert extraction.features.rows.shape == (1, WIDTH + motion_width())
     assert len(extraction.thumbnails) == 1
 
 
@@ -214,7 +215,7 @@ def test_command_line(tmp_path: Path) -> None:
     assert done.returncode == 3  # one refused, the other taken all the same
     assert "text.mp4: not a video" in done.stderr
     assert "Traceback" not in done.stderr
-    assert Features.load(out / "good.mp4.safetensors").rows.shape == (2, WIDTH)
+    assert Features.load(out / "good.mp4.safetensors").rows.shape == (2, WIDTH + motion_width())
     assert [path.name for path in out.iterdir()] == ["good.mp4.safetensors"]
 
 

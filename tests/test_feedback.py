@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feature_extract.appearance import WIDTH
-from tests.planted import plant, planted_features
+from tests.planted import plant
 from vmr.annotations import read_annotations
 from vmr.catalogue import Judgement
 from vmr.feedback import Feedback, save_annotations
@@ -36,11 +36,13 @@ def library(tmp_path, ranker, words):
     """Twenty scenes of ten seconds, a video each, of which none is plainly what is asked for."""
     library = Library(tmp_path / "library")
     generator = np.random.default_rng(1)
-    width = sum(ranker.blocks.values())
+    width = sum(ranker.towers.config.blocks.values())
+    still = np.zeros((10, ranker.blocks["motion"]))
     for scene in range(20):
         row = np.maximum(generator.normal(size=width), 0)
         rows = np.maximum(row + generator.normal(scale=0.05, size=(10, width)), 0)
-        plant(library, tmp_path / f"{scene}.mp4", rows.astype(np.float16))
+        rows = np.concatenate([rows, still], axis=1).astype(np.float16)
+        plant(library, tmp_path / f"{scene}.mp4", rows)
     yield library
     library.close()
 
@@ -96,8 +98,7 @@ def test_many_judgements_do_not_outweigh_the_words(library, ranker, words):
     question = ranker.query_vector(words.query(ASKED))
 
     def clips_of(video, start, end):
-        rows = planted_features(np.ones((3, WIDTH), np.float16)).rows
-        return ranker.clip_vectors(rows)
+        return ranker.clip_vectors(np.ones((3, WIDTH), np.float16))
 
     said = [Judgement(ASKED, 1, float(i), i + 1.0, True) for i in range(50)]
     one = Feedback.learn(said[:1], words, ranker, clips_of).adjust(question)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from feature_extract.appearance import BLOCKS
-from vmr.localise import smooth
+from feature_extract.motion import motion_width
 from vmr.model import MomentModel
 from vmr.ranker import BASE, HUB_WEIGHT, Calibration, Mix, Ranker, RankerError
 from vmr.reader import MomentReader, reader_config
@@ -78,25 +78,24 @@ def test_a_saved_ranker_answers_the_same(ranker: Ranker, tmp_path: Path) -> None
     assert loaded.fingerprint == Ranker.load(tmp_path).fingerprint != ranker.fingerprint
 
 
-def test_the_second_stage_is_saved_and_weighed_with_the_curve(
-    ranker: Ranker, tmp_path: Path
-) -> None:
-    ranker.reader = MomentReader(MomentModel(reader_config(17, word_width=6, width=24))).eval()
-    ranker.mix = Mix(0.5, 0.25, 2.0, -1.0)
+def test_the_second_stage_is_saved_and_answers_for_parts(ranker: Ranker, tmp_path: Path) -> None:
     clips = ranker.clip_vectors(np.random.default_rng(0).random((20, 24)).astype(np.float32))
     starts = np.arange(20, dtype=np.float64)
     windows = cut_windows(clips, starts, starts + 1, np.zeros(0))
-    (moments,) = ranker.propose(windows, query())
-    ((read, evidence),) = ranker.read(windows, query())
-    best = int((evidence @ [0.5, 0.25, 2.0, -1.0]).argmax())
-    assert moments[0].score == pytest.approx(float(evidence[best] @ [0.5, 0.25, 2.0, -1.0]))
-    assert (moments[0].start, moments[0].end) == (read[best].start, read[best].end)
-    curve = smooth(ranker.curve(clips, ranker.query_vector(query())))
-    inside = curve[(starts < read[best].end) & (starts + 1 > read[best].start)]
-    np.testing.assert_allclose(evidence[best, 1:], [inside.max(), inside.mean(), 1], atol=1e-6)
+    (alone,) = ranker.propose(windows, query())
+    ranker.reader = MomentReader(MomentModel(reader_config(17, word_width=6, width=24))).eval()
+    ranker.mix = Mix(slope=2.0, offset=-1.0)
+    assert ranker.propose(windows, query()) == [alone]
+    # Two parts: its own moments, in the unit of the curve.
+    two = Query("one then two", ("one", "then", "two"), np.eye(3, 6, dtype=np.float32))
+    own = ranker.reader.propose(windows, [ranker.matches(clips, two)], two.vectors)[0]
+    (found,) = ranker.propose(windows, two)
+    assert [m.score for m in found] == pytest.approx([2 * m.score - 1 for m in own])
     ranker.save(tmp_path)
-    (again,) = Ranker.load(tmp_path).propose(windows, query())
-    assert again[0].score == pytest.approx(moments[0].score, abs=0.05)  # float16 on disk
+    again = Ranker.load(tmp_path)
+    assert again.mix == ranker.mix
+    ((best, *_),) = again.propose(windows, two)
+    assert best.score == pytest.approx(found[0].score, abs=0.1)  # float16 on disk
 
 
 def test_missing_damaged_and_foreign_weights_are_refused(ranker: Ranker, tmp_path: Path) -> None:
@@ -151,7 +150,7 @@ def test_calibrations_that_make_no_sense_are_refused(bad: dict[str, float]) -> N
 
 def test_the_shipped_weights_load_and_know_their_words() -> None:
     ranker = Ranker.load()
-    assert ranker.blocks == BLOCKS
+    assert ranker.blocks == {**BLOCKS, "motion": motion_width()}
     count = sum(parameter.numel() for parameter in ranker.towers.parameters())
     assert count == 6_402_868  # as the model card says
     assert ranker.word_fingerprint == Words.load().fingerprint

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from vmr.catalogue import Video
 from vmr.localise import Proposal
 from vmr.ranker import Ranker
+from vmr.reader import parts
 from vmr.text import Query, QueryError, Words
 from vmr.windows import Window
 
@@ -98,9 +99,13 @@ class Target:
         return self if same else Target(wanted, self.avoided)
 
     def directions(self, ranker: Ranker) -> list[Vector]:
-        """The vectors whose neighbours are worth reading: each thing, and all of them in one."""
+        """The vectors whose neighbours are worth reading: each thing, and all of them in one; of a
+        query that a second stage reads, its two parts."""
         if len(self.wanted) == 1 and not self.avoided:
-            return list(self.wanted)
+            if self.query is None or ranker.reader is None:
+                return list(self.wanted)
+            both = [part for part in parts(self.query) if part is not self.query]
+            return [*self.wanted, *(ranker.query_vector(part) for part in both)]
         total = np.sum(self.wanted, axis=0) - np.sum(self.avoided, axis=0)
         return [*self.wanted, ranker.as_query(unit(total))]
 

@@ -29,8 +29,8 @@ def attention(ranker: Ranker, window: Window, query: Query) -> NDArray[np.float6
     if ranker.reader is None:
         raise ValueError("these weights have no second stage: no word looks anywhere")
     model = ranker.reader.model
-    curve = ranker.curve(window.clips, ranker.query_vector(query))
-    rows = torch.from_numpy(window_rows(window, curve))[None]  # (1, T, W)
+    matches = ranker.matches(window.clips, query)
+    rows = torch.from_numpy(window_rows(window, matches))[None]  # (1, T, W)
     words = torch.from_numpy(query.vectors[: model.config.longest_text])[None]  # (1, L, V)
     mask = torch.ones(words.shape[:2], dtype=torch.bool)
     maps = model.attention_maps(rows, words, mask)  # (blocks, 1, H, L, T + 1)

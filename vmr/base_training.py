@@ -16,32 +16,28 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from feature_extract.appearance import BLOCKS, load_network
+from vmr.assemble import MAIN, assemble, training_captions
 from vmr.calibration import TIMELINES, fit_calibration, trials
-from vmr.concepts import class_captions, class_codes, class_names, concept_pictures
+from vmr.captioned import Captions, encoded
+from vmr.concepts import class_captions, class_names, concept_pictures
 from vmr.contrast import follow
-from vmr.names import Names
-from vmr.ranker import Calibration, Ranker, shown
+from vmr.movement_training import Bank, moved_rows
+from vmr.ranker import Ranker
 from vmr.reader_training import ReaderTraining, train_reader
 from vmr.stills import Pictures, StillsError, load_pictures
-from vmr.text import Query, QueryError, Words
+from vmr.text import Query, Words
 from vmr.towers import Towers, TowersConfig
 
-MAIN: Final = "flickr8k"
-_BACKGROUND: Final = 2048  # unrelated clips kept with the weights: two megabytes
-_ASKED: Final = 1000  # captions kept with them: one megabyte
-_NAMED: Final = 18.0
-"""Weight of a class's name beside rows, whose vectors are some 60 long before they are made unit
-vectors; chosen on development pictures."""
 _STATEFUL: Final = ("towers", "average", "chosen", "optimizer", "schedule")
 
 
@@ -66,6 +62,8 @@ class BaseConfig:
     "decay of the exponential average of the weights"
     views: int = 2
     "of each captioned picture: the plain one and augmented ones"
+    moved: dict[str, int] = field(default_factory=lambda: {"train": 220, "dev": 80})
+    "windows of each movement that the motion network looks at"
     concept_views: int = 4
     "rows of each ImageNet class"
     timelines: int = TIMELINES
@@ -87,23 +85,6 @@ class Recall:
         return f"R@1/5/10 {self.at_1:.1f}/{self.at_5:.1f}/{self.at_10:.1f}"
 
 
-class _Captions:
-    """Captions as queries, looked up once each: a training run reads them many times."""
-
-    def __init__(self, words: Words) -> None:
-        self._words = words
-        self._known: dict[str, Query] = {}
-
-    def __getitem__(self, text: str) -> Query:
-        if text not in self._known:
-            try:
-                self._known[text] = self._words.query(text)
-            except QueryError:  # three captions have no known word; they read as one zero vector
-                nothing = np.zeros((1, self._words.width), dtype=np.float32)
-                self._known[text] = Query(text, ("",), nothing)
-        return self._known[text]
-
-
 def train_base(
     data: Path,
     cache: Path,
@@ -120,17 +101,24 @@ def train_base(
     torch.manual_seed(config.seed)
     words = Words.load()
     sets = load_pictures(data, cache, views=config.views)
+    moved = {
+        split: moved_rows(data, cache, sets[MAIN], split, each=each)
+        for split, each in config.moved.items()
+    }
+    banks = {split: rows.bank for split, rows in moved.items()}
     if space is None:
-        ranker = _train_space(words, dict(sets), config, cache / "base-training.pt")
-        fit_calibration(ranker, words, sets[MAIN], "dev", timelines=config.timelines)
+        towers = _train_towers(words, dict(sets), config, cache / "base-training.pt")
+        ranker = assemble(towers, words, sets, moved["train"])
+        fit_calibration(ranker, words, sets[MAIN], "dev", banks["dev"], timelines=config.timelines)
         ranker.save(out)
     else:
         ranker = Ranker.load(space)
-    curve = _share_right(ranker, words, sets[MAIN], config)
+    share = partial(_share_right, ranker, words, sets[MAIN], banks["dev"], config)
+    curve = share()
     space_mix, space_calibration = ranker.mix, ranker.calibration
-    ranker.reader = train_reader(ranker, words, sets, MAIN, config.reader)
-    fit_calibration(ranker, words, sets[MAIN], "dev", timelines=config.timelines)
-    read = _share_right(ranker, words, sets[MAIN], config)
+    ranker.reader = train_reader(ranker, words, sets, MAIN, banks, config.reader)
+    fit_calibration(ranker, words, sets[MAIN], "dev", banks["dev"], timelines=config.timelines)
+    read = share()
     print(f"right on dev timelines: {read:.1f} % with the second stage, {curve:.1f} % without")
     if read <= curve:  # it has to earn its time
         ranker.reader, ranker.mix, ranker.calibration = None, space_mix, space_calibration
@@ -138,19 +126,23 @@ def train_base(
     print(f"{out}: {ranker.mix} {ranker.calibration}")
 
 
-def _share_right(ranker: Ranker, words: Words, pictures: Pictures, config: BaseConfig) -> float:
+def _share_right(
+    ranker: Ranker, words: Words, pictures: Pictures, bank: Bank, config: BaseConfig
+) -> float:
     """R@1 at IoU .5 on dev timelines that the calibration has not seen, in %."""
-    asked = trials(ranker, words, pictures, "dev", seed=2, timelines=config.timelines)
+    asked = trials(
+        ranker, words, pictures, "dev", bank, seed=2, timelines=config.timelines, kind=None
+    )
     return 100 * float(np.mean([trial.right for trial in asked if trial.present]))
 
 
-def _train_space(
+def _train_towers(
     words: Words, sets: dict[str, Pictures], config: BaseConfig, draft: Path
-) -> Ranker:
+) -> Towers:
     """The first stage: towers of the epoch that finds most development pictures."""
     main = sets.pop(MAIN)
-    captions = _Captions(words)
-    times = _word_counts(captions, main)
+    captions = Captions(words)
+    times = captions.counts(training_captions(main))
     run = _Run(config, _towers(config, times, [main, *sets.values()]), main)
     run.take_up(draft)
     real = main.rows[main.of("train"), 0]
@@ -165,12 +157,7 @@ def _train_space(
             run.best, run.chosen = found, copy.deepcopy(run.average)
         run.keep(draft)
     draft.unlink(missing_ok=True)
-    name_classes(run.chosen, captions)
-    names = class_codes(times)
-    unrelated = _background(run.chosen, names, [main, *sets.values()])
-    asked = _asked(run.chosen, captions, main)
-    blank = Calibration(1, 0, 0.25, 0.75)
-    return Ranker(run.chosen, unrelated, asked, blank, words.fingerprint, names=names)
+    return run.chosen
 
 
 class _Run:
@@ -216,32 +203,15 @@ def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str
     texts = [(place, text) for place, i in enumerate(chosen) for text in pictures.captions[i]]
     with torch.inference_mode():
         clips = towers.encode_video(torch.from_numpy(pictures.rows[chosen, 0]).float())
-        captions = _Captions(words)
+        captions = Captions(words)
         queries = [captions[text] for _, text in texts]
         vectors = torch.cat(
-            [_encoded(towers, queries[i : i + 512]) for i in range(0, len(queries), 512)]
+            [encoded(towers, queries[i : i + 512]) for i in range(0, len(queries), 512)]
         )
         similarity = vectors @ clips.T  # (captions, pictures)
         truth = torch.tensor([place for place, _ in texts])[:, None]
         rank = (similarity > similarity.gather(1, truth)).sum(1)
     return Recall(*[100 * float((rank < n).double().mean()) for n in (1, 5, 10)])
-
-
-def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
-    """Queries of (l, W) words each -> (B, L, W) words and (B, L) mask."""
-    longest = max(len(query) for query in queries)
-    words = torch.zeros(len(queries), longest, queries[0].shape[1])
-    mask = torch.zeros(len(queries), longest, dtype=torch.bool)
-    for i, query in enumerate(queries):
-        words[i, : len(query)] = torch.from_numpy(query)
-        mask[i, : len(query)] = True
-    return words, mask
-
-
-def _encoded(towers: Towers, queries: Sequence[Query]) -> Tensor:
-    """(B, E) vectors of queries."""
-    own = towers.own([query.words for query in queries])
-    return towers.encode_text(*pad([query.vectors for query in queries]), own)
 
 
 def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor) -> Tensor:
@@ -277,28 +247,8 @@ def _towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> To
     return towers
 
 
-def _word_counts(captions: _Captions, main: Pictures) -> Counter[str]:
-    """In how many training captions each word is."""
-    texts = [text for i in main.of("train") for text in main.captions[i]]
-    return Counter(word for text in texts for word in set(captions[text].words))
-
-
-@torch.inference_mode()
-def name_classes(towers: Towers, captions: _Captions) -> None:
-    """Move what the classifier sees towards the sentences that name it: captions say little of most
-    classes, so training alone leaves them where they began."""
-    judgement = towers.eval().video.judgement
-    assert judgement is not None
-    named = [
-        F.normalize(_encoded(towers, [captions[text] for text in said]).mean(0), dim=0)
-        for said in class_captions()
-    ]
-    told = torch.stack(named)  # (1000, E)
-    judgement.move(_NAMED * (told - judgement.usual @ told))
-
-
 def _train_epoch(
-    run: _Run, captions: _Captions, main: Pictures, others: dict[str, Pictures]
+    run: _Run, captions: Captions, main: Pictures, others: dict[str, Pictures]
 ) -> None:
     """Once over the captions of the training pictures."""
     config, draw = run.config, run.draw
@@ -351,7 +301,7 @@ def _batches(
 
 def _loss(
     towers: Towers,
-    captions: _Captions,
+    captions: Captions,
     picked: list[tuple[Pictures, int, str]],
     config: BaseConfig,
     draw: random.Random,
@@ -362,7 +312,7 @@ def _loss(
     queries += [captions[draw.choice(said)] for _, said in named]
     clips = towers.encode_video(torch.from_numpy(rows).float())
     alone = towers.video.of_classes(torch.tensor([index for index, _ in named], dtype=torch.long))
-    clips, texts = torch.cat([clips, alone]), _encoded(towers, queries)
+    clips, texts = torch.cat([clips, alone]), encoded(towers, queries)
     groups = [pictures.groups[i] for pictures, i, _ in picked]
     groups += [class_names()[index] for index, _ in named]
     scale, captioned = towers.log_scale.exp(), config.batch
@@ -381,19 +331,3 @@ def _shortened(query: Query, dropout: float, draw: random.Random) -> Query:
     if not kept:
         return query
     return replace(query, words=tuple(query.words[i] for i in kept), vectors=query.vectors[kept])
-
-
-@torch.inference_mode()
-def _background(towers: Towers, names: Names, sets: list[Pictures]) -> Tensor:
-    """(K, E - 1) clips of training pictures of every set: what unrelated footage looks like."""
-    rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
-    step = max(1, len(rows) // _BACKGROUND)
-    return shown(towers.eval(), names, torch.from_numpy(rows[::step][:_BACKGROUND]).float())
-
-
-@torch.inference_mode()
-def _asked(towers: Towers, captions: _Captions, main: Pictures) -> Tensor:
-    """(C, E) training captions, one a picture: what people ask for, to know hubs by."""
-    chosen = main.of("train")
-    chosen = chosen[:: max(1, len(chosen) // _ASKED)][:_ASKED]
-    return _encoded(towers.eval(), [captions[main.captions[i][0]] for i in chosen])

@@ -1,16 +1,15 @@
 """Score -> strength: fitted on timelines whose truth is known.
 
-    fit_calibration(ranker, words, pictures, "dev")         # sets ranker.mix and ranker.calibration
+    fit_calibration(ranker, words, pictures, "dev", bank)   # sets ranker.mix and .calibration
 
-Composed timelines (compose.py) are searched for the caption of something shown (present) and of
-something that is not (absent). First the second stage's logit and the similarity curve are weighed
-against each other, so that right moments score above wrong ones; then strength is a logistic
-function of the score of the best moment: the chance that it is the right one, when half of the
-queries have no answer at all.
+Composed timelines (compose.py) are searched for what is shown (present) and what is not (absent).
+Strength is a logistic function of the score of the best moment: the chance that it is the right
+one, when half of the queries have no answer at all. The logits of the second stage, which answers
+queries in two parts, become scores of which the same strength means the same.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -18,10 +17,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.compose import ask, compose, pool_of
+from vmr.compose import compose, pool_of
 from vmr.localise import Proposal
 from vmr.moments import iou
+from vmr.movement_training import Bank
+from vmr.questions import Kind, Question, ask_any
 from vmr.ranker import Calibration, Mix, Ranker
+from vmr.reader import parts
 from vmr.stills import Pictures
 from vmr.text import Query, QueryError, Words
 from vmr.windows import Window, cut_windows, distinct
@@ -41,6 +43,7 @@ class Trial:
     moments: tuple[Proposal, ...]
     truth: tuple[tuple[float, float], ...]
     "none for an absent query"
+    kind: Kind
 
     @property
     def score(self) -> float:
@@ -68,7 +71,7 @@ class _Asked:
     """A query to a timeline."""
 
     query: Query
-    truth: tuple[tuple[float, float], ...]
+    question: Question
     windows: list[Window]
 
 
@@ -77,28 +80,40 @@ def trials(
     words: Words,
     pictures: Pictures,
     split: str,
+    bank: Bank,
     *,
     seed: int = 0,
     timelines: int = TIMELINES,
+    kind: Kind | None = "thing",
 ) -> Iterator[Trial]:
-    """The ranker's answers to present and absent queries on composed timelines of a split."""
-    for asked in _asked(ranker, words, pictures, split, seed, timelines):
+    """The ranker's answers to present and absent queries on composed timelines of a split.
+
+    Args:
+        bank: motion rows of shots of the split, see movement_training.py.
+        kind: what is asked for; None: everything, by the shares of questions.py.
+    """
+    for asked in _asked(ranker, words, pictures, split, bank, seed, timelines, kind):
         moments = distinct(asked.windows, ranker.propose(asked.windows, asked.query))
-        yield Trial(tuple(moments), asked.truth)
+        yield Trial(tuple(moments), asked.question.spans, asked.question.kind)
 
 
 def fit_calibration(
-    ranker: Ranker, words: Words, pictures: Pictures, split: str, *, timelines: int = TIMELINES
+    ranker: Ranker,
+    words: Words,
+    pictures: Pictures,
+    split: str,
+    bank: Bank,
+    *,
+    timelines: int = TIMELINES,
 ) -> None:
     """Set the ranker's mix (with a second stage), logistic strength and thresholds."""
-    tried = partial(trials, ranker, words, pictures, split, timelines=timelines)
+    tried = partial(trials, ranker, words, pictures, split, bank, timelines=timelines)
     if ranker.reader is not None:
         reader, ranker.reader = ranker.reader, None
-        slope, offset = _strength(list(tried()))
+        unit = _strength(list(tried()))
         ranker.reader = reader
-        weights = _mix(ranker, words, pictures, split, timelines)
-        # In the unit of the curve's score: the same strength means the same chance.
-        ranker.mix = Mix(*[float(w) for w in (weights - np.array([0, 0, 0, offset])) / slope])
+        asked = _asked(ranker, words, pictures, split, bank, 0, timelines, "order")
+        ranker.mix = _mix(asked, ranker, *unit)
     done = list(tried(seed=1))
     slope, offset = _strength(done)
     absent = [trial.score for trial in done if not trial.present]
@@ -108,7 +123,14 @@ def fit_calibration(
 
 
 def _asked(
-    ranker: Ranker, words: Words, pictures: Pictures, split: str, seed: int, timelines: int
+    ranker: Ranker,
+    words: Words,
+    pictures: Pictures,
+    split: str,
+    bank: Bank,
+    seed: int,
+    timelines: int,
+    kind: Kind | None,
 ) -> Iterator[_Asked]:
     draw = random.Random(seed)
     places, first = pictures.of(split), pictures.rows[:, 0].astype(np.float32)
@@ -117,29 +139,34 @@ def _asked(
     pool = pool_of(places, pictures.groups, pictures.captions, unit, views)
     for _ in range(timelines):
         timeline = compose(pool, draw)
-        clips = ranker.clip_vectors(timeline.rows(pictures.rows))
+        looks, moving = timeline.rows(pictures.rows), timeline.moving(bank, draw.getrandbits(32))
+        clips = ranker.clip_vectors(np.concatenate([looks, moving], axis=1))
         starts = np.arange(len(clips), dtype=np.float64)
         ends = np.minimum(starts + 1, timeline.duration)
         windows = cut_windows(clips, starts, ends, timeline.cuts)
         for number in range(2 * QUESTIONS):
-            question = ask(timeline, pool, draw, present=number % 2 == 0)
+            question = ask_any(timeline, pool, draw, present=number % 2 == 0, kind=kind)
             try:
                 query = words.query(question.text)
             except QueryError:  # three captions have no known word
                 continue
-            yield _Asked(query, question.spans, windows)
+            yield _Asked(query, question, windows)
 
 
-def _mix(
-    ranker: Ranker, words: Words, pictures: Pictures, split: str, timelines: int
-) -> NDArray[np.float64]:
-    """(4,) weights of the evidence: the log odds that a moment which a window offers is right."""
-    evidence, right = [], []
-    for asked in _asked(ranker, words, pictures, split, 0, timelines):
-        for read, facts in ranker.read(asked.windows, asked.query):
-            evidence.append(facts)
-            right += [_overlap(moment, asked.truth) >= _RIGHT for moment in read]
-    return _logistic(np.concatenate(evidence), np.array(right, np.float64))
+def _mix(asked: Iterable[_Asked], ranker: Ranker, slope: float, offset: float) -> Mix:
+    """Logits of moments of queries in two parts as scores of which the same strength means the same
+    chance, where slope and offset make log odds of scores."""
+    assert ranker.reader is not None
+    logits, right = [], []
+    for one in asked:
+        if parts(one.query)[0] is not one.query:
+            matches = [ranker.matches(window.clips, one.query) for window in one.windows]
+            own = ranker.reader.propose(one.windows, matches, one.query.vectors)
+            best = distinct(one.windows, own)[0]
+            logits.append((best.score, 1.0))
+            right.append(float(_overlap(best, one.question.spans) >= _RIGHT))
+    a, b = _logistic(np.array(logits), np.array(right))
+    return Mix(float(a) / slope, float(b - offset) / slope)
 
 
 def _overlap(moment: Proposal, truth: tuple[tuple[float, float], ...]) -> float:

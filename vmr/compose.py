@@ -3,14 +3,14 @@
     timeline = compose(pool, random.Random(7))
     timeline.segments[0].start, timeline.segments[0].end    # seconds
     timeline.rows(vectors)                                  # (T, D), from vectors (N, V, D)
-    ask(timeline, pool, draw, present=True)                 # Question("a dog ...", spans)
 
 Five to thirty shots of 2 to 40 s, in random order. Some are shown twice, some are look-alikes of
 another (nearest neighbours in the space of the model: their captions are the hard negatives), some
-fade into the next. A moment is one showing of a picture; a question may have several, or none.
+fade into the next. What is asked of them is in questions.py.
 Pictures of one group answer the same questions (an action that is shown twice has two moments);
 one without captions is never asked for. Every picture of a pool is as likely as another, so a
-pool's material is mixed as it was gathered.
+pool's material is mixed as it was gathered. Some shots go one way (MOVES); often the same picture
+goes the opposite way elsewhere, and only its movement tells the two apart.
 
 The same timeline comes in two forms: as rows, mixed from the rows of pictures that are known
 already, at the sampling of extract.py (fast enough to train on); and as a film (film.py), which the
@@ -20,7 +20,7 @@ real extractor reads. A shot moves: in rows from one view of its picture to anot
 import bisect
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,7 +39,24 @@ FADED: Final = 0.2
 """Share of cuts that are fades."""
 FADE_SECONDS: Final = 0.8
 NEIGHBOURS: Final = 20
-_TRIES: Final = 1000
+MOVES: Final = {
+    "left": ("moves left", "goes to the left", "moving to the left", "while the camera pans right"),
+    "right": ("moves right", "goes to the right", "moving to the right", "as the camera pans left"),
+    "up": ("moves up", "goes up", "moving upwards", "while the camera tilts down"),
+    "down": ("moves down", "goes down", "moving downwards", "while the camera tilts up"),
+    "in": ("comes nearer", "while the camera zooms in", "coming closer", "zooming in"),
+    "out": ("goes away", "while the camera zooms out", "moving farther away", "zooming out"),
+    "clockwise": ("turns clockwise", "turning clockwise", "rotating clockwise"),
+    "anticlockwise": ("turns anticlockwise", "turning anticlockwise", "rotating counterclockwise"),
+}
+"""Ways that a shot can go, and how a question says so: what is seen goes that way."""
+OPPOSITE: Final = dict(zip(MOVES, [list(MOVES)[i ^ 1] for i in range(len(MOVES))], strict=True))
+MOVING: Final = 0.25
+"""Share of the shots of photographs that go one way."""
+OPPOSED: Final = 0.5
+"""Share of those whose picture is shown once more, going the opposite way."""
+MOVING_SECONDS: Final = (2.5, 8.0)
+ZOOM_SECONDS: Final = (2.5, 4.5)
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,8 @@ class Pool:
     alike: dict[int, tuple[int, ...]]
     "look-alikes of a place, nearest first; of other groups"
     views: int
+    clips: frozenset[int] = frozenset()
+    "places of what is filmed: it moves by itself, and never as one of MOVES"
 
 
 @dataclass(frozen=True)
@@ -66,17 +85,8 @@ class Segment:
     "moves from one view to the other"
     fade: float
     "seconds over which the next one takes over, half of them after `end`"
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a timeline, and where the answers are."""
-
-    text: str
-    spans: tuple[tuple[float, float], ...]
-    "seconds; none when nothing shown answers it"
-    group: str
-    "of the picture whose caption it is"
+    move: str = ""
+    "which of MOVES it goes, if any"
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,18 @@ class Timeline:
                     rows[row] += weight * place * vectors[segment.place, last]
         return rows
 
+    def moving(self, bank: Mapping[str, NDArray[np.floating]], seed: int) -> NDArray[np.floating]:
+        """(T, M), one a second: what is seen of movements, drawn from windows (K, M) of each kind:
+        those of MOVES, "" and "cut" for the two seconds around a row when a cut is among them."""
+        draw = np.random.default_rng(seed)
+        rows = []
+        for row in range(max(1, math.ceil(self.duration - 0.04))):
+            segment, _, _ = max(self.shown(row + 0.5), key=lambda part: part[1])
+            cut = any(row - 0.5 < seconds < row + 1.5 for seconds in self.cuts)
+            kind = bank["cut" if cut else segment.move]
+            rows.append(kind[draw.integers(len(kind))])
+        return np.stack(rows)
+
     def shown(self, seconds: float) -> list[tuple[Segment, float, float]]:
         """What is on the screen: (segment, its share of the picture, how far through it is)."""
         starts = [segment.start for segment in self.segments]
@@ -133,6 +155,7 @@ def pool_of(
     captions: Sequence[tuple[str, ...]],
     unit: NDArray[np.float32],
     views: int,
+    clips: frozenset[int] = frozenset(),
 ) -> Pool:
     """The pictures at `places` of a table as a pool; vectors (N, E) tell look-alikes."""
     similar = unit[places] @ unit[places].T  # (P, P)
@@ -143,43 +166,30 @@ def pool_of(
         int(place): tuple(places[near].tolist()) for place, near in zip(places, order, strict=True)
     }
     listed = tuple(places.tolist())
-    return Pool(listed, tuple(groups), tuple(captions), alike, views)
+    return Pool(listed, tuple(groups), tuple(captions), alike, views, clips)
 
 
 def compose(pool: Pool, draw: random.Random, shots: tuple[int, int] = SHOTS) -> Timeline:
     """A new timeline; the same one for the same state of `draw`."""
     segments: list[Segment] = []
+    owed: list[tuple[int, str]] = []  # pictures to be shown going the opposite way
     start = 0.0
     for _ in range(draw.randint(*shots)):
-        place = _picture(pool, segments, draw)
-        length = math.exp(draw.uniform(math.log(SECONDS[0]), math.log(SECONDS[1])))
+        if owed and owed[0][0] != segments[-1].place and draw.random() < OPPOSED:
+            place, move = owed.pop(0)
+        else:
+            place, move = _picture(pool, segments, draw), ""
+            if place not in pool.clips and draw.random() < MOVING:
+                move = draw.choice(list(MOVES))
+                if draw.random() < OPPOSED:
+                    owed.append((place, OPPOSITE[move]))
+        limits = ZOOM_SECONDS if move in ("in", "out") else MOVING_SECONDS if move else SECONDS
+        length = math.exp(draw.uniform(math.log(limits[0]), math.log(limits[1])))
         fade = FADE_SECONDS if draw.random() < FADED else 0.0
         views = draw.randrange(pool.views), draw.randrange(pool.views)
-        segments.append(Segment(place, start, start + length, views, fade))
+        segments.append(Segment(place, start, start + length, views, fade, move))
         start += length
     return Timeline(tuple(segments))
-
-
-def ask(timeline: Timeline, pool: Pool, draw: random.Random, *, present: bool) -> Question:
-    """A caption of something that is shown, with all its showings; or of something that is not."""
-    groups = {pool.groups[segment.place] for segment in timeline.segments}
-    if present:
-        named = [segment for segment in timeline.segments if pool.captions[segment.place]]
-        if not named:
-            raise ValueError("nothing that is shown has a caption")
-        place = draw.choice(named).place
-        spans = [
-            (segment.start, segment.end)
-            for segment in timeline.segments
-            if pool.groups[segment.place] == pool.groups[place]
-        ]
-        text = draw.choice(pool.captions[place])
-        return Question(text, tuple(_joined(spans)), pool.groups[place])
-    for _ in range(_TRIES):
-        place = draw.choice(pool.places)
-        if pool.groups[place] not in groups and pool.captions[place]:
-            return Question(draw.choice(pool.captions[place]), (), pool.groups[place])
-    raise ValueError("nothing is absent: the timeline shows the whole pool")
 
 
 def _picture(pool: Pool, segments: list[Segment], draw: random.Random) -> int:
@@ -191,14 +201,3 @@ def _picture(pool: Pool, segments: list[Segment], draw: random.Random) -> int:
     if earlier and kind < REPEATED + ALIKE:
         return draw.choice(pool.alike[draw.choice(earlier)])
     return draw.choice(pool.places)
-
-
-def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Spans that touch are one."""
-    joined = spans[:1]
-    for start, end in spans[1:]:
-        if start - joined[-1][1] < 1e-6:
-            joined[-1] = joined[-1][0], end
-        else:
-            joined.append((start, end))
-    return joined

@@ -3,7 +3,8 @@
     film(timeline, lambda segment: Still(pictures[segment.place], seed=7), Path("a.mp4"))
 
 Every shot moves: it pans, zooms, turns or shakes, at its own speed, and now and then stands still,
-so that nothing can be told by whether there is motion. Clips are played to and fro.
+so that nothing can be told by whether there is motion. A shot with a movement of its own (one of
+MOVES, that a question may name) goes that way all the time. Clips are played to and fro.
 """
 
 import math
@@ -23,6 +24,25 @@ from vmr.compose import Segment, Timeline
 
 SIZE: Final = (256, 192)
 FPS: Final = 8
+PAN: Final = (0.1, 0.35)
+"""Widths a second of a shot that goes to one side."""
+ZOOM: Final = (0.15, 0.3)
+"""Logarithm of the size, a second."""
+TURN: Final = (0.2, 0.5)
+"""Radians a second."""
+FARTHEST: Final = 0.35
+"""Share of the view that is seen where a shot that zooms out begins."""
+_RATES: Final = {
+    "right": (0, 1, PAN),
+    "left": (0, -1, PAN),
+    "down": (1, 1, PAN),
+    "up": (1, -1, PAN),
+    "in": (2, 1, ZOOM),
+    "out": (2, -1, ZOOM),
+    "clockwise": (3, 1, TURN),
+    "anticlockwise": (3, -1, TURN),
+}
+"""Column of `rates`, sign and limits of each of MOVES."""
 
 
 class Shot(Protocol):
@@ -62,6 +82,51 @@ class Still:
         if self._mirrored:
             box = box[2], box[1], box[0], box[3]
         return picture.transform(SIZE, Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
+
+
+class Moving:
+    """A photograph that goes one way (a name of MOVES); beyond its edges it is mirrored."""
+
+    def __init__(self, picture: Image.Image, seed: int, move: str) -> None:
+        width, height = SIZE
+        own = np.asarray(picture.convert("RGB").resize((2 * width, 2 * height)))
+        draw = random.Random(seed)
+        if draw.random() < 0.5:
+            own = own[:, ::-1]
+        tiled = np.concatenate([own, own[:, ::-1]], axis=1)
+        self._tiles = Image.fromarray(np.tile(np.concatenate([tiled, tiled[::-1]]), (2, 2, 1)))
+        self._move, self._view = move, draw.uniform(0.72, 0.95)
+        column, sign, limits = _RATES[move]
+        self._rate = draw.uniform(*limits)
+        self._shake, self._pulse = draw.uniform(0, 0.008), draw.uniform(1.0, 3.0)
+
+        self.rates = tuple(sign * self._rate * (place == column) for place in range(4))
+        """What is seen goes so many widths a second to the right and down, grows (logarithm of its
+        size) and turns clockwise (radians)."""
+
+    def frame(self, seconds: float, through: float) -> Image.Image:
+        """As Shot."""
+        right, down, _, clockwise = self.rates
+        across, down = -right * seconds, -down * seconds  # the view goes the other way
+        size = self._view
+        if self._move == "in":
+            size *= math.exp(-self._rate * seconds)
+        elif self._move == "out":
+            size *= min(1.0, FARTHEST * math.exp(self._rate * seconds))
+        turn = clockwise * seconds
+        shake = self._shake * math.sin(2 * math.pi * self._pulse * seconds)
+        width, height = 2 * SIZE[0], 2 * SIZE[1]
+        # The tiles repeat after two widths; the middle of the view starts in the third picture.
+        x = width * (1.5 + (1 + across * size + shake) % 2)
+        y = height * (1.5 + (1 + down * size + 0.7 * shake) % 2)
+        cosine, sine = math.cos(turn) * size * 2, math.sin(turn) * size * 2
+        # A pixel of SIZE -> a pixel of the tiles: turned and sized back around the middle.
+        left, top = SIZE[0] / 2, SIZE[1] / 2
+        across_it = cosine, sine, x - cosine * left - sine * top
+        matrix = *across_it, -sine, cosine, y + sine * left - cosine * top
+        return self._tiles.transform(
+            SIZE, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+        )
 
 
 @dataclass(frozen=True)

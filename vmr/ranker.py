@@ -14,13 +14,13 @@ What a clip gives to everything is taken off too: some clips are near to whateve
 so most of a clip's similarity to its nearest captions of a thousand is subtracted, as in CSLS
 (Conneau et al., ICLR 2018). It is the last column of a clip's vector, against a 1 in the query's,
 so that one inner product is the whole score. Between the two stand the names of what the
-classifier sees (names.py).
+classifier sees (names.py) and what moves (movements.py).
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -29,18 +29,20 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from vmr.localise import Proposal, propose, smooth
+from feature_extract.motion import motion_fingerprint
+from vmr.localise import Proposal, propose
 from vmr.model import ModelConfig, MomentModel
-from vmr.moments import suppress
+from vmr.movements import COLUMNS, Movements
+from vmr.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.names import Names
-from vmr.reader import MomentReader
+from vmr.reader import Matches, MomentReader, parts
 from vmr.text import Query
 from vmr.towers import Towers, TowersConfig
 from vmr.windows import Window
 
 BASE: Final = Path(__file__).parent.parent / "assets" / "weights" / "base"
 """The weights of a fresh install."""
-FORMAT: Final = 5
+FORMAT: Final = 6
 BEST_SHARE: Final = 0.01
 """Share of the background that a query may take for an answer by chance: a score of 0."""
 HUB_WEIGHT: Final = 0.7
@@ -51,9 +53,9 @@ _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 # Query vectors: a page asks the same words for results, strips and windows.
 _REMEMBERED: Final = 256
 
-_SAME: Final = 0.6  # IoU above which two proposals of a window are the same moment
-_KEPT: Final = 10  # moments of a window
 _READER: Final = "reader."  # its weights begin so
+MOTION: Final = "motion"
+"""The block of features that movements are read from."""
 
 Verdict = Literal["strong", "possible", "none"]
 
@@ -64,14 +66,10 @@ class RankerError(ValueError):
 
 @dataclass(frozen=True)
 class Mix:
-    """How the second stage's logit and the similarity curve make one score, in the curve's unit."""
+    """The second stage's logits as scores, in the unit of the curve's: slope * logit + offset."""
 
-    logit: float
-    peak: float
-    "weight of the curve's highest row inside the moment"
-    mean: float
-    "weight of the curve's mean inside"
-    offset: float
+    slope: float = 1.0
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,11 +100,13 @@ class Ranker:
         word_fingerprint: str,
         fingerprint: str = "unsaved",
         reader: MomentReader | None = None,
-        mix: Mix = Mix(1.0, 0.0, 0.0, 0.0),
+        mix: Mix = Mix(),
         names: Names | None = None,
+        movements: Movements | None = None,
     ) -> None:
         self.towers = towers.eval()
         self.names = names
+        self.movements = movements
         self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
         self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
         self.background = self._without_hubs(self._unrelated)
@@ -122,8 +122,8 @@ class Ranker:
 
     @property
     def width(self) -> int:
-        """E: the width of the shared space, the columns of names, and one for hubs."""
-        return self.towers.config.width + (self.names.width if self.names else 0) + 1
+        """E: the shared space, names, movements and hubs."""
+        return int(self._unrelated.shape[1]) + 1
 
     def sentences(self, count: int) -> NDArray[np.float32]:
         """(at most `count`, E) query vectors of captions that come with the weights."""
@@ -136,7 +136,8 @@ class Ranker:
     @property
     def blocks(self) -> dict[str, int]:
         """The feature blocks that the model reads, in order: name -> columns."""
-        return self.towers.config.blocks
+        pictures = self.towers.config.blocks
+        return pictures if self.movements is None else pictures | {MOTION: self.movements.rows}
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Ranker":
@@ -165,12 +166,20 @@ class Ranker:
             raise RankerError(f"{weights}: does not match the checksum in config.json; restore it")
         towers = Towers(TowersConfig(**config["towers"]))
         background, captions = state.pop("background"), state.pop("captions")
-        names, reader = None, None
+        names, reader, movements = None, None, None
+        if config["motion"]:
+            if config["motion"] != motion_fingerprint()["weights"]:
+                raise RankerError(
+                    f"{folder}: made for motion weights other than those of this installation; "
+                    "restore both"
+                )
+            weight, bias = state.pop("movements.weight"), state.pop("movements.bias")
+            movements = Movements(weight.numpy(), bias.numpy())
         if config["names"]:
             codes, told = state.pop("names.codes").numpy(), state.pop("names.told").numpy()
             names = Names(codes, config["names"].split(", "), told)
         if config["reader"] is not None:
-            reader = MomentReader(MomentModel(ModelConfig(**config["reader"])))
+            reader = MomentReader(MomentModel(ModelConfig(**config["reader"]))).eval()
             parts = [name for name in state if name.startswith(_READER)]
             reader.load_state_dict({name.removeprefix(_READER): state.pop(name) for name in parts})
         towers.load_state_dict(state)
@@ -185,6 +194,7 @@ class Ranker:
             reader,
             mix,
             names,
+            movements,
         )
 
     def save(self, folder: Path) -> None:
@@ -196,6 +206,9 @@ class Ranker:
         if self.names is not None:
             state["names.codes"] = torch.from_numpy(self.names.codes).half()
             state["names.told"] = torch.from_numpy(self.names.table).half()
+        if self.movements is not None:
+            state["movements.weight"] = torch.from_numpy(self.movements.weight).half()
+            state["movements.bias"] = torch.from_numpy(self.movements.bias).half()
         if self.reader is not None:
             reader = self.reader.state_dict()
             state |= {_READER + name: tensor.half() for name, tensor in reader.items()}
@@ -210,21 +223,23 @@ class Ranker:
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
             "names": None if self.names is None else ", ".join(self.names.words),
+            "motion": None if self.movements is None else motion_fingerprint()["weights"],
         }
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     @torch.inference_mode()
     def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(T, D) feature rows -> (T, E): a unit vector, names, and what is taken off for being a
-        hub."""
-        if rows.ndim != 2 or rows.shape[1] != sum(self.blocks.values()):
+        """(T, D) feature rows -> (T, E): a unit vector, names, movements, and what is taken off for
+        being a hub. Rows of pictures have no motion columns, and nothing moves in them."""
+        pictures = sum(self.towers.config.blocks.values())
+        if rows.ndim != 2 or rows.shape[1] not in (pictures, sum(self.blocks.values())):
             raise ValueError(
                 f"rows of shape {rows.shape}; expected (T, {sum(self.blocks.values())})"
             )
         vectors = np.empty((len(rows), self.width), dtype=np.float32)
         for first in range(0, len(rows), _BATCH):
-            batch = torch.from_numpy(np.asarray(rows[first : first + _BATCH], dtype=np.float32))
-            seen = shown(self.towers, self.names, batch).numpy()
+            batch = np.asarray(rows[first : first + _BATCH], dtype=np.float32)
+            seen = shown(self.towers, self.names, self.movements, batch)
             vectors[first : first + _BATCH] = self._without_hubs(seen)
         return vectors
 
@@ -238,11 +253,14 @@ class Ranker:
 
     def as_query(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
         """(E,) clip vector -> (E,) query vector: what is like this clip."""
-        return np.append(clip[:-1], np.float32(1))
+        query = np.append(clip[:-1], np.float32(1))
+        if self.movements is not None:
+            query[-1 - len(COLUMNS) : -1] *= MOVEMENT_WEIGHT
+        return query
 
     @torch.inference_mode()
     def query_vector(self, query: Query) -> NDArray[np.float32]:
-        """(E,): a unit vector, the names in it, and 1.
+        """(E,): a unit vector, the names and movements in it, and 1.
 
         Raises:
             RankerError: the word vectors are not of the width that the model was trained on.
@@ -261,8 +279,9 @@ class Ranker:
                 self._remembered.clear()
             own = self.towers.own([query.words])  # (1, L)
             unit = self.towers.encode_text(words, mask, own)[0].numpy()
-            told = self.names.told(query.words) if self.names else np.zeros(0)
-            vector = np.concatenate([unit, told, [1]], dtype=np.float32)
+            named = self.names.told(query.words) if self.names else np.zeros(0)
+            moved = self.movements.told(query.words) if self.movements else np.zeros(0)
+            vector = np.concatenate([unit, named, moved, [1]], dtype=np.float32)
             self._remembered[query.words] = vector
         return vector
 
@@ -288,35 +307,28 @@ class Ranker:
         return found
 
     def propose(self, windows: Sequence[Window], query: Query) -> list[list[Proposal]]:
-        """Moments of each window, best first."""
-        if self.reader is None:
+        """Moments of each window, best first.
+
+        Those that stand out of the similarity curve; of a query in two parts ("a dog runs, then it
+        jumps"), which one curve cannot follow, those of the second stage.
+        """
+        if self.reader is None or parts(query)[0] is query:
             vector = self.query_vector(query)
             return [self.along(window, self.curve(window.clips, vector)) for window in windows]
+        matches = [self.matches(window.clips, query) for window in windows]
         return [
-            _distinct([replace(read[i], score=float(scores[i])) for i in np.argsort(-scores)])
-            for read, evidence in self.read(windows, query)
-            for scores in [evidence @ list(astuple(self.mix))]
+            [replace(m, score=self.mix.slope * m.score + self.mix.offset) for m in own]
+            for own in self.reader.propose(windows, matches, query.vectors)
         ]
 
     def along(self, window: Window, curve: NDArray[np.float32]) -> list[Proposal]:
         """Moments of a window, best first, read off a similarity curve (T,) alone."""
         return propose(curve, window.starts, window.ends, window.cuts)
 
-    def read(
-        self, windows: Sequence[Window], query: Query
-    ) -> list[tuple[list[Proposal], NDArray[np.float64]]]:
-        """The moments of each window that the second stage finds or that stand out of the curve,
-        and (P, 4) what `mix` weighs of each: the second stage's logit, peak and mean of the curve
-        inside, 1."""
-        assert self.reader is not None
-        vector = self.query_vector(query)
-        curves = [self.curve(window.clips, vector) for window in windows]
-        others = [self.along(*both) for both in zip(windows, curves, strict=True)]
-        read = self.reader.propose(windows, curves, query.vectors, others)
-        return [
-            (moments, _evidence(moments, smooth(curve), window))
-            for window, curve, moments in zip(windows, curves, read, strict=True)
-        ]
+    def matches(self, clips: NDArray[np.floating], query: Query) -> Matches:
+        """(3, T): the curves of the query, and of its two parts (reader.py)."""
+        vectors = [self.query_vector(part) for part in (query, *parts(query))]
+        return np.stack([self.curve(clips, vector) for vector in vectors])
 
     def strength(self, scores: NDArray[np.floating] | float) -> NDArray[np.float64]:
         """Scores of any shape -> 0..1: how often an answer of such a score is right."""
@@ -330,29 +342,22 @@ class Ranker:
         return "possible" if strength >= self.calibration.possible else "none"
 
 
-def shown(towers: Towers, names: Names | None, rows: torch.Tensor) -> torch.Tensor:
-    """(T, D) feature rows -> (T, E - 1): unit vectors, and the names of what is seen."""
+@torch.inference_mode()
+def shown(
+    towers: Towers, names: Names | None, movements: Movements | None, rows: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(T, D) feature rows -> (T, E - 1): unit vectors, the names of what is seen, and movements."""
+    looks = sum(towers.config.blocks.values())
+    seen = torch.from_numpy(rows[:, :looks])
     if names is None:
-        return towers.encode_video(rows)
-    judgement = towers.video.judgement
-    assert judgement is not None  # names are of what it sees
-    chances = judgement.chances(rows)
-    named = torch.from_numpy(names.seen(chances.numpy()))
-    return torch.cat([towers.video(rows, chances), named], dim=1)
-
-
-def _evidence(
-    moments: list[Proposal], level: NDArray[np.float32], window: Window
-) -> NDArray[np.float64]:
-    found = []
-    for moment in moments:
-        inside = level[(window.starts < moment.end) & (window.ends > moment.start)]
-        found.append((moment.score, float(inside.max()), float(inside.mean()), 1.0))
-    return np.array(found, np.float64).reshape(-1, 4)
-
-
-def _distinct(moments: list[Proposal]) -> list[Proposal]:
-    """Moments, best first, without those that a better one says already."""
-    spans = [(moment.start, moment.end) for moment in moments]
-    scores = [moment.score for moment in moments]
-    return [moments[i] for i in suppress(spans, scores, threshold=_SAME, keep=_KEPT)]
+        columns = [towers.encode_video(seen).numpy()]
+    else:
+        judgement = towers.video.judgement
+        assert judgement is not None  # names are of what it sees
+        chances = judgement.chances(seen)
+        columns = [towers.video(seen, chances).numpy(), names.seen(chances.numpy())]
+    if movements is not None:
+        moving = rows[:, looks:]
+        still = np.zeros((len(rows), len(COLUMNS)), np.float32)
+        columns.append(movements.seen(moving) if moving.shape[1] else still)
+    return np.concatenate(columns, axis=1)

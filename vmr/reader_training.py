@@ -8,31 +8,38 @@ noise, as much as makes retrieval among training pictures as hard as it is among
 """
 
 import copy
+import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from vmr.compose import Pool, Question, Timeline, ask, compose, pool_of
+from vmr.compose import Pool, Timeline, compose, pool_of
 from vmr.contrast import follow
-from vmr.localise import propose
-from vmr.loss import EDGE, LossConfig, focal_bce, overlaps, stage_labels
-from vmr.model import MomentModel, Output, boundary_mask
-from vmr.moments import iou
+from vmr.loss import LossConfig
+from vmr.model import MomentModel
+from vmr.movement_training import Bank
+from vmr.movements import COLUMNS
+from vmr.questions import Question, ask_any
 from vmr.ranker import Ranker
-from vmr.reader import EXTRA_COLUMNS, MATCH_SCALE, MomentReader, reader_config, window_rows
+from vmr.reader import (
+    Matches,
+    MomentReader,
+    parts,
+    reader_config,
+    window_rows,
+)
+from vmr.reader_check import check, check_curve, rounded
+from vmr.reader_loss import Example, reader_loss
 from vmr.stills import Pictures
 from vmr.text import Query, QueryError, Words
 from vmr.windows import WINDOW, Window
 
-SPANS: Final = 3
-"""Answers of a question that are taught."""
 CUTS_MISSED: Final = 0.15
 """Share of cuts, and of fades more, that a detector does not see."""
 
@@ -41,19 +48,21 @@ CUTS_MISSED: Final = 0.15
 class ReaderTraining:
     """Settings of the run; stored with the weights."""
 
-    steps: int = 1200
-    batch: int = 32
+    steps: int = 400
+    batch: int = 24
     questions: int = 8
     "of each timeline"
     absent: float = 0.35
     "share of the questions that nothing in the window answers"
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     weight_decay: float = 0.02
     word_dropout: float = 0.1
+    noise: float = 0.7
+    "share of what would make training pictures as hard to find as new ones"
     average: float = 0.998
     actions: float = 0.3
     "pictures of the other sets, for one captioned picture"
-    validate_every: int = 200
+    validate_every: int = 100
     validation: int = 800
     "questions of the development split"
     seed: int = 0
@@ -68,21 +77,17 @@ class Table:
     "(N, V, E)"
     pools: dict[str, Pool]
     "by split"
+    moves: dict[str, dict[str, NDArray[np.float32]]]
+    "by split: what (K, 4) is seen of movements in shots of each kind"
 
 
-@dataclass(frozen=True)
-class Example:
-    """A window and a question about it."""
-
-    rows: NDArray[np.float32]
-    "(T, C)"
-    words: NDArray[np.float32]
-    "(L, W)"
-    spans: tuple[tuple[float, float], ...]
-    "in rows of the window"
-
-
-def table_of(ranker: Ranker, sets: dict[str, Pictures], main: str, share: float) -> Table:
+def table_of(
+    ranker: Ranker,
+    sets: dict[str, Pictures],
+    main: str,
+    share: float,
+    banks: dict[str, Bank],
+) -> Table:
     """The pictures of every set in the shared space; of the others `share` as many as of `main`."""
     views = sets[main].rows.shape[1]
     limit = int(share * len(sets[main].names)) // max(1, len(sets) - 1)
@@ -105,20 +110,30 @@ def table_of(ranker: Ranker, sets: dict[str, Pictures], main: str, share: float)
         split: pool_of(np.flatnonzero(split_of == split), groups, captions, table[:, 0, :-1], views)
         for split in ("train", "dev")
     }
-    return Table(table, pools)
+    assert ranker.movements is not None
+    moves = {
+        split: {kind: ranker.movements.seen(rows) for kind, rows in bank.items()}
+        for split, bank in banks.items()
+    }
+    return Table(table, pools, moves)
 
 
 def train_reader(
-    ranker: Ranker, words: Words, sets: dict[str, Pictures], main: str, config: ReaderTraining
+    ranker: Ranker,
+    words: Words,
+    sets: dict[str, Pictures],
+    main: str,
+    banks: dict[str, Bank],
+    config: ReaderTraining,
 ) -> MomentReader:
     """The reader whose average weights find most moments of the development timelines."""
     torch.manual_seed(config.seed)
-    table = table_of(ranker, sets, main, config.actions)
+    table = table_of(ranker, sets, main, config.actions, banks)
     composer = _Composer(ranker, words, table, config)
-    composer.noise = noise_of_the_unknown(ranker, words, sets[main])
+    composer.noise = config.noise * noise_of_the_unknown(ranker, words, sets[main])
     print(f"noise {composer.noise:.2f}", flush=True)
     checks = composer.examples("dev", random.Random(1), config.validation)
-    print(f"dev R@1 at IoU .5 of the curve alone: {check_curve(checks):.1f} %", flush=True)
+    print(f"dev R@1 at IoU .5 of the curve alone: {rounded(check_curve(checks))}", flush=True)
     width = table.clips.shape[2]
     reader = MomentReader(MomentModel(reader_config(width, word_width=words.width)))
     average, chosen, best = copy.deepcopy(reader), copy.deepcopy(reader), -1.0
@@ -131,7 +146,7 @@ def train_reader(
     batches = composer.batches("train", random.Random(config.seed))
     begun = time.monotonic()
     for step in range(1, config.steps + 1):
-        loss = reader_loss(reader.train().model, next(batches), config.loss)
+        loss = reader_loss(reader.train(), next(batches), config.loss)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(reader.parameters(), 5.0)
@@ -142,10 +157,10 @@ def train_reader(
             left = (time.monotonic() - begun) / step * (config.steps - step)
             print(f"step {step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
         if step % config.validate_every == 0 or step == config.steps:
-            found, none = check(average, checks)
-            print(f"step {step}: dev R@1 at IoU .5 {found:.1f} %, ranks answers {none:.1f} %")
-            if found + none > best:
-                best, chosen = found + none, copy.deepcopy(average)
+            shares = check(average, checks)
+            print(f"step {step}: dev R@1 at IoU .5 {rounded(shares)}", flush=True)
+            if shares["all"] + shares["answers"] > best:
+                best, chosen = shares["all"] + shares["answers"], copy.deepcopy(average)
     return chosen.eval()
 
 
@@ -155,6 +170,7 @@ class _Composer:
     def __init__(self, ranker: Ranker, words: Words, table: Table, config: ReaderTraining) -> None:
         self._ranker, self._words, self._table, self._config = ranker, words, table, config
         self.noise = 0.0
+        self._space = ranker.towers.config.width
         self._queries: dict[str, tuple[Query, NDArray[np.float32]] | None] = {}
 
     def batches(self, split: str, draw: random.Random) -> Iterator[list[Example]]:
@@ -177,26 +193,29 @@ class _Composer:
         timeline = compose(pool, draw)
         clips = timeline.rows(self._table.clips)  # (T, E)
         chaos = np.random.default_rng(draw.getrandbits(32))
+        space = clips[:, : self._space]  # a view: names, movements and hubs stay as they are
         if noise:
-            clips = _noisy(clips, timeline, noise, chaos)
-        else:
-            clips[:, :-1] /= np.linalg.norm(clips[:, :-1], axis=1, keepdims=True)
+            space += _errors(timeline, self._space, noise, chaos)
+        space /= np.linalg.norm(space, axis=1, keepdims=True)
+        moves = timeline.moving(self._table.moves[split], draw.getrandbits(32))
+        clips[:, -1 - len(COLUMNS) : -1] = moves
         cuts = _seen_cuts(timeline, draw)
         made = []
         for _ in range(self._config.questions):
             present = draw.random() >= self._config.absent
-            question = ask(timeline, pool, draw, present=present)
+            question = ask_any(timeline, pool, draw, present=present)
             query = self._query(question.text)
             if query is not None:
                 made.append(self._example(clips, cuts, question, query, noise, draw, chaos))
         return made
 
     def _query(self, text: str) -> tuple[Query, NDArray[np.float32]] | None:
-        """With its vector; both are kept, for a sentence is asked many times."""
+        """With the vectors (3, E) of itself and its parts, which are kept."""
         if text not in self._queries:
             try:
                 query = self._words.query(text)
-                self._queries[text] = query, self._ranker.query_vector(query)
+                vectors = [self._ranker.query_vector(part) for part in (query, *parts(query))]
+                self._queries[text] = query, np.stack(vectors)
             except QueryError:  # three captions have no known word
                 self._queries[text] = None
         return self._queries[text]
@@ -212,9 +231,11 @@ class _Composer:
         chaos: np.random.Generator,
     ) -> Example:
         """A window of at most 128 rows; one that holds an answer, where there is one."""
-        words, vector = query[0].vectors, query[1]
+        words, vectors = query[0].vectors, query[1].copy()
         if noise:
-            vector = np.append(_unit(vector[:-1] + _error(noise, len(vector) - 1, chaos)), 1.0)
+            space = vectors[:, : self._space]
+            space += np.stack([_error(noise, self._space, chaos) for _ in vectors])
+            space /= np.linalg.norm(space, axis=1, keepdims=True)
             kept = [w for w in words if draw.random() >= self._config.word_dropout]
             words = np.stack(kept) if kept else words
         last = max(0, len(clips) - WINDOW)
@@ -226,97 +247,12 @@ class _Composer:
         part = clips[first : first + WINDOW]
         starts = np.arange(first, first + len(part), dtype=np.float64)
         window = Window(part, starts, starts + 1, cuts)
-        rows = window_rows(window, self._ranker.curve(part, vector.astype(np.float32)))
+        matches: Matches = np.stack([self._ranker.curve(part, vector) for vector in vectors])
+        rows = window_rows(window, matches)
         spans = [(start - first, end - first) for start, end in question.spans]
         inside = [(max(0.0, a), min(float(len(part)), b)) for a, b in spans]
-        return Example(rows, words, tuple(span for span in inside if span[1] - span[0] >= 1))
-
-
-def reader_loss(model: MomentModel, batch: Sequence[Example], config: LossConfig) -> Tensor:
-    """The paper's stage, offset and overlap losses, for any number of answers, none included."""
-    output, visible, spans, real = _read(model, batch)
-    stage = torch.stack(
-        [stage_labels(spans[:, k], visible, config) * real[:, k, None, None] for k in range(SPANS)]
-    )  # (K, B, 3, N+1)
-    labels = stage.amax(0)
-    found = torch.stack([overlaps(output.spans.detach(), spans[:, k]) for k in range(SPANS)])
-    target = (found * real.T[..., None]).amax(0)  # (B, C)
-    target = torch.where(target < config.overlap_zero, 0.0, target)
-    overlap = focal_bce(output.logits, target) * output.valid
-    return torch.stack(
-        [
-            config.stage
-            * (focal_bce(output.stage_logits, labels) * visible[:, None]).sum(2).mean(),
-            config.overlap * (overlap.sum(1) / output.valid.sum(1).clamp(min=1)).mean(),
-            config.offset * _offsets(model, output, stage, spans),
-        ]
-    ).sum()
-
-
-def _offsets(model: MomentModel, output: Output, stage: Tensor, spans: Tensor) -> Tensor:
-    """L1 of the offsets at pairs of a likely start and a likely end of one answer."""
-    likely = stage >= EDGE  # (K, B, 3, N+1)
-    pairs = likely[:, :, 0, :, None] & likely[:, :, 1, None, :]
-    k, video, i, j = pairs.nonzero(as_tuple=True)  # (M,)
-    if not len(k):
-        return output.logits.sum() * 0
-    offsets = model.head.cells(output.projected, i, j, video)[:, :2]
-    wanted = spans[video, k] - torch.stack([i, j], 1)
-    distance = (offsets - wanted).abs().mean(1)
-    cells = torch.bincount(video, minlength=len(spans))
-    return (distance / cells[video]).sum() / len(spans)
-
-
-def _read(model: MomentModel, batch: Sequence[Example]) -> tuple[Output, Tensor, Tensor, Tensor]:
-    """The network's output for a batch; visible (B, N+1), spans (B, K, 2), real (B, K)."""
-    longest = max(len(example.words) for example in batch)
-    rows = torch.zeros(len(batch), WINDOW, batch[0].rows.shape[1])
-    words = torch.zeros(len(batch), longest, batch[0].words.shape[1])
-    mask = torch.zeros(len(batch), longest, dtype=torch.bool)
-    spans = torch.zeros(len(batch), SPANS, 2)
-    spans[..., 1] = 1
-    real = torch.zeros(len(batch), SPANS)
-    for i, example in enumerate(batch):
-        rows[i, : len(example.rows)] = torch.from_numpy(example.rows)
-        words[i, : len(example.words)] = torch.from_numpy(example.words)
-        mask[i, : len(example.words)] = True
-        for k, span in enumerate(example.spans[:SPANS]):
-            spans[i, k], real[i, k] = torch.tensor(span), 1
-    clips = torch.tensor([len(example.rows) for example in batch])
-    output = model(rows, words, mask, clips=clips)
-    return output, boundary_mask(rows, clips, 1), spans, real
-
-
-@torch.inference_mode()
-def check(reader: MomentReader, examples: Sequence[Example]) -> tuple[float, float]:
-    """R@1 at IoU .5 of the answered questions, and how often a question that has an answer scores
-    above one that has none, both in %."""
-    found, scores, present = [], [], []
-    for first in range(0, len(examples), 64):
-        output, _, spans, real = _read(reader.eval().model, examples[first : first + 64])
-        logits = output.logits.masked_fill(~output.valid, -torch.inf)
-        best = logits.argmax(1)
-        span = output.spans[torch.arange(len(best)), best][:, None]  # (B, 1, 2)
-        hit = torch.stack([overlaps(span, spans[:, k])[:, 0] * real[:, k] for k in range(SPANS)])
-        found += (hit.amax(0) >= 0.5).tolist()
-        scores += logits.amax(1).tolist()
-        present += (real.sum(1) > 0).tolist()
-    there = np.array(present)
-    right, score = np.array(found)[there], np.array(scores)
-    above = score[there][:, None] > score[~there][None]
-    return 100 * float(right.mean()), 100 * float(above.mean())
-
-
-def check_curve(examples: Sequence[Example]) -> float:
-    """R@1 at IoU .5, in %, when the moments are read off the similarity curve, without cuts."""
-    right = []
-    for example in examples:
-        if example.spans:
-            starts = np.arange(len(example.rows), dtype=np.float64)
-            curve = example.rows[:, -EXTRA_COLUMNS] / MATCH_SCALE
-            best = propose(curve, starts, starts + 1, np.zeros(0))[0]
-            right.append(iou([(best.start, best.end)], list(example.spans)).max() >= 0.5)
-    return 100 * float(np.mean(right))
+        answers = tuple(span for span in inside if span[1] - span[0] >= 1)
+        return Example(rows, words, answers, question.kind)
 
 
 def noise_of_the_unknown(ranker: Ranker, words: Words, pictures: Pictures) -> float:
@@ -341,37 +277,31 @@ def _found(
     texts = [words.query(max(pictures.captions[i], key=len)) for i in places]
     queries = np.stack([ranker.query_vector(text) for text in texts])
     for vectors in (clips, queries):
-        width = vectors.shape[1] - 1
-        vectors[:, :-1] += np.stack([_error(noise, width, chaos) for _ in vectors])
-        vectors[:, :-1] /= np.linalg.norm(vectors[:, :-1], axis=1, keepdims=True)
+        space = vectors[:, : ranker.towers.config.width]  # a view
+        space += np.stack([_error(noise, space.shape[1], chaos) for _ in vectors])
+        space /= np.linalg.norm(space, axis=1, keepdims=True)
     similar = queries @ clips.T
     ahead = (similar > similar.diagonal()[:, None]).sum(1)
     return float((ahead < 10).mean())
 
 
-def _noisy(
-    clips: NDArray[np.float32], timeline: Timeline, noise: float, chaos: np.random.Generator
+def _errors(
+    timeline: Timeline, width: int, noise: float, chaos: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Clips (T, E) with an error for each picture that is shown, the same in all its rows."""
-    width = clips.shape[1] - 1
+    """(T, width): an error for each picture that is shown, the same in all its rows."""
     errors = {segment.place: _error(noise, width, chaos) for segment in timeline.segments}
-    shown = [timeline.shown(row + 0.5) for row in range(len(clips))]
-    moved = clips.copy()
-    moved[:, :-1] /= np.linalg.norm(clips[:, :-1], axis=1, keepdims=True)
-    for row, parts in enumerate(shown):
-        for segment, share, _ in parts:
-            moved[row, :-1] += share * errors[segment.place]
-    moved[:, :-1] /= np.linalg.norm(moved[:, :-1], axis=1, keepdims=True)
-    return moved
+    count = max(1, math.ceil(timeline.duration - 0.04))
+    return np.stack(
+        [
+            np.sum([share * errors[s.place] for s, share, _ in timeline.shown(row + 0.5)], axis=0)
+            for row in range(count)
+        ]
+    )
 
 
 def _error(noise: float, width: int, chaos: np.random.Generator) -> NDArray[np.float32]:
     """(E - 1,) of length about `noise`."""
     return noise / np.float32(width**0.5) * chaos.standard_normal(width, np.float32)
-
-
-def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
 def _seen_cuts(timeline: Timeline, draw: random.Random) -> NDArray[np.float64]:

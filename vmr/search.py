@@ -137,11 +137,8 @@ class Searcher:
             row: (D,) the picture's features, from picture.py.
 
         Raises:
-            LibraryError: there is no such video, it is not searchable, or the model needs more
-                than a picture can give.
+            LibraryError: there is no such video, or it is not searchable.
         """
-        if len(row) != sum(self._ranker.blocks.values()):
-            raise LibraryError("this model looks at motion, too: a picture cannot be the query")
         vector = self._ranker.as_query(self._ranker.clip_vectors(row[None])[0])
         found = self._find(Target((vector,)), self._chosen(video, among))
         return self._answer("a picture", (), found, top)

@@ -90,7 +90,7 @@ export const words = {
     "How far the match strength falls, second by second, when the word is left out; in amber where it rises. The number is that of the best second.",
   whyLooked: "Where each word looked",
   whyLookedNote:
-    "Attention of the network that set the edges, averaged over its blocks and heads, each word against its own highest second. It shows where the network looked, which is not the same as what decided.",
+    "Attention in the co-attention network, averaged over its blocks and heads, each word against its own highest second. The network finds the moments of questions in two parts (a dog runs, then it jumps); others are read off the match curve. It shows where words looked, which is not the same as what decided.",
   whyUnread: {
     weights:
       "Nothing to show: the weights in use have no second stage in which words look at the video.",
