@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from vmr.compose import MOVES
 from vmr.movement_training import CUT, Moved, fit_movements
-from vmr.movements import COLUMNS, WEIGHT, Movements, asked_of
+from vmr.movements import COLUMNS, WEIGHT, Movements, asked_of, names_nothing_else
 from vmr.ranker import Ranker
 from vmr.text import Words, tokenize
 
@@ -124,3 +124,29 @@ def test_more_like_a_moment_likes_its_movement_a_little(ranker: Ranker) -> None:
     right, left = clips_of(ranker, np.array([[1, 0, 0, 0], [-1, 0, 0, 0]], np.float32))
     query = ranker.as_query(right)
     assert right @ query - left @ query == pytest.approx(2 * WEIGHT, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("the camera zooms out", True),
+        ("turning clockwise", True),
+        ("something moves to the left", True),
+        ("a dog moves to the left", False),
+        ("a camera", False),
+    ],
+)
+def test_a_movement_alone_is_asked_for_whatever_is_seen(
+    ranker: Ranker, text: str, alone: bool
+) -> None:
+    assert names_nothing_else(tokenize(text)) == alone
+    vector = ranker.query_vector(Words.load().query(text))
+    assert vector[: ranker.towers.config.width].any() != alone
+
+
+def test_a_movement_alone_is_as_strong_as_it_is_fast(ranker: Ranker) -> None:
+    clips = clips_of(
+        ranker, np.array([[0.75, 0, 0, 0], [0.5, 0, 0, 0], [0, 0.9, 0, 0]], np.float32)
+    )
+    vector = ranker.query_vector(Words.load().query("everything moves to the right"))
+    np.testing.assert_allclose(ranker.curve(clips, vector), [1, 0, -2], atol=1e-5)

@@ -55,6 +55,10 @@ _SIDES: Final = _set("hand side arm leg foot eye of")
 _GOES_ON: Final = _set("and while then as slowly quickly fast past from")
 """What may follow a way itself: "runs down the street" tells where, "goes down" the way."""
 _US: Final = _set("us me camera viewer")
+_FILLING: Final = _set(
+    "a an the it is in out to on and from very fast slowly quickly something everything view "
+    "picture scene turn turns turning rotate rotates rotating spin spins spinning"
+)
 
 
 class Movements:
@@ -98,6 +102,12 @@ def asked_of(words: Sequence[str]) -> NDArray[np.float32]:
             # "from left to right": the last way that is named is the one it goes.
             asked[column] = -sign if column < 2 and _CAMERA.intersection(before) else sign
     return asked
+
+
+def names_nothing_else(words: Sequence[str]) -> bool:
+    """Whether a query speaks of a movement and of no thing: "the camera zooms out"."""
+    moves = _GO | _CAMERA | _ZOOM | _US | _FILLING | _WAYS.keys() | _ALONE.keys()
+    return moves.issuperset(words) and bool(asked_of(words).any())
 
 
 def _is_a_way(word: str, after: Sequence[str]) -> bool:

@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 from feature_extract.motion import motion_fingerprint
 from vmr.localise import Proposal, propose
 from vmr.model import ModelConfig, MomentModel
-from vmr.movements import COLUMNS, Movements
+from vmr.movements import COLUMNS, Movements, names_nothing_else
 from vmr.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.names import Names
 from vmr.reader import Matches, MomentReader, parts
@@ -260,7 +260,7 @@ class Ranker:
 
     @torch.inference_mode()
     def query_vector(self, query: Query) -> NDArray[np.float32]:
-        """(E,): a unit vector, the names and movements in it, and 1.
+        """(E,): a unit vector, the names and movements in it, and 1; of a movement alone only that.
 
         Raises:
             RankerError: the word vectors are not of the width that the model was trained on.
@@ -281,7 +281,10 @@ class Ranker:
             unit = self.towers.encode_text(words, mask, own)[0].numpy()
             named = self.names.told(query.words) if self.names else np.zeros(0)
             moved = self.movements.told(query.words) if self.movements else np.zeros(0)
-            vector = np.concatenate([unit, named, moved, [1]], dtype=np.float32)
+            hub = 1.0
+            if self.movements and names_nothing_else(query.words):
+                unit, named, hub = 0 * unit, 0 * named, 0.0  # "zooms out": whatever is seen
+            vector = np.concatenate([unit, named, moved, [hub]], dtype=np.float32)
             self._remembered[query.words] = vector
         return vector
 
@@ -294,7 +297,9 @@ class Ranker:
 
     def _unrelated_to(self, query_vector: NDArray[np.float32]) -> tuple[float, float]:
         """The similarity of the best of unrelated footage, and its spread; remembered, because the
-        curves of all windows of a search ask for the same."""
+        curves of all windows of a search ask for the same. Of a movement alone: half of fast."""
+        if not query_vector[-1]:  # a movement alone: footage that moves so is no chance find
+            return MOVEMENT_WEIGHT / 2, MOVEMENT_WEIGHT / 4
         key = query_vector.tobytes()
         found = self._measured.get(key)
         if found is None:
