@@ -133,6 +133,7 @@ def test_more_like_a_moment_likes_its_movement_a_little(ranker: Ranker) -> None:
         ("turning clockwise", True),
         ("something moves to the left", True),
         ("a dog moves to the left", False),
+        ("running towards the camera", False),
         ("a camera", False),
     ],
 )

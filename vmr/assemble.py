@@ -35,15 +35,9 @@ vectors; chosen on development pictures."""
 
 
 def assemble(towers: Towers, words: Words, sets: dict[str, Pictures], moved: Moved) -> Ranker:
-    """The model of towers whose classes have not been moved yet."""
-    captions = Captions(words)
-    name_classes(towers, captions)
-    return with_names(towers, words, sets, moved)
-
-
-def with_names(towers: Towers, words: Words, sets: dict[str, Pictures], moved: Moved) -> Ranker:
-    """The model of towers whose classes lie where they are named."""
+    """The model of towers whose classes have not been moved yet: they are changed."""
     captions, main = Captions(words), sets[MAIN]
+    name_classes(towers, captions)
     names = class_codes(captions.counts(training_captions(main)))
     movements = fit_movements(moved)
     unrelated = _background(towers, names, movements, list(sets.values()), moved)

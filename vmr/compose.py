@@ -54,7 +54,8 @@ OPPOSITE: Final = dict(zip(MOVES, [list(MOVES)[i ^ 1] for i in range(len(MOVES))
 MOVING: Final = 0.25
 """Share of the shots of photographs that go one way."""
 OPPOSED: Final = 0.5
-"""Share of those whose picture is shown once more, going the opposite way."""
+"""Chance that the picture of such a shot is to be shown again, going the opposite way; and of every
+later shot to be the one that does."""
 MOVING_SECONDS: Final = (2.5, 8.0)
 ZOOM_SECONDS: Final = (2.5, 4.5)
 

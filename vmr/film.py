@@ -99,7 +99,6 @@ class Moving:
         column, sign, limits = _RATES[move]
         self._rate = draw.uniform(*limits)
         self._shake, self._pulse = draw.uniform(0, 0.008), draw.uniform(1.0, 3.0)
-
         self.rates = tuple(sign * self._rate * (place == column) for place in range(4))
         """What is seen goes so many widths a second to the right and down, grows (logarithm of its
         size) and turns clockwise (radians)."""

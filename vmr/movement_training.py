@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from feature_extract.clips import ClipNetwork
+from feature_extract.c3d import FRAMES
+from feature_extract.clips import BATCH, ClipNetwork
 from feature_extract.motion import RATE, load_motion, motion_frames, with_ones
 from vmr.compose import MOVES
 from vmr.film import Moving, Shot, Still
@@ -34,11 +35,10 @@ IDLE: Final = ""
 CUT: Final = "cut"
 """The kind of windows that a cut goes through."""
 EACH: Final = 80
+"""Windows of each movement, where nothing else is said."""
 _FAST: Final = (0.15, 0.15, 0.2, 0.3)
 """Rates that count as 1 in the columns: widths, widths, logarithm and radians a second."""
 _RIDGE: Final = 0.03  # of the mean variance of a row's columns
-_FRAMES: Final = 16
-_BATCH: Final = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def moved_rows(
             windows.append(window)
             rates.append(rate)
             kinds.append(kind)
-            if len(windows) == _BATCH:
+            if len(windows) == BATCH:
                 rows.append(network(np.stack(windows)).astype(np.float16))
                 windows.clear()
                 print(f"\rmoved {split}: {len(kinds)}", end="", flush=True)
@@ -122,7 +122,7 @@ def _windows(
         for kind in kinds:
             if kind == CUT:
                 first, second = (shot(draw.choice((IDLE, *MOVES))) for _ in range(2))
-                split_at = draw.randint(1, _FRAMES - 1)
+                split_at = draw.randint(1, FRAMES - 1)
                 frames = _played(first, draw)[:split_at] + _played(second, draw)[split_at:]
                 yield _prepared(frames), np.zeros(len(COLUMNS), np.float32), kind
                 continue
@@ -135,7 +135,7 @@ def _windows(
 def _played(shot: Shot, draw: random.Random) -> list[Image.Image]:
     """Two seconds of a shot from somewhere in its first three on."""
     start, length = draw.uniform(0, 1.5), draw.uniform(4, 20)
-    times = [start + k / RATE for k in range(_FRAMES)]
+    times = [start + k / RATE for k in range(FRAMES)]
     return [shot.frame(seconds, min(1.0, seconds / length)) for seconds in times]
 
 
