@@ -14,12 +14,12 @@ from vmr.assemble import training_captions
 from vmr.base_training import (
     BaseConfig,
     Recall,
-    _Run,
-    _towers,
-    _train_epoch,
+    Run,
     contrast,
+    new_towers,
     text_to_picture,
     train_base,
+    train_epoch,
 )
 from vmr.captioned import Captions, pad
 from vmr.concepts import KINDS, class_captions, class_names, concept_rows
@@ -133,16 +133,16 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
     )
     words = Words.load()
 
-    def new_run() -> _Run:
+    def new_run() -> Run:
         torch.manual_seed(0)
-        return _Run(
+        return Run(
             config,
-            _towers(config, Captions(words).counts(training_captions(pictures)), [pictures]),
+            new_towers(config, Captions(words).counts(training_captions(pictures)), [pictures]),
             pictures,
         )
 
-    def train(run: _Run) -> None:
-        _train_epoch(run, Captions(words), pictures, {})
+    def train(run: Run) -> None:
+        train_epoch(run, Captions(words), pictures, {})
 
     whole = new_run()
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
     train(resumed)
     for name, tensor in whole.average.state_dict().items():
         torch.testing.assert_close(resumed.average.state_dict()[name], tensor)
-    other = _Run(replace(config, batch=3), whole.towers, pictures)
+    other = Run(replace(config, batch=3), whole.towers, pictures)
     with pytest.raises(StillsError, match="other settings"):
         other.take_up(tmp_path / "run.pt")
 

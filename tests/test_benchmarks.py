@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from skimage import data
 
 from benchmarks import direct, large
+from benchmarks.additions import AT_USE, TRAINED, Material, called_none, measured, trained
 from benchmarks.composed import INTERACTIONS, sequence
 from benchmarks.cuts import matched
 from benchmarks.direct import DirectHead
@@ -21,14 +22,23 @@ from benchmarks.made_up import library_of, real_rows, walks
 from benchmarks.sample_questions import SampleQuestion, overlap, read_questions
 from benchmarks.table import TINY, Row
 from benchmarks.timelines import padded
+from feature_extract.appearance import BLOCKS, WIDTH
+from tests.drawn import write_drawn_set
+from vmr.assemble import NAMED, name_classes
+from vmr.base_training import BaseConfig
+from vmr.calibration import Trial
+from vmr.captioned import Captions
 from vmr.index import ClipIndex
 from vmr.localise import Proposal, propose
 from vmr.model import ProposalHead, candidates
 from vmr.moments import iou
+from vmr.movement_training import moved_rows
 from vmr.ranker import Ranker
 from vmr.search import Answer, Hit
 from vmr.sketch import Sketch
-from vmr.stills import DUPLICATES, Pictures, held_apart, splits_of_har15
+from vmr.stills import DUPLICATES, Pictures, held_apart, load_pictures, splits_of_har15
+from vmr.text import Words
+from vmr.towers import TowersConfig
 from vmr.windows import cut_windows, distinct
 
 
@@ -169,6 +179,86 @@ def test_lines_of_large_libraries_and_direct_forms(tmp_path: Path) -> None:
     assert len(lines) == 10
     assert all(min(line.values) > 0 for line in lines)
     assert sum(bool(line.verdict) for line in lines) == 9
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    folder = tmp_path_factory.mktemp("drawn")
+    write_drawn_set(folder)
+    sets = load_pictures(folder, folder / "cache", views=2)
+    moved = {
+        split: moved_rows(folder, folder / "cache", sets["flickr8k"], split, each=2)
+        for split in ("train", "dev")
+    }
+    towers = TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32)
+    config = BaseConfig(epochs=1, batch=12, classes=2, concept_views=1, towers=towers)
+    return Material(Words.load(), sets, moved, config, timelines=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "views", "columns"),
+    [("as given", 2, WIDTH), ("one view", 1, WIDTH), ("last layer only", 2, 1280)],
+)
+def test_an_arm_is_trained_without_what_it_leaves_out(
+    material: Material, name: str, views: int, columns: int
+) -> None:
+    """What is left out may be anything: not a number, even."""
+    pictures = material.sets["flickr8k"]
+    rows = pictures.rows.copy()
+    rows[:, views:], rows[:, :, columns:] = np.nan, np.nan
+    spoiled = replace(material, sets={"flickr8k": replace(pictures, rows=rows)})
+    ranker = trained(TRAINED[name], spoiled, seed=0)
+    assert all(torch.isfinite(part).all() for part in ranker.towers.state_dict().values())
+    figures = measured(ranker, material).split(" | ")
+    assert len(figures) == 5
+    assert all(0 <= float(figure) <= 100 for figure in figures[1:])
+
+
+def test_without_judgement_the_classifier_places_nothing(material: Material) -> None:
+    arm = next(arm for arm in TRAINED.values() if not arm.judged)
+    judgement = trained(arm, material, seed=0).towers.video.judgement
+    assert judgement is not None
+    assert not judgement.place.weight.any()
+
+
+def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
+    less = {name: make(material) for name, make in AT_USE.items()}
+    shipped, words = less["as shipped"], material.words
+    rows = material.sets["flickr8k"].rows[:5, 0]
+    vectors = {name: ranker.clip_vectors(rows) for name, ranker in less.items()}
+    assert (vectors["as shipped"][:, -1] < 0).all()
+    assert not vectors["hubs left on"][:, -1].any()
+    query = words.query("a lion moves left")
+    asked = {name: ranker.query_vector(query) for name, ranker in less.items()}
+    assert asked["as shipped"][512:-5].any()
+    assert not asked["names of classes not asked for"][512:-5].any()
+    assert asked["as shipped"][-5] < 0
+    assert asked["movements not asked for"][-5] == 0
+    mean = less["no second stage, scores against the mean of unrelated footage"]
+    assert mean.curve(mean.background, asked["as shipped"]).mean() == pytest.approx(0, abs=1e-3)
+    towers = less["classes where training left them"].towers
+    name_classes(towers, Captions(words), NAMED)
+    moved_again, moved = towers.video.judgement, shipped.towers.video.judgement
+    assert moved_again is not None
+    assert moved is not None
+    torch.testing.assert_close(moved_again.place.weight, moved.place.weight, atol=1e-4, rtol=0)
+    curve = np.concatenate([np.zeros(6), np.ones(8), np.zeros(6)]).astype(np.float32)
+    clips = curve[:, None] * asked["as shipped"]
+    starts = np.arange(20.0)
+    (window,) = cut_windows(clips, starts, starts + 1, np.array([5.2, 14.9]))
+    ((snapped, *_),) = shipped.propose([window], query)
+    ((free, *_),) = less["no cut known"].propose([window], query)
+    assert (snapped.start, snapped.end) == (5.2, 14.9)
+    assert free.start % 1 == free.end % 1 == 0
+
+
+def test_called_none_counts_present_questions_below_four_fifths_of_the_absent() -> None:
+    def trial(score: float, *truth: tuple[float, float]) -> Trial:
+        return Trial((Proposal(0.0, 1.0, score, 0.5),), truth, "thing")
+
+    absent = [trial(float(score)) for score in range(11)]  # eight of ten steps: 8
+    present = [trial(score, (0.0, 1.0)) for score in (7.0, 7.9, 8.0, 9.0)]
+    assert called_none(absent + present) == pytest.approx(50)
 
 
 def _moments(rows: np.ndarray) -> list[Proposal]:

@@ -29,15 +29,22 @@ from vmr.towers import Towers
 MAIN: Final = "flickr8k"
 _BACKGROUND: Final = 2048  # unrelated clips kept with the weights: two megabytes
 _ASKED: Final = 1000  # captions kept with them: one megabyte
-_NAMED: Final = 18.0
+NAMED: Final = 18.0
 """Weight of a class's name beside rows, whose vectors are some 60 long before they are made unit
 vectors; chosen on development pictures."""
 
 
-def assemble(towers: Towers, words: Words, sets: dict[str, Pictures], moved: Moved) -> Ranker:
+def assemble(
+    towers: Towers,
+    words: Words,
+    sets: dict[str, Pictures],
+    moved: Moved,
+    *,
+    named: float = NAMED,
+) -> Ranker:
     """The model of towers whose classes have not been moved yet: they are changed."""
     captions, main = Captions(words), sets[MAIN]
-    name_classes(towers, captions)
+    name_classes(towers, captions, named)
     names = class_codes(captions.counts(training_captions(main)))
     movements = fit_movements(moved)
     unrelated = _background(towers, names, movements, list(sets.values()), moved)
@@ -59,7 +66,7 @@ def training_captions(main: Pictures) -> list[str]:
 
 
 @torch.inference_mode()
-def name_classes(towers: Towers, captions: Captions) -> None:
+def name_classes(towers: Towers, captions: Captions, weight: float = NAMED) -> None:
     """Move what the classifier sees towards the sentences that name it: captions say little of most
     classes, so training alone leaves them where they began."""
     judgement = towers.eval().video.judgement
@@ -69,7 +76,7 @@ def name_classes(towers: Towers, captions: Captions) -> None:
         for said in class_captions()
     ]
     told = torch.stack(named)  # (1000, E)
-    judgement.move(_NAMED * (told - judgement.usual @ told))
+    judgement.move(weight * (told - judgement.usual @ told))
 
 
 def _background(

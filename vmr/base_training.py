@@ -38,6 +38,8 @@ from vmr.stills import Pictures, StillsError, load_pictures
 from vmr.text import Query, Words
 from vmr.towers import Towers, TowersConfig
 
+Pair = tuple[Pictures, int, str]
+"""A set, a picture of it by its place, and one of its captions."""
 _STATEFUL: Final = ("towers", "average", "chosen", "optimizer", "schedule")
 
 
@@ -143,13 +145,13 @@ def _train_towers(
     main = sets.pop(MAIN)
     captions = Captions(words)
     times = captions.counts(training_captions(main))
-    run = _Run(config, _towers(config, times, [main, *sets.values()]), main)
+    run = Run(config, new_towers(config, times, [main, *sets.values()]), main)
     run.take_up(draft)
     real = main.rows[main.of("train"), 0]
     concepts = concept_pictures(real, views=config.concept_views, seed=config.seed)
     others = {**sets, "concepts": concepts}
     while run.epoch < config.epochs:
-        _train_epoch(run, captions, main, others)
+        train_epoch(run, captions, main, others)
         recall = text_to_picture(run.average, words, main, "dev")
         print(f"epoch {run.epoch}/{config.epochs}: dev {recall}", flush=True)
         found = sum((recall.at_1, recall.at_5, recall.at_10))
@@ -160,7 +162,7 @@ def _train_towers(
     return run.chosen
 
 
-class _Run:
+class Run:
     """A run between two epochs: what has to be kept to go on as if it had not been stopped."""
 
     def __init__(self, config: BaseConfig, towers: Towers, main: Pictures) -> None:
@@ -226,7 +228,7 @@ def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor)
     return (to_clips + to_texts) / 2
 
 
-def _towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> Towers:
+def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> Towers:
     """New towers that know the mean row of the training pictures, what the classifier usually sees
     in them, and which words their captions use often."""
     classifier = load_network()._fc
@@ -247,30 +249,39 @@ def _towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> To
     return towers
 
 
-def _train_epoch(
-    run: _Run, captions: Captions, main: Pictures, others: dict[str, Pictures]
-) -> None:
+def train_epoch(run: Run, captions: Captions, main: Pictures, others: dict[str, Pictures]) -> None:
     """Once over the captions of the training pictures."""
-    config, draw = run.config, run.draw
-    choices = {name: pictures.of("train").tolist() for name, pictures in others.items()}
     begun, first = time.monotonic(), run.step
-    for batch in _batches(run.captions, config.batch, draw):
-        picked = [(main, i, text) for i, text in batch]
-        for name, pictures in others.items():
-            extra = draw.choices(choices[name], k=config.extra[name])
-            picked += [(pictures, i, draw.choice(pictures.captions[i])) for i in extra]
-        loss = _loss(run.towers.train(), captions, picked, config, draw)
+    for picked in pairs(run.captions, main, others, run.config, run.draw):
+        loss = pair_loss(run.towers.train(), captions, picked, run.config, run.draw)
         run.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(run.towers.parameters(), 5.0)
         run.optimizer.step()
         run.schedule.step()
         run.step += 1
-        follow(run.average, run.towers, min(config.average, (1 + run.step) / (10 + run.step)))
+        follow(run.average, run.towers, min(run.config.average, (1 + run.step) / (10 + run.step)))
         if run.step % 20 == 0:
             left = (time.monotonic() - begun) / (run.step - first) * (run.steps - run.step)
             print(f"step {run.step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
     run.epoch += 1
+
+
+def pairs(
+    captions: list[tuple[int, str]],
+    main: Pictures,
+    others: dict[str, Pictures],
+    config: BaseConfig,
+    draw: random.Random,
+) -> Iterator[list[Pair]]:
+    """Batches of all captions of the main set, each followed by what is drawn of the others."""
+    choices = {name: pictures.of("train").tolist() for name, pictures in others.items()}
+    for batch in _batches(captions, config.batch, draw):
+        picked = [(main, i, text) for i, text in batch]
+        for name, pictures in others.items():
+            extra = draw.choices(choices[name], k=config.extra[name])
+            picked += [(pictures, i, draw.choice(pictures.captions[i])) for i in extra]
+        yield picked
 
 
 def _optimizer(
@@ -299,13 +310,14 @@ def _batches(
     yield from batches
 
 
-def _loss(
+def pair_loss(
     towers: Towers,
     captions: Captions,
-    picked: list[tuple[Pictures, int, str]],
+    picked: list[Pair],
     config: BaseConfig,
     draw: random.Random,
 ) -> Tensor:
+    """The contrast of a batch of pairs, with names of classes added."""
     rows = np.stack([p.rows[i, draw.randrange(p.rows.shape[1])] for p, i, _ in picked])
     named = draw.sample(list(enumerate(class_captions())), k=config.classes)
     queries = [_shortened(captions[text], config.word_dropout, draw) for _, _, text in picked]
