@@ -76,7 +76,7 @@ class DecordReader:
         position = 0
         for index in np.flatnonzero(shown).tolist():
             try:
-                if 0 < keys_up_to(position) == keys_up_to(index):
+                if index > position and 0 < keys_up_to(position) == keys_up_to(index):
                     self._reader.skip_frames(index - position)
                     position = index
                 for _ in range(index - position):

@@ -106,6 +106,23 @@ def test_rate_above_the_videos_gives_every_frame_once(plain: Path) -> None:
     np.testing.assert_allclose(times, np.arange(180) / 30, atol=1e-3)
 
 
+@pytest.mark.parametrize("rate", [2, 8, 1000])
+def test_decord_reads_what_is_sound(plain: Path, rate: float) -> None:
+    """It once refused to skip no frames at all, before the first picture of every file, and PyAV
+    read everything in its place without anybody noticing."""
+    program = (
+        "from feature_extract.complaints import Complaints\n"
+        "from feature_extract.decord_reader import DecordReader\n"
+        "from feature_extract.source import describe\n"
+        f"path = {str(plain)!r}\n"
+        "reader = DecordReader(path, describe(path), (224, 224), Complaints())\n"
+        f"print(len(list(reader.pictures({rate}))), reader.end)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    times, _, reader = numbers(plain, rate=rate)
+    assert done.stdout.split() == [str(len(times)), str(reader.duration)]
+
+
 def test_probe(plain: Path) -> None:
     info = probe(plain)
     assert (info.width, info.height, info.codec, info.rotation) == (320, 180, "h264", 0)
