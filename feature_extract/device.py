@@ -3,13 +3,18 @@
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import torch
 
 from feature_extract.video import give_back_memory
+
+T = TypeVar("T")
 
 DEVICES: Final = ("auto", "cpu", "cuda")
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -41,20 +46,47 @@ def fast_dtype(device: str) -> torch.dtype:
 
 
 @contextmanager
-def beside_decoder() -> Iterator[None]:
-    """Leave one core to the decoder, which runs at the same time in a process of its own.
+def beside_decoder(networks: int = 1) -> Iterator[None]:
+    """Leave one core to the decoder, which runs at the same time in a process of its own, and share
+    the others between so many networks that run at once.
 
     Threads of one network wait for each other: on two cores, with one of them taken away at odd
     moments, they burn three times the processor time of a single one, and take twice as long.
     """
     before = torch.get_num_threads()
     cores = os.cpu_count() or 1
-    torch.set_num_threads(max(1, min(before, cores - 1)))
+    torch.set_num_threads(max(1, min(before, (cores - 1) // networks)))
     try:
         with memory_kept():
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def aside(work: Callable[[T], None], ahead: int) -> Iterator[Callable[[T], None]]:
+    """The same work, done in order in a thread of its own, with as many threads for its networks
+    as the caller's have.
+
+    Giving it more waits once `ahead` calls are waiting. What the work raises comes out of a later
+    call, or at the end; what the caller raises drops all that has not begun.
+    """
+    waiting: deque[Future[None]] = deque()
+
+    def give(item: T) -> None:
+        if len(waiting) > ahead:
+            waiting.popleft().result()
+        waiting.append(thread.submit(work, item))
+
+    # A thread begins with as many as there are cores.
+    start = partial(torch.set_num_threads, torch.get_num_threads())
+    thread = ThreadPoolExecutor(1, "aside", start)
+    try:
+        yield give
+        for call in waiting:
+            call.result()
+    finally:
+        thread.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import json
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -48,6 +49,8 @@ MOTION_RATE: Final = 2 * RATE
 """As motion.py has it; a multiple of RATE, so that RATE's samples are among its samples."""
 BATCH: Final = 16
 """Pictures that the reader gives at once: networks give the same to the last bit for as many."""
+AHEAD: Final = 4
+"""Batches that may wait for the motion network, 2.4 MB each, so that all keep working."""
 NETWORK_SAMPLES: Final = (1, 3)
 THUMBNAIL_SAMPLE: Final = 2
 SIZE: Final = 224
@@ -132,15 +135,20 @@ class Extractor:
         Raises:
             VideoError: the file cannot be read as video.
         """
-        from feature_extract.device import beside_decoder
+        from feature_extract.device import aside, beside_decoder
 
         rows: _Kept[NDArray[np.float32]] = _Kept(NETWORK_SAMPLES)
         thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))
         motion = self._motion_rows()
         rate = RATE if motion is None else MOTION_RATE
-        with beside_decoder(), read_frames(path, rate=rate, size=(SIZE, SIZE)) as reader:
+        with ExitStack() as stack:
+            stack.enter_context(beside_decoder(1 if motion is None else 2))
+            reader = stack.enter_context(read_frames(path, rate=rate, size=(SIZE, SIZE)))
+            frames: Iterable[Frames] = reader
+            if motion is not None:
+                frames = _thinned(reader, stack.enter_context(aside(motion.add, AHEAD)))
             shots = ShotDetector(fps=reader.info.fps)
-            for batch in _shown(reader if motion is None else _thinned(reader, motion.add)):
+            for batch in _shown(frames):
                 shots.add(batch.pixels, batch.times)
                 wanted = rows.wants(batch)
                 rows.keep(batch, wanted, list(self._appearance(batch.pixels[wanted])))

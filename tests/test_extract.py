@@ -1,6 +1,8 @@
 import io
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from skimage import data
 
 from feature_extract.__main__ import main
 from feature_extract.appearance import BLOCKS, WIDTH, Appearance
+from feature_extract.device import aside
 from feature_extract.extract import Extractor, extractor_fingerprint, row_times
 from feature_extract.features import Features
 from feature_extract.motion import motion_width
@@ -152,6 +155,74 @@ def test_progress_and_cancel(extractor: Extractor, tmp_path: Path) -> None:
 
     with pytest.raises(CancelledError):
         extractor.extract(path, on_progress=cancel)
+
+
+def test_aside_keeps_the_order_and_waits_for_the_end() -> None:
+    done: list[int] = []
+    threads: set[tuple[str, int]] = set()
+
+    def work(item: int) -> None:
+        threads.add((threading.current_thread().name, torch.get_num_threads()))
+        done.append(item)
+
+    with aside(work, 2) as give:
+        for item in range(50):
+            give(item)
+            assert item - len(done) <= 3
+    assert done == list(range(50))
+    assert threads == {("aside_0", torch.get_num_threads())}
+
+
+def test_errors_aside_come_out() -> None:
+    """In a later call, or at the end."""
+
+    def give_all(numbers: Iterator[int]) -> None:
+        with aside(lambda number: print(1 // number), 2) as give:
+            for number in numbers:
+                give(number)
+
+    many = iter(range(100))
+    with pytest.raises(ZeroDivisionError):
+        give_all(many)
+    assert next(many) == 4
+    with pytest.raises(ZeroDivisionError):
+        give_all(iter((0,)))
+
+
+def test_leaving_drops_what_has_not_begun() -> None:
+    done: list[int] = []
+    begun, left = threading.Event(), threading.Event()
+
+    def work(number: int) -> None:
+        begun.set()
+        left.wait()
+        done.append(number)
+
+    def leave() -> None:
+        with aside(work, 5) as give:
+            for number in range(5):
+                give(number)
+            begun.wait()
+            threading.Timer(0.1, left.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    assert done == [0]
+    assert not [thread for thread in threading.enumerate() if thread.name == "aside_0"]
+
+
+def test_a_failing_motion_network_ends_the_extraction(
+    extractor: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter_video(tmp_path / "a.mp4", 20.0, fps=10, size=(64, 64))
+
+    def fail(_: np.ndarray) -> np.ndarray:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(extractor, "_motion", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        extractor.extract(tmp_path / "a.mp4")
 
 
 def test_networks_do_not_ask_for_the_same_memory_again() -> None:
