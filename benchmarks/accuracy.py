@@ -136,12 +136,12 @@ def plot(strength: NDArray[np.float64], right: NDArray[np.bool_], file: Path) ->
     figure.savefig(file, dpi=110)
 
 
-def actions(ranker: Ranker, words: Words, pictures: Pictures) -> float:
+def actions(ranker: Ranker, words: Words, pictures: Pictures, split: str = "test") -> float:
     """Share of held-out pictures whose nearest sentence, of one an action, is their own; in %."""
     names = list(ACTIONS)
     queries = [words.query(f"a person {ACTIONS[name][0]}") for name in names]
     sentences = np.stack([ranker.query_vector(query) for query in queries])  # (15, E)
-    held_out = pictures.of("test")
+    held_out = pictures.of(split)
     clips = ranker.clip_vectors(pictures.rows[held_out, 0])
     found = (clips @ sentences.T).argmax(1)
     truth = np.array([names.index(pictures.groups[i]) for i in held_out])

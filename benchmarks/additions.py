@@ -1,17 +1,20 @@
 """What each addition to the default model brings: its figures on development data without it.
 
-    python -m benchmarks.additions --data DIR --cache DIR [--epochs 2] [--seeds 2] [--only ARM]
+    python -m benchmarks.additions --data DIR --cache DIR --work DIR [--seed 1] [--only ARM]
 
 First what is added to the training of the towers: each arm is trained from the same start as `train
 base` trains, for fewer epochs, with one addition left out, and searched by the similarity curve.
 Then what is added at use: the shipped weights with one addition taken off. An addition that is
 worth its place makes the line without it worse than the line "as given"; two seeds of that line say
 what a difference means. Called none: present questions, at the limit that 80 % of the absent fail.
+Actions: 15 of har15; samples: the 40 questions of sample_questions.py. Both are of words that the
+captions of Flickr8k seldom use.
 """
 
 import argparse
 import copy
 import sys
+import uuid
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -22,7 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.accuracy import text_to_picture
+from benchmarks.accuracy import actions, text_to_picture
+from benchmarks.sample_questions import RIGHT, overlaps, read_questions, sample_library
 from feature_extract.appearance import BLOCKS, WIDTH
 from vmr.assemble import MAIN, NAMED, assemble, name_classes, training_captions
 from vmr.base_training import BaseConfig, Run, new_towers, train_epoch
@@ -33,15 +37,18 @@ from vmr.localise import Proposal
 from vmr.movement_training import Moved, moved_rows
 from vmr.names import Names
 from vmr.ranker import Ranker
+from vmr.search import Searcher
 from vmr.stills import Pictures, load_pictures
+from vmr.store import Library
 from vmr.text import Query, Words
 from vmr.towers import JUDGED, TowersConfig
 from vmr.windows import Window
 
 ABSENT_CALLED_NONE: Final = 0.8
 HEAD: Final = """\
-| | Flickr8k R@1/5/10 | timelines, IoU .5: all | things | called none: all | things |
-|---|---|---:|---:|---:|---:|"""
+| | Flickr8k R@1/5/10 | timelines, IoU .5: all | things | called none: all | things | \
+actions | samples: first / among five |
+|---|---|---:|---:|---:|---:|---:|---|"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Material:
     moved: dict[str, Moved]
     "by split"
     config: BaseConfig
+    library: Library
+    "of `make demo`"
     timelines: int = 240
 
 
@@ -86,7 +95,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
     parser.add_argument("--cache", type=Path, required=True, help="folder for their features")
     parser.add_argument("--epochs", type=int, default=2, help="of each arm that is trained")
-    parser.add_argument("--seeds", type=int, default=1, help="of each arm that is trained")
+    parser.add_argument("--seed", type=int, action="append", help="repeatable; default: 0")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the sample library")
     parser.add_argument("--only", action="append", choices=[*TRAINED, *AT_USE], metavar="ARM")
     options = parser.parse_args()
     sets = load_pictures(options.data, options.cache, views=2)
@@ -95,10 +105,10 @@ def main() -> None:
         split: moved_rows(options.data, options.cache, sets[MAIN], split, each=each)
         for split, each in config.moved.items()
     }
-    material = Material(Words.load(), sets, moved, config)
+    material = Material(Words.load(), sets, moved, config, sample_library(options.work))
     only = options.only or [*TRAINED, *AT_USE]
     print(f"trained for {options.epochs} epochs\n\n{HEAD}", flush=True)
-    for seed in range(options.seeds):
+    for seed in options.seed or [0]:
         for name in [name for name in TRAINED if name in only]:
             with redirect_stdout(sys.stderr):  # how far it is
                 ranker = trained(TRAINED[name], material, seed)
@@ -131,6 +141,7 @@ def trained(arm: Arm, material: Material, seed: int) -> Ranker:
         train_epoch(run, captions, main, others)
     named = NAMED if arm.judged else 0.0
     ranker = assemble(run.average, material.words, sets, material.moved["train"], named=named)
+    ranker.fingerprint = str(uuid.uuid4())  # an index of other weights is not this one's
     ranker.__class__ = _OfFirstColumns
     return ranker
 
@@ -144,15 +155,26 @@ class _OfFirstColumns(Ranker):
 
 
 def measured(ranker: Ranker, material: Material) -> str:
-    """A line of figures, in %: recall, right moments, present questions that are called none."""
+    """A line of figures, in %, as HEAD names them."""
     main, bank = material.sets[MAIN], material.moved["dev"].bank
     recall = text_to_picture(ranker, material.words, main, "dev")
     asked = {"seed": 5, "timelines": material.timelines}
     done = list(trials(ranker, material.words, main, "dev", bank, kind=None, **asked))
     both = [done, [trial for trial in done if trial.kind == "thing"]]
     right = [100 * np.mean([trial.right for trial in some if trial.present]) for some in both]
+    shares = [*right, *map(called_none, both)]
+    if "har15" in material.sets:
+        shares.append(actions(ranker, material.words, material.sets["har15"], "dev"))
     found = f"{recall.at_1:.1f} / {recall.at_5:.1f} / {recall.at_10:.1f}"
-    return " | ".join([found, *(f"{share:.1f}" for share in [*right, *map(called_none, both)])])
+    return " | ".join([found, *(f"{share:.1f}" for share in shares), _samples(ranker, material)])
+
+
+def _samples(ranker: Ranker, material: Material) -> str:
+    """Questions to the sample library: the first moment is right, and one of the first five."""
+    searcher = Searcher(material.library, ranker, material.words, use_feedback=False)
+    asked = [(question, searcher.search(question.text)) for question in read_questions()]
+    found = overlaps([(question, answer) for question, answer in asked if question.spans])
+    return " / ".join(f"{100 * np.mean(share >= RIGHT):.0f}" for share in found)
 
 
 def called_none(done: list[Trial]) -> float:
@@ -175,7 +197,7 @@ def _rebuilt(ranker: Ranker, **changes: Any) -> Ranker:
         "names": ranker.names,
         "movements": ranker.movements,
     }
-    return Ranker(**(parts | changes))
+    return Ranker(**(parts | changes), fingerprint=str(uuid.uuid4()))
 
 
 def hubs_left(_: Material) -> Ranker:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feature_extract.extract import Extractor
 from vmr.export import write_still
@@ -49,15 +50,21 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        library = Library(work / "library")
-        with Ingest(library, Extractor) as ingest:
-            ingest.add(build_samples(work / "videos"))
-            ingest.wait()
+        library = sample_library(work)
         searcher = Searcher(library, Ranker.load(options.weights), Words.load(), use_feedback=False)
         asked = [(question, searcher.search(question.text)) for question in read_questions()]
         report(asked)
         if options.failures:
             draw_failures(asked, work / "videos", options.failures)
+
+
+def sample_library(work: Path) -> Library:
+    """The library of `make demo` in a folder, made where it is not there yet."""
+    library = Library(work / "library")
+    with Ingest(library, Extractor) as ingest:
+        ingest.add(build_samples(work / "videos"))
+        ingest.wait()
+    return library
 
 
 def read_questions() -> list[SampleQuestion]:
@@ -89,12 +96,19 @@ def overlap(question: SampleQuestion, answer: Answer, place: int = 0) -> float:
     return float(iou([(moment.start, moment.end)], list(question.spans)).max())
 
 
+def overlaps(
+    asked: list[tuple[SampleQuestion, Answer]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(Q,) IoU of the first moments, and of the best of the first five."""
+    first = np.array([overlap(q, a) for q, a in asked])
+    return first, np.array([max(overlap(q, a, i) for i in range(5)) for q, a in asked])
+
+
 def report(asked: list[tuple[SampleQuestion, Answer]]) -> None:
     """The table, and the questions that were answered wrongly."""
     present = [(q, a) for q, a in asked if q.spans]
     absent = [a.verdict for q, a in asked if not q.spans]
-    first = np.array([overlap(q, a) for q, a in present])
-    best = np.array([max(overlap(q, a, i) for i in range(5)) for q, a in present])
+    first, best = overlaps(present)
     print(f"{len(present)} present and {len(absent)} absent questions\n")
     print("| measure | % |\n|---|---:|")
     print(f"| the first moment is right, IoU {RIGHT} | {100 * (first >= RIGHT).mean():.0f} |")

@@ -37,6 +37,7 @@ from vmr.ranker import Ranker
 from vmr.search import Answer, Hit
 from vmr.sketch import Sketch
 from vmr.stills import DUPLICATES, Pictures, held_apart, load_pictures, splits_of_har15
+from vmr.store import Library
 from vmr.text import Words
 from vmr.towers import TowersConfig
 from vmr.windows import cut_windows, distinct
@@ -192,7 +193,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     }
     towers = TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32)
     config = BaseConfig(epochs=1, batch=12, classes=2, concept_views=1, towers=towers)
-    return Material(Words.load(), sets, moved, config, timelines=2)
+    library = Library(folder / "library")
+    return Material(Words.load(), sets, moved, config, library, timelines=2)
 
 
 @pytest.mark.parametrize(
@@ -210,8 +212,9 @@ def test_an_arm_is_trained_without_what_it_leaves_out(
     ranker = trained(TRAINED[name], spoiled, seed=0)
     assert all(torch.isfinite(part).all() for part in ranker.towers.state_dict().values())
     figures = measured(ranker, material).split(" | ")
-    assert len(figures) == 5
-    assert all(0 <= float(figure) <= 100 for figure in figures[1:])
+    assert len(figures) == 6
+    assert all(0 <= float(figure) <= 100 for figure in figures[1:5])
+    assert figures[5] == "0 / 0"  # of an empty library
 
 
 def test_without_judgement_the_classifier_places_nothing(material: Material) -> None:
