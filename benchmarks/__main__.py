@@ -1,6 +1,6 @@
 """`make bench`: where the product stands, in ratios of one run on this machine.
 
-    python -m benchmarks            # two hours, 30 GB of disk
+    python -m benchmarks            # three quarters of an hour, 30 GB of disk
     python -m benchmarks --quick    # a few minutes: shorter media, smaller libraries
 
 Machines differ and are shared, so nothing here is a test: each line compares things measured one

@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import decord
 
 from benchmarks.made_up import library_of
-from benchmarks.table import Row, Size, ffmpeg, looped, ratios, seconds, vmr
+from benchmarks.table import Row, Size, ffmpeg, in_turn, looped, seconds, vmr
 from feature_extract.extract import Extractor, extractor_fingerprint
 
 H264 = ("-vf", "scale=1280:720", "-c:v", "libx264", "-preset", "fast")
@@ -26,6 +27,7 @@ OTHERS = {
 }
 QUIET = {"libx265": ("-x265-params", "log-level=none"), "libsvtav1": ("-svtav1-params", "lp=2")}
 SHORT = 4  # files at once
+DECORD = "decord alone, all frames"
 
 
 def rows(size: Size, films: list[Path], work: Path) -> Iterator[Row]:
@@ -34,28 +36,38 @@ def rows(size: Size, films: list[Path], work: Path) -> Iterator[Row]:
     plain.extract(films[0])  # warm
     moving.extract(films[0])
     film = looped(films[1], work / "720p.mp4", *H264, seconds=size.film_seconds)
-    name = f"index {size.film_seconds} s of 720p30 H.264"
-    alone = partial(decode, film)
-    index = ratios(size.repeats, partial(plain.extract, film), alone)
-    yield Row(f"{name}, no motion", "decord alone, all frames", index, "x", at_most=1.5)
-    null = partial(ffmpeg, "-i", str(film), "-f", "null", "-")
-    index = ratios(size.repeats, partial(plain.extract, film), null)
-    yield Row(f"{name}, no motion", "ffmpeg to null, all frames", index, "x")
-    index = ratios(size.repeats, partial(moving.extract, film), alone)
-    yield Row(name, "decord alone, all frames", index, "x", at_most=2)
-    alone_busy = [used_by(partial(plain.extract, film))[1] for _ in range(size.repeats)]
-    yield Row(f"{name}, no motion: busy", "both cores", alone_busy, "%", at_least=90)
+    yield from one_film(size, film, plain, moving)
     film.unlink()
     for codec, (scale, *coding, ending) in OTHERS.items():
         coding += QUIET.get(coding[1], ())
         options = ("-vf", scale, "-pix_fmt", "yuv420p", *coding)
         film = looped(films[1], work / f"other{ending}", *options, seconds=size.other_seconds)
-        index = ratios(size.repeats, partial(plain.extract, film), partial(decode, film))
         name = f"index {size.other_seconds} s of {codec}30"
-        yield Row(name, "decord alone, all frames", index, "x", at_most=1.3)
+        works = [partial(extractor.extract, film) for extractor in (moving, plain)]
+        taken = in_turn(size.repeats, *works, partial(decode, film))
+        yield Row(name, DECORD, [ours / alone for ours, _, alone in taken], "x", at_most=1.3)
+        shares = [ours / alone for _, ours, alone in taken]
+        yield Row(f"{name}, no motion", DECORD, shares, "x", at_most=1.3)
         film.unlink()
-    yield from short_files(size, films, work, plain)
+    yield from short_files(size, films, work, moving)
     yield known_library(size, work)
+
+
+def one_film(size: Size, film: Path, plain: Extractor, moving: Extractor) -> Iterator[Row]:
+    """A long film in H.264, against decoding it with decord and with ffmpeg."""
+    null = partial(ffmpeg, "-i", str(film), "-f", "null", "-")
+    works = partial(moving.extract, film), partial(plain.extract, film), partial(decode, film), null
+    runs = [[used_by(work) for work in works] for _ in range(size.repeats)]
+    name = f"index {size.film_seconds} s of 720p30 H.264"
+    for ours, what in ((0, name), (1, f"{name}, no motion")):
+        shares = [run[ours].seconds / run[2].seconds for run in runs]
+        yield Row(what, DECORD, shares, "x", at_most=1.5)
+        shares = [run[ours].processor_seconds / run[2].processor_seconds for run in runs]
+        yield Row(f"{what}: processor time", DECORD, shares, "x")
+        shares = [run[ours].seconds / run[3].seconds for run in runs]
+        yield Row(what, "ffmpeg to null, all frames", shares, "x")
+    yield Row(f"{name}: busy", "both cores", [run[0].busy for run in runs], "%", at_least=90)
+    yield Row("decord alone: busy", "both cores", [run[2].busy for run in runs], "%")
 
 
 def decode(film: Path) -> None:
@@ -73,7 +85,7 @@ def short_files(size: Size, films: list[Path], work: Path, extractor: Extractor)
     for name, source in zip(names, cycle(films), strict=False):
         looped(source, name, *H264, seconds=length)
 
-    def in_turn() -> None:
+    def one_by_one() -> None:
         for name in names:
             extractor.extract(name)
 
@@ -81,21 +93,33 @@ def short_files(size: Size, films: list[Path], work: Path, extractor: Extractor)
         with ThreadPoolExecutor(SHORT) as threads:
             list(threads.map(extractor.extract, names))
 
-    used = [(used_by(at_once), used_by(in_turn)) for _ in range(size.repeats)]
-    gained = [theirs / ours for (ours, _), (theirs, _) in used]
+    used = [(used_by(at_once), used_by(one_by_one)) for _ in range(size.repeats)]
+    gained = [theirs.seconds / ours.seconds for ours, theirs in used]
     what = f"{SHORT} files of {length} s"
     yield Row(f"{what}, {SHORT} threads", "one after the other", gained, "x", at_least=1.6)
     for name, place in ((f"{what}, {SHORT} threads", 0), (f"{what}, one after the other", 1)):
-        shares = [run[place][1] for run in used]
-        yield Row(f"{name}, no motion: busy", "both cores", shares, "%", at_least=90)
+        shares = [run[place].busy for run in used]
+        yield Row(f"{name}: busy", "both cores", shares, "%", at_least=90)
 
 
-def used_by(run: Callable[[], None]) -> tuple[float, float]:
-    """Seconds, and the percentage of two cores used in them."""
+@dataclass(frozen=True)
+class Used:
+    """What a piece of work took, of its own."""
+
+    seconds: float
+    processor_seconds: float
+
+    @property
+    def busy(self) -> float:
+        """Percent of two cores."""
+        return 50 * self.processor_seconds / self.seconds
+
+
+def used_by(run: Callable[[], object]) -> Used:
+    """Run, and say what it took."""
     before, begun = _processor_seconds(), time.perf_counter()
     run()
-    spent = time.perf_counter() - begun
-    return spent, 50 * (_processor_seconds() - before) / spent
+    return Used(time.perf_counter() - begun, _processor_seconds() - before)
 
 
 def _processor_seconds() -> float:

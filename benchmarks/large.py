@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.table import HEAD, Row, Size
@@ -75,12 +76,13 @@ def made_up(path: Path, count: int, background: NDArray[np.float32]) -> NDArray[
     """(count, E) in a memory-mapped file."""
     width = background.shape[1]
     covariance = np.cov(background.T.astype(np.float64)) + 1e-9 * np.eye(width)
-    root = np.linalg.cholesky(covariance).astype(np.float32)
-    generator = np.random.default_rng(0)
+    root = torch.from_numpy(np.linalg.cholesky(covariance).T.astype(np.float32))
+    mean = torch.from_numpy(background.mean(0))
+    generator = torch.Generator().manual_seed(0)  # numpy's takes four times as long
     with path.open("wb") as out:
         for first in range(0, count, _BATCH):
-            noise = generator.standard_normal((min(_BATCH, count - first), width), np.float32)
-            out.write((noise @ root.T + background.mean(0)).astype(np.float16).data)
+            noise = torch.randn(min(_BATCH, count - first), width, generator=generator)
+            out.write(torch.addmm(mean, noise, root).half().numpy().data)
     return np.asarray(np.memmap(path, np.float16, "r", shape=(count, width)))
 
 

@@ -16,6 +16,7 @@ Every picture is decoded, resized and kept once, as bytes, however many windows 
 
 import hashlib
 import json
+import math
 from bisect import bisect_right
 from dataclasses import asdict
 from functools import lru_cache
@@ -58,27 +59,31 @@ def motion_frames(pixels: Bytes) -> Bytes:
     if height == width == WHOLE:
         return pixels[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]
     given = torch.from_numpy(np.ascontiguousarray(pixels)).float()
-    lines = _averages(height) @ given.view(count, height, width * 3)  # (N, 112, W 3)
-    # One large product with two zeros in three is five times as fast as many with three columns.
-    means = lines.view(count * SIDE, width * 3) @ _averages_of_pixels(width)  # (N 112, 112 3)
+    # Small products over parts that repeat take a seventh of the time of one with mostly zeros.
+    across = given.view(-1, 3 * _averages(width).shape[1]) @ _averages_of_pixels(width)
+    lines = _averages(height)
+    means = lines @ across.view(-1, lines.shape[1], WHOLE * 3)
+    middle = means.view(count, WHOLE, WHOLE, 3)[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]
     # Sums of weights that add up to 1 but for rounding: never above 255.5.
-    rounded: Bytes = means.add_(0.5).to(torch.uint8).view(count, SIDE, SIDE, 3).numpy()
+    rounded: Bytes = middle.add(0.5).to(torch.uint8).numpy()
     return rounded
 
 
 @lru_cache
 def _averages(side: int) -> torch.Tensor:
-    """(112, side): how much each of `side` pixels is in each of the middle 112 of 128."""
-    starts = (EDGE + np.arange(SIDE)[:, None]) * side / WHOLE
+    """(b, a): how much each of a pixels is in each of the b that are made of them; the same for
+    every such part of the `side` pixels, of which 128 are made: 7 and 4 of 224."""
+    parts = math.gcd(side, WHOLE)
+    starts = np.arange(WHOLE // parts)[:, None] * side / WHOLE
     ends = starts + side / WHOLE
-    pixel = np.arange(side)[None]
+    pixel = np.arange(side // parts)[None]
     covered = np.clip(np.minimum(ends, pixel + 1) - np.maximum(starts, pixel), 0, None)
     return torch.from_numpy((covered * WHOLE / side).astype(np.float32))
 
 
 @lru_cache
 def _averages_of_pixels(side: int) -> torch.Tensor:
-    """(3 side, 3 112): the same for a line of pixels of three numbers."""
+    """(3 a, 3 b): the same for pixels of three numbers in a line."""
     return torch.kron(_averages(side), torch.eye(3)).T.contiguous()
 
 
