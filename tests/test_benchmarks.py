@@ -16,6 +16,7 @@ from benchmarks.composed import INTERACTIONS, sequence
 from benchmarks.cuts import matched
 from benchmarks.direct import DirectHead
 from benchmarks.growth import Curve
+from benchmarks.joint import Timelines
 from benchmarks.large import compare, made_up
 from benchmarks.leaks import look_at, pairs
 from benchmarks.made_up import library_of, real_rows, walks
@@ -30,10 +31,14 @@ from vmr.calibration import Trial
 from vmr.captioned import Captions
 from vmr.index import ClipIndex
 from vmr.localise import Proposal, propose
-from vmr.model import ProposalHead, candidates
+from vmr.loss import LossConfig
+from vmr.model import MomentModel, ProposalHead, candidates
 from vmr.moments import iou
 from vmr.movement_training import moved_rows
 from vmr.ranker import Ranker
+from vmr.reader import MomentReader, parts, reader_config
+from vmr.reader_loss import reader_loss
+from vmr.reader_training import ReaderTraining
 from vmr.search import Answer, Hit
 from vmr.sketch import Sketch
 from vmr.stills import DUPLICATES, Pictures, held_apart, load_pictures, splits_of_har15
@@ -253,6 +258,24 @@ def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
     ((free, *_),) = less["no cut known"].propose([window], query)
     assert (snapped.start, snapped.end) == (5.2, 14.9)
     assert free.start % 1 == free.end % 1 == 0
+
+
+def test_the_gradient_of_the_second_stage_reaches_both_towers(material: Material) -> None:
+    start, words = Ranker.load(), material.words
+    main, moved = material.sets["flickr8k"], material.moved["train"]
+    config = ReaderTraining(batch=2, questions=2)
+    timelines, towers = Timelines(start, words, main, moved, config), start.towers
+    reader = MomentReader(MomentModel(reader_config(start.width, word_width=words.width, width=24)))
+    batch = timelines.batch(towers, random.Random(0))
+    reader_loss(reader, batch, LossConfig()).backward()  # type: ignore[no-untyped-call]
+    for weight in (towers.video.linear.weight, towers.text.content.weight):
+        assert weight.grad is not None
+        assert weight.grad.any()
+    query = words.query("a lion, then a dog moves left")
+    vectors = np.stack([start.query_vector(part) for part in (query, *parts(query))])
+    clips = start.background[:9]
+    matches = timelines.matches(torch.from_numpy(clips), torch.from_numpy(vectors))
+    np.testing.assert_allclose(matches, start.matches(clips, query), atol=0.01)
 
 
 def test_called_none_counts_present_questions_below_four_fifths_of_the_absent() -> None:

@@ -22,7 +22,7 @@ from vmr.reader import (
 )
 from vmr.reader_check import check
 from vmr.reader_loss import Example, reader_loss
-from vmr.reader_training import _errors, _seen_cuts
+from vmr.reader_training import errors_of, seen_cuts
 from vmr.text import Query
 from vmr.windows import Window
 
@@ -142,7 +142,7 @@ def test_it_learns_where_the_match_is_high_and_that_there_may_be_none() -> None:
 
 def test_noise_is_the_same_wherever_a_picture_is_shown() -> None:
     shots = [Segment(place, 4.0 * i, 4.0 * i + 4, (0, 0), 0.0) for i, place in enumerate((7, 8, 7))]
-    errors = _errors(Timeline(tuple(shots)), 200, 1.5, np.random.default_rng(0))
+    errors = errors_of(Timeline(tuple(shots)), 200, 1.5, np.random.default_rng(0))
     assert errors.shape == (12, 200)
     np.testing.assert_allclose(errors[0], errors[11])
     assert np.abs(errors[0] - errors[5]).max() > 0.05
@@ -153,4 +153,4 @@ def test_a_detector_misses_fades_more_often_than_cuts() -> None:
     draw = random.Random(0)
     for fade, low, high in ((0.0, 0.75, 0.95), (0.8, 0.4, 0.6)):
         shots = tuple(Segment(i, 3.0 * i, 3.0 * i + 3, (0, 0), fade) for i in range(401))
-        assert low < len(_seen_cuts(Timeline(shots), draw)) / 400 < high
+        assert low < len(seen_cuts(Timeline(shots), draw)) / 400 < high

@@ -43,7 +43,7 @@ def check_curve(examples: Sequence[Example]) -> Shares:
     right = []
     for example in examples:
         starts = np.arange(len(example.rows), dtype=np.float64)
-        curve = example.rows[:, -EXTRA_COLUMNS] / MATCH_SCALE
+        curve = np.asarray(example.rows, np.float32)[:, -EXTRA_COLUMNS] / MATCH_SCALE
         best = propose(curve, starts, starts + 1, np.zeros(0))[0]
         overlap = [iou([(best.start, best.end)], [span]).max() for span in example.spans]
         right.append(max([*overlap, 0.0]) >= 0.5)

@@ -26,7 +26,7 @@ SPANS: Final = 3
 class Example:
     """A window and a question about it."""
 
-    rows: NDArray[np.float32]
+    rows: NDArray[np.float32] | Tensor
     "(T, C)"
     words: NDArray[np.float32]
     "(L, W)"
@@ -80,7 +80,7 @@ def put_to(reader: MomentReader, batch: Sequence[Example]) -> tuple[Output, Tens
     spans[..., 1] = 1
     real = torch.zeros(len(batch), SPANS)
     for i, example in enumerate(batch):
-        rows[i, : len(example.rows)] = torch.from_numpy(example.rows)
+        rows[i, : len(example.rows)] = torch.as_tensor(example.rows)
         words[i, : len(example.words)] = torch.from_numpy(example.words)
         mask[i, : len(example.words)] = True
         for k, span in enumerate(example.spans[:SPANS]):

@@ -11,7 +11,7 @@ import copy
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,6 +40,7 @@ from vmr.stills import Pictures
 from vmr.text import Query, QueryError, Words
 from vmr.windows import WINDOW, Window
 
+Span = tuple[float, float]
 CUTS_MISSED: Final = 0.15
 """Share of cuts, and of fades more, that a detector does not see."""
 
@@ -195,11 +196,11 @@ class _Composer:
         chaos = np.random.default_rng(draw.getrandbits(32))
         space = clips[:, : self._space]  # a view: names, movements and hubs stay as they are
         if noise:
-            space += _errors(timeline, self._space, noise, chaos)
+            space += errors_of(timeline, self._space, noise, chaos)
         space /= np.linalg.norm(space, axis=1, keepdims=True)
         moves = timeline.moving(self._table.moves[split], draw.getrandbits(32))
         clips[:, -1 - len(COLUMNS) : -1] = moves
-        cuts = _seen_cuts(timeline, draw)
+        cuts = seen_cuts(timeline, draw)
         made = []
         for _ in range(self._config.questions):
             present = draw.random() >= self._config.absent
@@ -234,25 +235,34 @@ class _Composer:
         words, vectors = query[0].vectors, query[1].copy()
         if noise:
             space = vectors[:, : self._space]
-            space += np.stack([_error(noise, self._space, chaos) for _ in vectors])
+            space += np.stack([error_of(noise, self._space, chaos) for _ in vectors])
             space /= np.linalg.norm(space, axis=1, keepdims=True)
             kept = [w for w in words if draw.random() >= self._config.word_dropout]
             words = np.stack(kept) if kept else words
-        last = max(0, len(clips) - WINDOW)
-        first = draw.randint(0, last)
-        if question.spans:
-            start, end = draw.choice(question.spans)
-            low, high = int(max(0, end - WINDOW)), int(min(last, start))
-            first = draw.randint(min(low, high), max(low, high))
+        first = window_around(question.spans, len(clips), draw)
         part = clips[first : first + WINDOW]
         starts = np.arange(first, first + len(part), dtype=np.float64)
         window = Window(part, starts, starts + 1, cuts)
         matches: Matches = np.stack([self._ranker.curve(part, vector) for vector in vectors])
         rows = window_rows(window, matches)
-        spans = [(start - first, end - first) for start, end in question.spans]
-        inside = [(max(0.0, a), min(float(len(part)), b)) for a, b in spans]
-        answers = tuple(span for span in inside if span[1] - span[0] >= 1)
-        return Example(rows, words, answers, question.kind)
+        return Example(rows, words, answers_in(question.spans, first, len(part)), question.kind)
+
+
+def window_around(spans: Sequence[Span], length: int, draw: random.Random) -> int:
+    """The first row of a window of `length` rows that holds one of the answers, if any."""
+    last = max(0, length - WINDOW)
+    first = draw.randint(0, last)
+    if spans:
+        start, end = draw.choice(spans)
+        low, high = int(max(0, end - WINDOW)), int(min(last, start))
+        first = draw.randint(min(low, high), max(low, high))
+    return first
+
+
+def answers_in(spans: Sequence[Span], first: int, length: int) -> tuple[Span, ...]:
+    """What of the answers, in seconds of a video, lies in its rows from `first` on; in rows."""
+    inside = [(max(0.0, a - first), min(float(length), b - first)) for a, b in spans]
+    return tuple((a, b) for a, b in inside if b - a >= 1)
 
 
 def noise_of_the_unknown(ranker: Ranker, words: Words, pictures: Pictures) -> float:
@@ -278,18 +288,18 @@ def _found(
     queries = np.stack([ranker.query_vector(text) for text in texts])
     for vectors in (clips, queries):
         space = vectors[:, : ranker.towers.config.width]  # a view
-        space += np.stack([_error(noise, space.shape[1], chaos) for _ in vectors])
+        space += np.stack([error_of(noise, space.shape[1], chaos) for _ in vectors])
         space /= np.linalg.norm(space, axis=1, keepdims=True)
     similar = queries @ clips.T
     ahead = (similar > similar.diagonal()[:, None]).sum(1)
     return float((ahead < 10).mean())
 
 
-def _errors(
+def errors_of(
     timeline: Timeline, width: int, noise: float, chaos: np.random.Generator
 ) -> NDArray[np.float32]:
     """(T, width): an error for each picture that is shown, the same in all its rows."""
-    errors = {segment.place: _error(noise, width, chaos) for segment in timeline.segments}
+    errors = {segment.place: error_of(noise, width, chaos) for segment in timeline.segments}
     count = max(1, math.ceil(timeline.duration - 0.04))
     return np.stack(
         [
@@ -299,12 +309,12 @@ def _errors(
     )
 
 
-def _error(noise: float, width: int, chaos: np.random.Generator) -> NDArray[np.float32]:
+def error_of(noise: float, width: int, chaos: np.random.Generator) -> NDArray[np.float32]:
     """(E - 1,) of length about `noise`."""
     return noise / np.float32(width**0.5) * chaos.standard_normal(width, np.float32)
 
 
-def _seen_cuts(timeline: Timeline, draw: random.Random) -> NDArray[np.float64]:
+def seen_cuts(timeline: Timeline, draw: random.Random) -> NDArray[np.float64]:
     """Cuts as a detector gives them: some missed, fades more often, hard ones nearly exact."""
     seen = [
         segment.end + draw.uniform(-0.12, 0.12)
