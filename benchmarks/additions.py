@@ -32,7 +32,6 @@ from vmr.assemble import MAIN, NAMED, assemble, name_classes, training_captions
 from vmr.base_training import BaseConfig, Run, new_towers, train_epoch
 from vmr.calibration import Trial, trials
 from vmr.captioned import Captions
-from vmr.concepts import concept_pictures
 from vmr.localise import Proposal
 from vmr.movement_training import Moved, moved_rows
 from vmr.names import Names
@@ -80,8 +79,7 @@ TRAINED: Final = {
     "no words' own vectors": Arm({"often": 10**9}),
     "no judgement of the classifier, no sentences of classes": Arm({"classes": 0}, judged=False),
     "last layer only": Arm({"towers": TowersConfig(blocks={JUDGED: BLOCKS[JUDGED]})}),
-    "no other sets": Arm({"extra": {"har15": 0, "gym": 0, "concepts": 64}}),
-    "no rows of concepts": Arm({"extra": {"har15": 48, "gym": 24, "concepts": 0}}),
+    "no other sets": Arm({"extra": {"har15": 0, "gym": 0}}),
     "no sentences of classes": Arm({"classes": 0}),
     "no word dropout": Arm({"word_dropout": 0.0}),
     "no average of weights": Arm({"average": 0.0}),
@@ -135,8 +133,6 @@ def trained(arm: Arm, material: Material, seed: int) -> Ranker:
         assert towers.video.judgement is not None
         towers.video.judgement.place.weight.requires_grad_(False).zero_()
     run = Run(config, towers, main)
-    real = main.rows[main.of("train"), 0]
-    others["concepts"] = concept_pictures(real, views=config.concept_views, seed=seed)
     while run.epoch < config.epochs:
         train_epoch(run, captions, main, others)
     named = NAMED if arm.judged else 0.0

@@ -27,7 +27,6 @@ from vmr.base_training import BaseConfig, Pair, pair_loss, pairs
 from vmr.calibration import Trial, trials
 from vmr.captioned import Captions, encoded
 from vmr.compose import compose, pool_of
-from vmr.concepts import concept_pictures
 from vmr.contrast import follow
 from vmr.localise import Proposal
 from vmr.model import MomentModel
@@ -137,10 +136,7 @@ def picked(
 ) -> Iterator[list[Pair]]:
     """Batches of pairs as `train base` has them, for ever."""
     main, config = sets[MAIN], BaseConfig()
-    real = main.rows[main.of("train"), 0]
-    concepts = concept_pictures(real, views=config.concept_views, seed=config.seed)
     others = {name: pictures for name, pictures in sets.items() if name != MAIN}
-    others["concepts"] = concepts
     said = [(int(i), text) for i in main.of("train") for text in main.captions[i]]
     while True:
         yield from pairs(said, main, others, config, draw)

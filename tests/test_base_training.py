@@ -22,7 +22,7 @@ from vmr.base_training import (
     train_epoch,
 )
 from vmr.captioned import Captions, pad
-from vmr.concepts import KINDS, class_captions, class_names, concept_rows
+from vmr.concepts import KINDS, class_captions, class_names
 from vmr.ranker import Ranker
 from vmr.reader_training import ReaderTraining
 from vmr.stills import Pictures, StillsError, augment, load_pictures
@@ -98,10 +98,8 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
     config = BaseConfig(
         epochs=20,
         batch=12,
-        extra={"concepts": 4},
         classes=4,
         views=1,
-        concept_views=1,
         moved={"train": 3, "dev": 2},
         average=0.5,
         timelines=3,
@@ -160,21 +158,6 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
     other = Run(replace(config, batch=3), whole.towers, pictures)
     with pytest.raises(StillsError, match="other settings"):
         other.take_up(tmp_path / "run.pt")
-
-
-def test_concepts_reach_their_class_and_stay_feature_like() -> None:
-    real = np.random.default_rng(0).exponential(0.4, (50, WIDTH)).astype(np.float16)
-    rows = concept_rows(real, views=1, seed=0).astype(np.float32)
-    assert rows.shape == (1000, 1, WIDTH)
-    last = rows[:, 0, : BLOCKS["appearance"]]
-    assert (last >= 0).all()
-    usual = np.linalg.norm(real[:, : BLOCKS["appearance"]].astype(np.float32), axis=1)
-    assert np.linalg.norm(last, axis=1).min() > 0.9 * usual.min()
-    from feature_extract.appearance import load_network
-
-    with torch.inference_mode():
-        seen = load_network()._fc(torch.from_numpy(last)).argmax(1)
-    assert float((seen == torch.arange(1000)).float().mean()) > 0.95
 
 
 def test_class_names_are_in_the_order_of_the_classifier() -> None:

@@ -29,7 +29,7 @@ from feature_extract.appearance import BLOCKS, load_network
 from vmr.assemble import MAIN, assemble, training_captions
 from vmr.calibration import TIMELINES, fit_calibration, trials
 from vmr.captioned import Captions, encoded
-from vmr.concepts import class_captions, class_names, concept_pictures
+from vmr.concepts import class_captions, class_names
 from vmr.contrast import follow
 from vmr.movement_training import Bank, moved_rows
 from vmr.ranker import Ranker
@@ -49,7 +49,7 @@ class BaseConfig:
 
     epochs: int = 5
     batch: int = 256
-    extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "concepts": 64})
+    extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24})
     "pictures of the other sets added to a batch"
     classes: int = 32
     "names of classes added to a batch, each beside what the classifier alone tells of it"
@@ -66,8 +66,6 @@ class BaseConfig:
     "of each captioned picture: the plain one and augmented ones"
     moved: dict[str, int] = field(default_factory=lambda: {"train": 220, "dev": 80})
     "windows of each movement that the motion network looks at"
-    concept_views: int = 4
-    "rows of each ImageNet class"
     timelines: int = TIMELINES
     "that the calibration is fitted on"
     seed: int = 0
@@ -147,11 +145,8 @@ def _train_towers(
     times = captions.counts(training_captions(main))
     run = Run(config, new_towers(config, times, [main, *sets.values()]), main)
     run.take_up(draft)
-    real = main.rows[main.of("train"), 0]
-    concepts = concept_pictures(real, views=config.concept_views, seed=config.seed)
-    others = {**sets, "concepts": concepts}
     while run.epoch < config.epochs:
-        train_epoch(run, captions, main, others)
+        train_epoch(run, captions, main, sets)
         recall = text_to_picture(run.average, words, main, "dev")
         print(f"epoch {run.epoch}/{config.epochs}: dev {recall}", flush=True)
         found = sum((recall.at_1, recall.at_5, recall.at_10))

@@ -1,13 +1,11 @@
-"""The thousand ImageNet classes as training rows with words, without a picture of them.
+"""The thousand ImageNet classes that the appearance network tells apart: their names in words.
 
-    concepts = concept_pictures(real_rows, views=4, seed=0)     # rows (1000, V, D)
+    class_captions()[967]       # ("a espresso", ..., "a cup of coffee", ...)
+    names = class_codes(times)  # for columns of their own, names.py
 
 The appearance network comes with a classifier, which knows what an espresso looks like although no
-caption in the training sets names one. The last layer of real rows
-is moved uphill until the classifier is sure of a class, the other columns move along as they do
-between real pictures, and the result is captioned with the class's name: so its knowledge reaches
-the space in which words are searched. The last layer stays what pooled features are (nothing
-negative, the same length).
+caption in the training sets names one. Sentences with a class's name bring what it knows into the
+space in which words are searched.
 """
 
 import functools
@@ -21,19 +19,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from feature_extract.appearance import load_network
 from vmr.names import LONGEST, Names
-from vmr.stills import Pictures, StillsError
+from vmr.stills import StillsError
 
-SURE: Final = 0.9
-"""Probability of the class at which a row has arrived."""
-_STEPS: Final = 60
-_STEP: Final = 0.04  # of a row's length, per step
-_RIDGE: Final = 0.1  # of the mean variance: there are not many more pictures than columns
 _TEMPLATES: Final = ("a {}", "a photo of a {}", "a close up of a {}", "{}", "there is a {}")
 KINDS: Final[dict[str, tuple[Iterable[int], ...]]] = {
     "fish": (range(7), range(389, 398)),
@@ -130,51 +119,6 @@ def class_captions() -> tuple[tuple[str, ...], ...]:
                 said += [f"a {kind}", f"a photo of a {kind}", f"{kind}s"]
         captions.append(tuple(said))
     return tuple(captions)
-
-
-def concept_pictures(real: NDArray[np.float16], *, views: int, seed: int) -> Pictures:
-    """The classes as one more set of captioned pictures, all of them for training."""
-    names = class_names()
-    rows = concept_rows(real, views=views, seed=seed)
-    return Pictures(names, rows, class_captions(), names, ("train",) * len(names))
-
-
-def concept_rows(real: NDArray[np.float16], *, views: int, seed: int) -> NDArray[np.float16]:
-    """(1000, V, D): for each class, real rows (N, D) moved until the classifier sees the class."""
-    classifier = load_network()._fc
-    seen = classifier.in_features
-    draw = np.random.default_rng(seed)
-    classes = torch.arange(classifier.out_features).repeat_interleave(views)  # (1000 V,)
-    start = torch.from_numpy(real[draw.integers(len(real), size=len(classes))]).float()
-    rows = start[:, :seen]  # (1000 V, 1280)
-    length = rows.norm(dim=1, keepdim=True)
-    with torch.inference_mode():
-        weight, bias = classifier.weight, classifier.bias  # (1000, D), (1000,)
-        for _ in range(_STEPS):
-            chance = (rows @ weight.T + bias).softmax(1)  # (1000 V, 1000)
-            pending = chance.gather(1, classes[:, None]) < SURE
-            if not pending.any():
-                break
-            # The gradient of log p(class): its weights minus the expected ones.
-            uphill = weight[classes] - chance @ weight
-            uphill = uphill / uphill.norm(dim=1, keepdim=True)
-            moved = (rows + _STEP * length * uphill).clamp_(min=0)
-            moved = moved * (length / moved.norm(dim=1, keepdim=True))
-            rows = torch.where(pending, moved, rows)
-        others = start[:, seen:] + (rows - start[:, :seen]) @ _following(real, seen)
-        rows = torch.cat([rows, others], dim=1)  # (1000 V, D)
-    return rows.reshape(len(class_names()), views, -1).half().numpy()
-
-
-def _following(real: NDArray[np.float16], seen: int) -> Tensor:
-    """(1280, D - 1280): by how much the other columns of real rows follow the last layer's."""
-    rows = torch.from_numpy(real).float()
-    rows = rows - rows.mean(0)
-    cause, effect = rows[:, :seen], rows[:, seen:]
-    gram = cause.T @ cause
-    ridge = _RIDGE * gram.diagonal().mean() * torch.eye(seen)
-    following: Tensor = torch.linalg.solve(gram + ridge, cause.T @ effect)
-    return following
 
 
 def class_codes(times: Mapping[str, int]) -> Names:
