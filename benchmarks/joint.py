@@ -1,6 +1,6 @@
 """Does it help to train the shared space and the second stage together? On development data.
 
-    python -m benchmarks.joint --data DIR --cache DIR [--steps 300] [--weight 1]
+    python -m benchmarks.joint --data DIR --cache DIR [--steps 200] [--weight 0.1] [--seed 1]
 
 From the shipped towers on: so many steps of the contrast of captions and then as many of the second
 stage on what came of it (staged), or as many steps of both at once, in which the gradient of the
@@ -69,7 +69,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.joint", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
     parser.add_argument("--cache", type=Path, required=True, help="folder for their features")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weight", type=float, action="append", help="0: staged; repeatable")
     options = parser.parse_args()
     words, sets = Words.load(), load_pictures(options.data, options.cache, views=2)
@@ -77,8 +78,9 @@ def main() -> None:
         split: moved_rows(options.data, options.cache, sets[MAIN], split, each=each)
         for split, each in BaseConfig().moved.items()
     }
-    config = ReaderTraining(steps=options.steps, validate_every=options.steps)
-    for weight in options.weight or [0.0, 1.0]:
+    steps = options.steps
+    config = ReaderTraining(steps=steps, validate_every=steps, seed=options.seed)
+    for weight in options.weight or [0.0, 0.1]:
         ranker = train(words, sets, moved, config, weight)
         print(f"\nweight {weight}: {text_to_picture(ranker, words, sets[MAIN], 'dev')}")
         kinds(arms(ranker, words, sets[MAIN], moved["dev"]))
