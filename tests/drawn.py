@@ -46,6 +46,7 @@ def write_drawn_set(folder: Path) -> None:
                 member.size = buffer.tell()
                 buffer.seek(0)
                 tar.addfile(member, buffer)
-                lines.append((member.name, split, f"a {pattern} {colour} picture ."))
+                kind = "" if pattern == "plain" else f"{pattern} "
+                lines.append((member.name, split, f"a {kind}{colour} picture ."))
     with (folder / "flickr8k_captions.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "split", "caption"), *lines])

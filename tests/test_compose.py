@@ -27,9 +27,10 @@ from vmr.compose import (
     Timeline,
     compose,
     pool_of,
+    words_of,
 )
 from vmr.film import Moving, Shot, Still, film
-from vmr.questions import KINDS, ask, ask_any
+from vmr.questions import KINDS, ask, ask_any, shared
 from vmr.ranker import Ranker
 
 
@@ -173,6 +174,26 @@ def test_what_has_no_caption_is_shown_and_never_asked_for() -> None:
     assert absent == {"e", "f"}
     with pytest.raises(ValueError, match="nothing that is shown"):
         ask(Timeline((first,)), pool, draw, present=True)
+
+
+def test_absent_is_what_goes_by_other_words_than_anything_shown() -> None:
+    captions = [
+        ("a dog runs", "the dog"),
+        ("a dog runs fast", "a big dog"),
+        ("a cat sleeps", "the cat"),
+        ("a red kite", "a kite"),
+    ]
+    pool = pool_of(np.arange(4), list("abcd"), captions, np.eye(4, dtype=np.float32), 1)
+    assert pool.rarity["cat"] > pool.rarity["dog"] > pool.rarity["a"] > 0
+    assert shared("a cat runs", words_of(captions[2]), pool.rarity) == pytest.approx(
+        (pool.rarity["a"] + pool.rarity["cat"])
+        / sum(pool.rarity[word] for word in ("a", "cat", "runs"))
+    )
+    assert shared("never heard", words_of(captions[2]), pool.rarity) == 0
+    draw = random.Random(0)
+    timeline = Timeline((Segment(0, 0.0, 5.0, (0, 0), 0.0),))
+    absent = {ask(timeline, pool, draw, present=False).group for _ in range(40)}
+    assert absent == {"c", "d"}  # the other dog may run here, too
 
 
 def test_rows_mix_what_is_shown_at_the_two_samples_of_a_second() -> None:

@@ -21,7 +21,7 @@ from vmr.compose import compose, pool_of
 from vmr.localise import Proposal
 from vmr.moments import iou
 from vmr.movement_training import Bank
-from vmr.questions import Kind, Question, ask_any
+from vmr.questions import AbsentError, Kind, Question, ask_any
 from vmr.ranker import Calibration, Mix, Ranker
 from vmr.reader import parts
 from vmr.stills import Pictures
@@ -145,10 +145,10 @@ def _asked(
         ends = np.minimum(starts + 1, timeline.duration)
         windows = cut_windows(clips, starts, ends, timeline.cuts)
         for number in range(2 * QUESTIONS):
-            question = ask_any(timeline, pool, draw, present=number % 2 == 0, kind=kind)
             try:
+                question = ask_any(timeline, pool, draw, present=number % 2 == 0, kind=kind)
                 query = words.query(question.text)
-            except QueryError:  # three captions have no known word
+            except (AbsentError, QueryError):  # all is shown; three captions have no known word
                 continue
             yield _Asked(query, question, windows)
 

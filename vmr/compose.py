@@ -20,8 +20,11 @@ real extractor reads. A shot moves: in rows from one view of its picture to anot
 import bisect
 import math
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -73,6 +76,12 @@ class Pool:
     views: int
     clips: frozenset[int] = frozenset()
     "places of what is filmed: it moves by itself, and never as one of MOVES"
+
+    @cached_property
+    def rarity(self) -> dict[str, float]:
+        """Of every word of the captions: how few pictures have it in theirs, nearly 0 for "a"."""
+        times = Counter(word for i in self.places for word in words_of(self.captions[i]))
+        return {word: math.log((len(self.places) + 1) / n) for word, n in times.items()}
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,11 @@ def pool_of(
     }
     listed = tuple(places.tolist())
     return Pool(listed, tuple(groups), tuple(captions), alike, views, clips)
+
+
+def words_of(captions: Iterable[str]) -> frozenset[str]:
+    """The words of some captions, in small letters."""
+    return frozenset(word for text in captions for word in re.findall(r"\w+", text.lower()))
 
 
 def compose(pool: Pool, draw: random.Random, shots: tuple[int, int] = SHOTS) -> Timeline:

@@ -5,22 +5,33 @@
 
 A question asks for a thing ("a dog ..."), for a thing with its movement ("a dog ... moves left"),
 or for two things in order ("a dog ..., then a man ..."), which both shots together answer. A moment
-is one showing of a picture; a question may have several, or none: absent things are not shown at
-all, absent movements are the opposite ones, and absent orders the other ones.
+is one showing of a picture; a question may have several, or none: absent movements are the opposite
+ones, and absent orders the other ones. An absent thing is none that is shown, and none that goes by
+the same words either: where dogs run through grass, "a brown dog runs on the lawn" is not absent,
+whoever's caption it is. Captions tell, not the model: no shot has captions with much of its words.
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from vmr.compose import MOVES, OPPOSITE, Pool, Segment, Timeline
+from vmr.compose import MOVES, OPPOSITE, Pool, Segment, Timeline, words_of
 
 ORDERS: Final = ("{}, then {}", "{} and then {}", "first {}, then {}", "{}, followed by {}")
 Kind = Literal["thing", "move", "order"]
 KINDS: Final[dict[Kind, float]] = {"thing": 0.5, "move": 0.25, "order": 0.25}
 """What questions ask for, and their shares."""
+ALIKE: Final = 0.28
+"""Share of a caption's words, weighed by their rarity, from which on other captions may tell of the
+same. Of five captions of one picture each has more in common with the other four, but for one in
+seven."""
 _TRIES: Final = 1000
+
+
+class AbsentError(ValueError):
+    """Nothing that could be asked for is absent."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ def ask(
     """What is asked, with all its answers; or what nothing answers.
 
     Raises:
-        ValueError: the timeline has nothing of that kind to ask for.
+        ValueError: the timeline has nothing of that kind to ask for (AbsentError: that is absent).
     """
     if kind == "move":
         return _ask_move(timeline, pool, draw, present)
@@ -60,11 +71,21 @@ def ask(
         ]
         text = draw.choice(pool.captions[place])
         return Question(text, tuple(_joined(spans)), pool.groups[place])
+    told = [words_of(pool.captions[segment.place]) for segment in timeline.segments]
     for _ in range(_TRIES):
         place = draw.choice(pool.places)
         if pool.groups[place] not in groups and pool.captions[place]:
-            return Question(draw.choice(pool.captions[place]), (), pool.groups[place])
-    raise ValueError("nothing is absent: the timeline shows the whole pool")
+            text = draw.choice(pool.captions[place])
+            if all(shared(text, words, pool.rarity) < ALIKE for words in told):
+                return Question(text, (), pool.groups[place])
+    raise AbsentError("nothing is absent: the timeline shows the whole pool, or its like")
+
+
+def shared(text: str, words: frozenset[str], rarity: Mapping[str, float]) -> float:
+    """Share 0..1 of a text's words that are among `words`, weighed by their rarity."""
+    weights = {word: rarity.get(word, 0.0) for word in words_of([text])}
+    total = sum(weights.values())
+    return sum(weights[word] for word in weights.keys() & words) / total if total else 0.0
 
 
 def ask_any(

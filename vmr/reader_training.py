@@ -25,7 +25,7 @@ from vmr.loss import LossConfig
 from vmr.model import MomentModel
 from vmr.movement_training import Bank
 from vmr.movements import COLUMNS
-from vmr.questions import Question, ask_any
+from vmr.questions import AbsentError, Question, ask_any
 from vmr.ranker import Ranker
 from vmr.reader import (
     Matches,
@@ -204,7 +204,10 @@ class _Composer:
         made = []
         for _ in range(self._config.questions):
             present = draw.random() >= self._config.absent
-            question = ask_any(timeline, pool, draw, present=present)
+            try:
+                question = ask_any(timeline, pool, draw, present=present)
+            except AbsentError:  # all is shown
+                continue
             query = self._query(question.text)
             if query is not None:
                 made.append(self._example(clips, cuts, question, query, noise, draw, chaos))
