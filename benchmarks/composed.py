@@ -5,7 +5,7 @@
 
 `make` composes films (vmr/compose.py, vmr/film.py) of held-out material and prints its shares: all
 captioned photographs of the split, photographs of actions, short generated clips, and clips of
-people (interactions by whole sequences, street fights). Nothing is trained on any of them. It
+people (interactions by whole sequences, street fights by place). Nothing is trained on them. It
 indexes the films, and writes down what is where and what to ask. `search` asks: inside the film,
 and in all films at once. Besides things, movements and orders are asked for (vmr/questions.py).
 `--curve` reads moments off the similarity curve instead of the second stage, on the same features;
@@ -17,7 +17,6 @@ import io
 import json
 import random
 import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from vmr.film import Clip, Moving, Shot, Still, film
 from vmr.folders import find_videos
 from vmr.ingest import Ingest
 from vmr.moments import iou
+from vmr.people import TARS, held_out, members, read_clips, sequence
 from vmr.questions import KINDS, Kind, Question, ask
 from vmr.ranker import Ranker
 from vmr.search import Hit, Searcher
@@ -201,42 +201,20 @@ def _clips(data: Path, split: str) -> Iterator[tuple[str, tuple[str, ...], Clip]
     listing = json.loads((data / "generated_clips.json").read_text())
     by_prompt = {entry["caption"]: Path(entry["file"]).name for entry in listing}
     prompts = sorted(by_prompt)[turn::2][:CLIPS]
-    clips = _read(data / "generated_clips.tar", [by_prompt[prompt] for prompt in prompts])
+    clips = read_clips(data / "generated_clips.tar", [by_prompt[prompt] for prompt in prompts])
     for prompt, clip in zip(prompts, clips, strict=True):
         yield f"generated/{prompt}", (prompt,), clip
-    tar = data / "ut_interaction_clips.tar"
-    files = [name for name in _names(tar) if sequence(name) % 4 == 2 * turn]
-    for name, clip in zip(files, _read(tar, files), strict=True):
+    interactions, streets = (data / tar for tar in TARS)
+    files = [name for name in members(interactions) if sequence(name) % 4 == 2 * turn]
+    for name, clip in zip(files, read_clips(interactions, files), strict=True):
         action = Path(name).parent.name
         yield _SAME_AS.get(action, f"people/{action}"), INTERACTIONS[action], clip
-    tar = data / "street_fights_clips.tar"
-    files = random.Random(0).sample(_names(tar), 2 * STREET)[turn::2]
-    for name, clip in zip(files, _read(tar, files), strict=True):
+    files = [name for name in members(streets) if held_out(name)]
+    files = random.Random(0).sample(files, 2 * STREET)[turn::2]
+    for name, clip in zip(files, read_clips(streets, files), strict=True):
         fight = Path(name).parent.name == "fight"
         group = _SAME_AS["fight"] if fight else f"street/{name}"
         yield group, ("people fighting in the street", "a street fight") if fight else (), clip
-
-
-def sequence(name: str) -> int:
-    """Of an interaction clip: those of one sequence show the same people in the same place.
-
-    `hand shake/14_13_1.mp4` is of sequence 13. Even ones are held out: 0 modulo 4 for dev, 2 for
-    test; a motion network may be trained on the odd ones.
-    """
-    return int(Path(name).stem.split("_")[1])
-
-
-def _names(tar: Path) -> list[str]:
-    with tarfile.open(tar) as file:
-        return sorted(member.name for member in file if member.name.endswith(".mp4"))
-
-
-def _read(tar: Path, names: list[str]) -> Iterator[Clip]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        for content in _members(tar, names):
-            path.write_bytes(content)
-            yield Clip.read(path)
 
 
 @dataclass(frozen=True)

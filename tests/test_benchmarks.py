@@ -12,7 +12,7 @@ from skimage import data
 
 from benchmarks import direct, large
 from benchmarks.additions import AT_USE, TRAINED, Material, called_none, measured, trained
-from benchmarks.composed import INTERACTIONS, sequence
+from benchmarks.composed import INTERACTIONS
 from benchmarks.cuts import matched
 from benchmarks.direct import DirectHead
 from benchmarks.growth import Curve
@@ -35,6 +35,7 @@ from vmr.loss import LossConfig
 from vmr.model import MomentModel, ProposalHead, candidates
 from vmr.moments import iou
 from vmr.movement_training import moved_rows
+from vmr.people import held_out, sequence
 from vmr.ranker import Ranker
 from vmr.reader import MomentReader, parts, reader_config
 from vmr.reader_loss import reader_loss
@@ -111,6 +112,9 @@ def test_a_sample_answer_is_right_only_in_its_video(name: str, share: float) -> 
 
 def test_sequences_of_interactions_are_read_from_names() -> None:
     assert sequence("hand shake/14_13_1.mp4") == 13
+    assert not held_out("hand shake/14_13_1.mp4")
+    assert held_out("push/8_12_5.mp4")
+    assert [held_out(f"fight/fi{number}.mp4") for number in ("001", "100", "101")] == [1, 1, 0]
     assert all(len(captions) == 3 for captions in INTERACTIONS.values())
 
 

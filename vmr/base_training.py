@@ -32,6 +32,7 @@ from vmr.captioned import Captions, encoded
 from vmr.concepts import class_captions, class_names
 from vmr.contrast import follow
 from vmr.movement_training import Bank, moved_rows
+from vmr.people import people_pictures
 from vmr.ranker import Ranker
 from vmr.reader_training import ReaderTraining, train_reader
 from vmr.stills import Pictures, StillsError, load_pictures
@@ -49,7 +50,7 @@ class BaseConfig:
 
     epochs: int = 5
     batch: int = 256
-    extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24})
+    extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "people": 16})
     "pictures of the other sets added to a batch"
     classes: int = 32
     "names of classes added to a batch, each beside what the classifier alone tells of it"
@@ -101,6 +102,9 @@ def train_base(
     torch.manual_seed(config.seed)
     words = Words.load()
     sets = load_pictures(data, cache, views=config.views)
+    people = people_pictures(data, cache)
+    if people.names:
+        sets["people"] = people
     moved = {
         split: moved_rows(data, cache, sets[MAIN], split, each=each)
         for split, each in config.moved.items()
