@@ -322,8 +322,10 @@ def pair_loss(
     queries = [_shortened(captions[text], config.word_dropout, draw) for _, _, text in picked]
     queries += [captions[draw.choice(said)] for _, said in named]
     clips = towers.encode_video(torch.from_numpy(rows).float())
-    alone = towers.video.of_classes(torch.tensor([index for index, _ in named], dtype=torch.long))
-    clips, texts = torch.cat([clips, alone]), encoded(towers, queries)
+    if named:
+        alone = towers.video.of_classes(torch.tensor([index for index, _ in named]))
+        clips = torch.cat([clips, alone])
+    texts = encoded(towers, queries)
     groups = [pictures.groups[i] for pictures, i, _ in picked]
     groups += [class_names()[index] for index, _ in named]
     scale, captioned = towers.log_scale.exp(), config.batch

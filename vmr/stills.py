@@ -210,7 +210,7 @@ def _extract(tar: Path, names: tuple[str, ...], view: int) -> NDArray[np.float16
     network = Appearance()
     batches: list[NDArray[np.float16]] = []
     pixels: list[NDArray[np.uint8]] = []
-    for picture in _pictures(tar, names, view):
+    for picture in squashed_pictures(tar, names, view):
         pixels.append(picture)
         if len(pixels) == _BATCH:
             batches.append(network(np.stack(pixels)).astype(np.float16))
@@ -222,7 +222,10 @@ def _extract(tar: Path, names: tuple[str, ...], view: int) -> NDArray[np.float16
     return np.concatenate(batches)
 
 
-def _pictures(tar: Path, names: tuple[str, ...], view: int) -> Iterator[NDArray[np.uint8]]:
+def squashed_pictures(
+    tar: Path, names: tuple[str, ...], view: int = 0
+) -> Iterator[NDArray[np.uint8]]:
+    """A view of each of the named pictures in a tar, (SIZE, SIZE, 3)."""
     with tarfile.open(tar) as file, ThreadPoolExecutor(2) as pool:
 
         def prepared(numbered: tuple[int, bytes]) -> NDArray[np.uint8]:

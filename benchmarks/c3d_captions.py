@@ -1,0 +1,87 @@
+"""Captions find pictures by C3D rows alone: what the motion network knows of how things look.
+
+    python -m benchmarks.c3d_captions --data DIR --cache DIR --split test
+
+Flickr8k's pictures stand still for two seconds before c3d-small; the shared space is trained on its
+rows as `train base` trains it on those of the appearance network, with words' own vectors and no
+other set. What the appearance row reaches is benchmarks/accuracy.py's.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from feature_extract.c3d import FRAMES
+from feature_extract.clips import BATCH, ClipNetwork
+from feature_extract.motion import load_motion, motion_frames, with_ones
+from vmr.assemble import MAIN, training_captions
+from vmr.base_training import BaseConfig, Run, text_to_picture, train_epoch
+from vmr.captioned import Captions
+from vmr.stills import Pictures, load_pictures, squashed_pictures
+from vmr.text import Words
+from vmr.towers import Towers, TowersConfig
+
+
+def main() -> None:
+    """Print recall after every epoch on the split."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.c3d_captions", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--split", choices=["dev", "test"], required=True)
+    parser.add_argument("--epochs", type=int, default=5)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    words, pictures = Words.load(), seen_by_c3d(options.data, options.cache)
+    towers = captioned_towers(words, pictures, options.epochs)
+    print(text_to_picture(towers, words, pictures, options.split))
+
+
+def captioned_towers(words: Words, pictures: Pictures, epochs: int) -> Towers:
+    """The space of rows and captions; development recall is printed after every epoch."""
+    captions = Captions(words)
+    times = captions.counts(training_captions(pictures))
+    blocks = {"motion": pictures.rows.shape[2]}
+    config = BaseConfig(epochs=epochs, extra={}, classes=0, towers=TowersConfig(blocks=blocks))
+    often = sorted(word for word, count in times.items() if word and count >= config.often)
+    towers = Towers(replace(config.towers, learned=" ".join(often)))
+    rows = torch.from_numpy(pictures.rows[pictures.of("train"), 0]).float()
+    towers.video.mean.copy_(F.normalize(rows, dim=1).mean(0))
+    run = Run(config, towers, pictures)
+    while run.epoch < epochs:
+        train_epoch(run, captions, pictures, {})
+        recall = text_to_picture(run.average, words, pictures, "dev")
+        print(f"epoch {run.epoch}: dev {recall}", flush=True)
+    return run.average
+
+
+def seen_by_c3d(data: Path, cache: Path) -> Pictures:
+    """Flickr8k with rows (N, 1, M) of the motion network, which are cached."""
+    pictures = load_pictures(data, cache, views=1)[MAIN]
+    cached = cache / "c3d-flickr8k.npy"
+    if not cached.is_file():
+        draft = cached.with_suffix(".part.npy")
+        np.save(draft, np.concatenate(list(_rows(data, pictures.names))))
+        draft.replace(cached)
+    return replace(pictures, rows=np.load(cached)[:, None])
+
+
+def _rows(data: Path, names: tuple[str, ...]) -> Iterator[NDArray[np.float16]]:
+    network, batch = ClipNetwork(load_motion()), []
+    for number, picture in enumerate(squashed_pictures(data / "flickr8k_images.tar", names), 1):
+        still = with_ones(motion_frames(picture[None]))
+        batch.append(np.repeat(still, FRAMES, axis=0))  # (16, 112, 112, 4)
+        if len(batch) == BATCH or number == len(names):
+            yield network(np.stack(batch)).astype(np.float16)
+            batch.clear()
+            print(f"\r{number}/{len(names)}", end="", flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    main()
