@@ -74,6 +74,19 @@ class Pictures:
         """Indices of the pictures of one split."""
         return np.flatnonzero(np.asarray(self.splits) == split)
 
+    def and_some(self, others: "Pictures", split: str, count: int) -> "Pictures":
+        """With up to `count` others of a split, spread over it; in their first view only."""
+        places = others.of(split)
+        places = places[:: max(1, len(places) // count)][:count]
+        views = self.rows.shape[1]
+        return Pictures(
+            self.names + tuple(others.names[i] for i in places),
+            np.concatenate([self.rows, others.rows[places, :1].repeat(views, axis=1)]),
+            self.captions + tuple(others.captions[i] for i in places),
+            self.groups + tuple(others.groups[i] for i in places),
+            self.splits + (split,) * len(places),
+        )
+
 
 def load_pictures(data: Path, cache: Path, *, views: int) -> dict[str, Pictures]:
     """Every set that `data` holds: flickr8k (needed), har15 and gym (when there).
