@@ -116,6 +116,19 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
     assert found == [0, 1, 2]
 
 
+def test_pictures_of_another_set_join_with_their_first_view() -> None:
+    rows = np.arange(24, dtype=np.float16).reshape(4, 2, 3)
+    main = Pictures(("a", "b"), rows[:2], (("a",), ("b",)), ("a", "b"), ("train", "dev"))
+    others = Pictures(("c", "d"), rows[2:], (("c",), ("d",)), ("x", "x"), ("dev", "train"))
+    both = main.and_some(others, "dev", 5)
+    assert (both.names, both.captions[2], both.splits) == (
+        ("a", "b", "c"),
+        ("c",),
+        ("train", "dev", "dev"),
+    )
+    np.testing.assert_array_equal(both.rows[2], rows[[2, 2], 0])
+
+
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
     names = tuple(f"p{i}" for i in range(12))
     rows = np.random.default_rng(0).random((12, 2, WIDTH)).astype(np.float16)

@@ -42,7 +42,7 @@ from vmr.towers import Towers, TowersConfig
 Pair = tuple[Pictures, int, str]
 """A set, a picture of it by its place, and one of its captions."""
 ACTIONS: Final = 250
-"""Pictures of actions beside a thousand captioned ones: as many as in films (benchmarks/composed.py)."""
+"""Pictures of actions beside a thousand captioned ones, as in films (benchmarks/composed.py)."""
 _STATEFUL: Final = ("towers", "average", "chosen", "optimizer", "schedule")
 
 
