@@ -45,7 +45,8 @@ export const words = {
   span: ({ start, end }) => `${hours(Math.round(start))} – ${hours(Math.round(end))}`,
   strengthLabel: (percent) => `Match strength ${percent} of 100`,
   strengthMeaning: (percent) =>
-    `Match strength ${percent} of 100: of answers as strong as this, about ${percent} in 100 were right where it was measured`,
+    // No measurement of some hundred answers tells 99 from 100.
+    `Match strength ${percent} of 100: of answers as strong as this, ${percent < 98 ? `about ${percent} in 100` : "nearly all"} were right where it was measured`,
   strengthAlike: (percent) =>
     `Match strength ${percent} of 100; how often that is right was measured for words only`,
   flat: "Best first",
