@@ -3,8 +3,8 @@
     python -m benchmarks.leaks --data DIR                # the table, and every pair
     python -m benchmarks.leaks --data DIR --write        # renew vmr/duplicates.txt
 
-Training pictures (flickr8k, har15, gym) against everything that is only tested on: their dev and
-test pictures, and frames of the generated, interaction and street clips. Same name, or nearly the
+Training pictures (flickr8k, har15, gym, clips of people) against everything that is only tested on:
+their dev and test pictures, held-out clips of people, and generated clips. Same name, or nearly the
 same perceptual hash (64 signs of low frequencies) and nearly the same small grey picture, mirrored
 or not. vmr/stills.py leaves the pictures of vmr/duplicates.txt out of training.
 """
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vmr.people import held_out
 from vmr.stills import DUPLICATES, splits_of_har15
 
 SIDE: Final = 32
@@ -136,7 +137,7 @@ def _pictures(data: Path) -> Iterator[tuple[str, Image.Image]]:
 
 
 def _frames(data: Path) -> Iterator[tuple[str, Image.Image]]:
-    """Two frames a second of every clip that is only tested on."""
+    """Two frames a second of every clip."""
     for name in CLIPS:
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -149,9 +150,11 @@ def _frames(data: Path) -> Iterator[tuple[str, Image.Image]]:
                 command += ["-f", "rawvideo", "-pix_fmt", "gray", "-"]
                 content = subprocess.run(command, check=True, capture_output=True).stdout
                 frames = np.frombuffer(content, np.uint8).reshape(-1, _GREY[1], _GREY[0])
+                member = path.relative_to(folder)
+                tested = name == "generated" or held_out(str(member))
+                split = "test" if tested else "train"
                 for number, frame in enumerate(frames):
-                    member = path.relative_to(folder)
-                    yield f"{name}_clips/test/{member}#{number}", Image.fromarray(frame)
+                    yield f"{name}_clips/{split}/{member}#{number}", Image.fromarray(frame)
 
 
 if __name__ == "__main__":
