@@ -19,7 +19,7 @@ from PIL import Image
 
 from feature_extract.appearance import SIZE, WIDTH, Appearance
 from vmr.film import Clip
-from vmr.stills import Pictures
+from vmr.stills import DUPLICATES, Pictures
 
 TARS: Final = ("ut_interaction_clips.tar", "street_fights_clips.tar")
 DOING: Final = {
@@ -78,6 +78,8 @@ def people_pictures(data: Path, cache: Path) -> Pictures:
     Their rows are cached.
     """
     clips = [(tar, name) for tar in TARS if (data / tar).is_file() for name in members(data / tar)]
+    listed = {line.split("#")[0] for line in DUPLICATES.read_text("utf-8").splitlines()}
+    repeated = {(tar, name) for tar, name in clips if f"{Path(tar).stem}/{name}" in listed}
     rows = _rows(data, cache / "people.npy", clips) if clips else np.zeros((0, WIDTH), np.float16)
     folders = [Path(name).parent.name for _, name in clips]
     said = {
@@ -90,7 +92,10 @@ def people_pictures(data: Path, cache: Path) -> Pictures:
         rows[:, None],
         tuple(said[folders[i]] for i in every),
         tuple(SAME_AS.get(folders[i], folders[i]) for i in every),
-        tuple("held" if held_out(clips[i][1]) else "train" for i in every),
+        tuple(
+            "held" if held_out(clips[i][1]) else "duplicate" if clips[i] in repeated else "train"
+            for i in every
+        ),
     )
 
 
