@@ -19,6 +19,8 @@ CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
 """Those that the tests try in many structures. PyAV reads the rest."""
 LARGEST_BYTES: Final = 1 << 28
 """decord reads ahead without end: by the time of the first picture a file is in memory whole."""
+MOST_PICTURES: Final = 1 << 30
+"""Bytes of all pictures of a file: decoded, and resized, they are soon in memory, too."""
 
 
 class DistrustError(Exception):
@@ -36,6 +38,9 @@ class DecordReader:
             raise DistrustError("decord would show another picture, or at another time")
         if os.path.getsize(path) > LARGEST_BYTES:
             raise DistrustError("decord would hold all of a large file in memory")
+        pictures = source.info.duration * source.info.fps
+        if pictures * size[0] * size[1] * 3 > MOST_PICTURES:
+            raise DistrustError("decord would hold all pictures of a long file in memory")
         if source.matroska and breaks_off(path, complaints):
             raise DistrustError("decord would not say what the container leaves out")
         self._shape = (size[1], size[0], 3)
