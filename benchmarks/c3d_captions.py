@@ -1,13 +1,16 @@
 """Captions find pictures by C3D rows alone: what the motion network knows of how things look.
 
-    python -m benchmarks.c3d_captions --data DIR --cache DIR --split test
+    python -m benchmarks.c3d_captions --data DIR --cache DIR --split test [--films DIR]
 
 Flickr8k's pictures stand still for two seconds before c3d-small; the shared space is trained on its
 rows as `train base` trains it on those of the appearance network, with words' own vectors and no
-other set. What the appearance row reaches is benchmarks/accuracy.py's.
+other set. What the appearance row reaches is benchmarks/accuracy.py's. `--films` asks composed
+films (benchmarks/composed.py) with this space and the shipped movements: C3D alone, moments read
+off the curve, nothing calibrated.
 """
 
 import argparse
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from benchmarks.composed import search_with
 from feature_extract.c3d import FRAMES
 from feature_extract.clips import BATCH, ClipNetwork
 from feature_extract.motion import load_motion, motion_frames, with_ones
-from vmr.assemble import MAIN, training_captions
+from vmr.assemble import MAIN, asked_captions, training_captions
 from vmr.base_training import BaseConfig, Run, text_to_picture, train_epoch
 from vmr.captioned import Captions
+from vmr.ranker import Calibration, Ranker
 from vmr.stills import Pictures, load_pictures, squashed_pictures
 from vmr.text import Words
 from vmr.towers import Towers, TowersConfig
@@ -35,11 +40,45 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--split", choices=["dev", "test"], required=True)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--films", type=Path)
     options = parser.parse_args()
     torch.manual_seed(0)
     words, pictures = Words.load(), seen_by_c3d(options.data, options.cache)
     towers = captioned_towers(words, pictures, options.epochs)
     print(text_to_picture(towers, words, pictures, options.split))
+    if options.films:
+        search_with(C3DAlone(towers, words, pictures), options.films)
+
+
+class C3DAlone(Ranker):
+    """A model that reads of a library's rows what C3D saw, and nothing else."""
+
+    def __init__(self, towers: Towers, words: Words, pictures: Pictures) -> None:
+        self._shipped = Ranker.load()
+        unrelated = self._seen(towers, pictures.rows[pictures.of("train"), 0])
+        super().__init__(
+            towers,
+            torch.from_numpy(unrelated),
+            asked_captions(towers, Captions(words), pictures),
+            Calibration(1, 0, 0.25, 0.75),
+            words.fingerprint,
+            hashlib.sha256(unrelated.tobytes()).hexdigest()[:12],
+            movements=self._shipped.movements,
+        )
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        return self._shipped.blocks
+
+    def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+        looks = sum(self._shipped.towers.config.blocks.values())
+        return self._without_hubs(self._seen(self.towers, rows[:, looks:]))
+
+    @torch.inference_mode()
+    def _seen(self, towers: Towers, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+        assert self._shipped.movements is not None
+        unit = towers.encode_video(torch.from_numpy(np.asarray(rows, np.float32))).numpy()
+        return np.concatenate([unit, self._shipped.movements.seen(rows)], axis=1)
 
 
 def captioned_towers(words: Words, pictures: Pictures, epochs: int) -> Towers:

@@ -232,14 +232,19 @@ class Found:
 
 
 def search_films(options: argparse.Namespace) -> None:
-    """The table of figures."""
-    listing = json.loads((options.films / "questions.json").read_text())
+    """The table of figures of one model."""
     ranker = Ranker.load(options.weights)
     if options.curve or options.pictures:
         ranker.reader = None
     if options.pictures and ranker.movements is not None:
         ranker.movements.share = 0.0
-    library = Library(options.films / "library")
+    search_with(ranker, options.films)
+
+
+def search_with(ranker: Ranker, films: Path) -> None:
+    """The table of figures of a model on composed films."""
+    listing = json.loads((films / "questions.json").read_text())
+    library = Library(films / "library")
     ids = {video.path.name: video.id for video in library.videos()}
     searcher = Searcher(library, ranker, Words.load())
     present: list[Found] = []

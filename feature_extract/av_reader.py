@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import av
+from av.video.reformatter import VideoReformatter
 
 from feature_extract.complaints import Complaints, is_patched
 from feature_extract.continuity import holes
 from feature_extract.hdr import to_sdr
 from feature_extract.source import MAX_SECONDS, THREADS, Picture, Source, open_video, packets
 from feature_extract.timing import CUT_SECONDS, TOLERANCE, slot
+from feature_extract.unseen import unseen
 
 
 class Doubt(NamedTuple):
@@ -48,9 +50,11 @@ class AvReader:
     ) -> None:
         self._path, self._source, self._size, self._after = path, source, size, after
         self._complaints = complaints
+        self._scaler = VideoReformatter()  # keeps its tables; a picture's own makes them anew
         _speak_up()
         self._fps = source.info.fps or 25.0
         self._doubt: Doubt | None = None
+        self._unseen: frozenset[int] = frozenset()
         self._clock = 0.0  # end of the last picture decoded, for streams without times
         self._content_end = 0.0  # of all streams, pictures and sound
         self._late = 0.0  # end of what comes after the last possible second
@@ -61,6 +65,7 @@ class AvReader:
 
     def pictures(self, rate: float) -> Iterator[tuple[float, Picture]]:
         """(seconds, picture) of those shown at a sample time, later than `after`."""
+        self._unseen = unseen(self._path, self._source, rate) if self._after < 0 else frozenset()
         shown: tuple[float, Any] | None = None
         for seconds, frame in self._frames():
             if shown is not None and slot(shown[0], rate) < slot(seconds, rate):
@@ -163,6 +168,7 @@ class AvReader:
                     yield Doubt(start, start)
                 if packet.pts is not None:
                     within.append(start)
+                self._choose(stream.codec_context, packet)
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:
@@ -170,6 +176,12 @@ class AvReader:
                 if is_patched(self._complaints.new()):
                     yield Doubt(min(within, default=-math.inf), max(within, default=-math.inf))
                 yield from frames
+
+    def _choose(self, decoder: Any, packet: Any) -> None:
+        """Have a picture left out that nobody sees, if no other is built upon it. Once there is
+        damage, all are decoded: each may say something of it."""
+        passed = packet.pts in self._unseen and self._doubt is None and not self.unreadable
+        decoder.skip_frame = "NONREF" if passed else "DEFAULT"
 
     def _packets(self, container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
         """(packet, whether some of the pictures before it are missing)."""
@@ -224,12 +236,9 @@ class AvReader:
     def _picture(self, frame: Any) -> Picture:
         hdr, turn = self._source.hdr, self._source.turn
         width, height = self._size[::-1] if turn.transpose else self._size
-        pixels = frame.to_ndarray(
-            format="rgb48le" if hdr else "rgb24",
-            width=width,
-            height=height,
-            interpolation="BICUBIC",
-        )
+        pixels: Any = self._scaler.reformat(
+            frame, width, height, "rgb48le" if hdr else "rgb24", interpolation="BICUBIC", threads=1
+        ).to_ndarray()
         return turn.apply(to_sdr(pixels, hdr) if hdr else pixels)
 
     def _judge_tail(self) -> None:

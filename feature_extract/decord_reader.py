@@ -19,8 +19,9 @@ CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
 """Those that the tests try in many structures. PyAV reads the rest."""
 LARGEST_BYTES: Final = 1 << 28
 """decord reads ahead without end: by the time of the first picture a file is in memory whole."""
-MOST_PICTURES: Final = 1 << 30
-"""Bytes of all pictures of a file: decoded, and resized, they are soon in memory, too."""
+MOST_PICTURES: Final = 1 << 28
+"""Bytes of all pictures of a file: decoded, and resized, they are soon in memory, too. A minute of
+30 pictures a second; of longer files PyAV holds a few pictures, and is as fast (unseen.py)."""
 
 
 class DistrustError(Exception):

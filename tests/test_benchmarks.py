@@ -75,10 +75,11 @@ def test_the_same_picture_is_known_small_mirrored_and_recompressed(tmp_path: Pat
     assert [(one, two) for one, two, _ in found] == [(0, 3), (1, 4)]
 
 
-def test_listed_duplicates_are_training_pictures_of_har15() -> None:
+def test_listed_duplicates_are_pictures_of_known_sets() -> None:
     listed = [line for line in DUPLICATES.read_text("utf-8").splitlines() if line[0] != "#"]
     assert listed
-    assert all(line.startswith(("har15/t", "flickr8k/", "gym/")) for line in listed)
+    sets = ("har15/t", "flickr8k/", "gym/", "street_fights_clips/")
+    assert all(line.startswith(sets) for line in listed)
     assert splits_of_har15(12)[:6] == ("test", "train", "train", "train", "train", "dev")
     assert splits_of_har15(12)[10] == "test"
 

@@ -40,9 +40,7 @@ def test_it_trains_and_goes_on_from_where_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_drawn_set(tmp_path)
-    tiny = C3DTraining(
-        pictures=24, clips=(4,), batch=8, clip_batch=2, small_side=32, save_seconds=0
-    )
+    tiny = C3DTraining(pictures=24, clips=4, batch=8, clip_batch=2, small_side=32, save_seconds=0)
     train_c3d(tmp_path, tmp_path / "cache", tmp_path / "out", tiny)
     network = load_motion(tmp_path / "out")
     assert network.config.features == 512

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from media import counter_video, ffmpeg, read_counter, trimmed_copy
 
+from feature_extract import decord_reader
+from feature_extract.decord_reader import DecordReader, DistrustError
+from feature_extract.source import describe
 from feature_extract.video import FrameReader, VideoError, check_file, probe, read_frames
 
 
@@ -121,6 +124,14 @@ def test_decord_reads_what_is_sound(plain: Path, rate: float) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     times, _, reader = numbers(plain, rate=rate)
     assert done.stdout.split() == [str(len(times)), str(reader.duration)]
+
+
+def test_decord_leaves_long_files_alone(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It decodes ahead of whoever asks: all pictures of a file are soon in memory."""
+    held = 180 * 224 * 224 * 3
+    monkeypatch.setattr(decord_reader, "MOST_PICTURES", held - 1)
+    with pytest.raises(DistrustError, match="all pictures of a long file"):
+        DecordReader(str(plain), describe(str(plain)), (224, 224), None)  # type: ignore[arg-type]
 
 
 def test_probe(plain: Path) -> None:

@@ -52,7 +52,7 @@ def assemble(
     return Ranker(
         towers,
         torch.from_numpy(unrelated),
-        _asked(towers, captions, main),
+        asked_captions(towers, captions, main),
         blank,
         words.fingerprint,
         names=names,
@@ -93,7 +93,7 @@ def _background(
 
 
 @torch.inference_mode()
-def _asked(towers: Towers, captions: Captions, main: Pictures) -> Tensor:
+def asked_captions(towers: Towers, captions: Captions, main: Pictures) -> Tensor:
     """(C, E) training captions, one a picture: what people ask for, to know hubs by."""
     chosen = main.of("train")
     chosen = chosen[:: max(1, len(chosen) // _ASKED)][:_ASKED]
