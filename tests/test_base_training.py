@@ -114,6 +114,11 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
     assert [text.split()[1] for text in asked] == ["red", "green", "blue"]
     found = [int((clips @ ranker.query_vector(words.query(text))).argmax()) for text in asked]
     assert found == [0, 1, 2]
+    # The space kept, all that follows from the motion network made anew: here, the same.
+    train_base(data, tmp_path / "cache", tmp_path / "again", config, space=tmp_path / "weights")
+    again = Ranker.load(tmp_path / "again")
+    np.testing.assert_allclose(again.movements.weight, ranker.movements.weight, atol=1e-3)
+    np.testing.assert_allclose(again.background, ranker.background, atol=0.01)
 
 
 def test_pictures_of_another_set_join_with_their_first_view() -> None:

@@ -37,3 +37,5 @@ def test_a_moment_that_two_windows_see_is_reported_once_by_the_one_in_the_middle
     assert distinct(windows, [[cut_off], [whole]]) == [whole]
     twice = Proposal(101.0, 140.0, 0.5, 121.0)
     assert distinct(windows, [[], [whole, twice]]) == [whole]
+    inside, beside = Proposal(101.0, 110.0, 0.9, 105.0), Proposal(138.0, 150.0, 0.8, 145.0)
+    assert distinct(windows, [[], [whole, inside, beside]]) == [whole, beside]

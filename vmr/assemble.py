@@ -43,17 +43,23 @@ def assemble(
     named: float = NAMED,
 ) -> Ranker:
     """The model of towers whose classes have not been moved yet: they are changed."""
-    captions, main = Captions(words), sets[MAIN]
+    captions = Captions(words)
     name_classes(towers, captions, named)
-    names = class_codes(captions.counts(training_captions(main)))
+    names = class_codes(captions.counts(training_captions(sets[MAIN])))
+    return with_movements(towers, names, words, sets, moved)
+
+
+def with_movements(
+    towers: Towers, names: Names | None, words: Words, sets: dict[str, Pictures], moved: Moved
+) -> Ranker:
+    """The model of towers and names that are done, with movements fitted to the motion network."""
     movements = fit_movements(moved)
     unrelated = _background(towers, names, movements, list(sets.values()), moved)
-    blank = Calibration(1, 0, 0.25, 0.75)
     return Ranker(
         towers,
         torch.from_numpy(unrelated),
-        asked_captions(towers, captions, main),
-        blank,
+        asked_captions(towers, Captions(words), sets[MAIN]),
+        Calibration(1, 0, 0.25, 0.75),
         words.fingerprint,
         names=names,
         movements=movements,
@@ -80,7 +86,7 @@ def name_classes(towers: Towers, captions: Captions, weight: float = NAMED) -> N
 
 
 def _background(
-    towers: Towers, names: Names, movements: Movements, sets: list[Pictures], moved: Moved
+    towers: Towers, names: Names | None, movements: Movements, sets: list[Pictures], moved: Moved
 ) -> NDArray[np.float32]:
     """(K, E - 1) clips of training pictures of every set, moving as shots do: what unrelated
     footage looks like."""

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from feature_extract.appearance import BLOCKS, load_network
-from vmr.assemble import MAIN, assemble, training_captions
+from vmr.assemble import MAIN, assemble, training_captions, with_movements
 from vmr.calibration import TIMELINES, fit_calibration, trials
 from vmr.captioned import Captions, encoded
 from vmr.concepts import class_captions, class_names
@@ -98,7 +98,8 @@ def train_base(
 ) -> None:
     """Train the shared space, then the second stage on it, calibrate and write the weights.
 
-    The space alone is written first: `space`, a folder of weights, takes one up again from there.
+    The space alone is written first: `space`, a folder of weights, takes one up again from there,
+    also when the motion network has been trained anew since.
     The second stage is kept when it is right more often on development timelines than the curve.
     """
     torch.manual_seed(config.seed)
@@ -115,10 +116,11 @@ def train_base(
     if space is None:
         towers = _train_towers(words, dict(sets), config, cache / "base-training.pt")
         ranker = assemble(towers, words, sets, moved["train"])
-        calibrate(ranker, words, sets, banks["dev"], config.timelines)
-        ranker.save(out)
     else:
-        ranker = Ranker.load(space)
+        kept = Ranker.load(space, moving=False)
+        ranker = with_movements(kept.towers, kept.names, words, sets, moved["train"])
+    calibrate(ranker, words, sets, banks["dev"], config.timelines)
+    ranker.save(out)
     share = partial(_share_right, ranker, words, sets[MAIN], banks["dev"], config)
     curve = share()
     space_mix, space_calibration = ranker.mix, ranker.calibration

@@ -27,7 +27,12 @@ def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 
 def suppress(
-    spans: ArrayLike, scores: ArrayLike, *, threshold: float, keep: int
+    spans: ArrayLike,
+    scores: ArrayLike,
+    *,
+    threshold: float,
+    keep: int,
+    nested: float = 1.0,
 ) -> NDArray[np.intp]:
     """Indices of the spans that greedy non-maximum suppression keeps, best first.
 
@@ -39,6 +44,8 @@ def suppress(
         scores: (N,) finite.
         threshold: IoU in [0, 1].
         keep: at most so many indices come back.
+        nested: a span also goes when it shares more than this part of the shorter of the two with
+            a better one; 1: one may lie in another.
     """
     boxes = _spans(spans)
     values = np.asarray(scores, dtype=np.float64)
@@ -50,16 +57,30 @@ def suppress(
         best, order = int(order[0]), order[1:]
         kept.append(best)
         order = order[_overlap(boxes[best], boxes[order]) <= threshold]
+        if nested < 1:
+            order = order[_common(boxes[best], boxes[order]) <= nested]
     return np.asarray(kept, dtype=np.intp)
 
 
 def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """IoU of spans that broadcast, (..., 2) each, checked already."""
-    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
-    shared = np.maximum(shared, 0.0)
+    shared = _shared(a, b)
     union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - shared
     overlap: NDArray[np.float64] = shared / np.where(union > 0, union, 1.0)
     return overlap
+
+
+def _common(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same of the shorter span instead of the union."""
+    shorter = np.minimum(a[..., 1] - a[..., 0], b[..., 1] - b[..., 0])
+    common: NDArray[np.float64] = _shared(a, b) / np.where(shorter > 0, shorter, 1.0)
+    return common
+
+
+def _shared(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Seconds that both have."""
+    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
+    return np.asarray(np.maximum(shared, 0.0))
 
 
 def _spans(values: ArrayLike) -> NDArray[np.float64]:

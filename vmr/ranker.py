@@ -140,8 +140,12 @@ class Ranker:
         return pictures if self.movements is None else pictures | {MOTION: self.movements.rows}
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> "Ranker":
+    def load(cls, folder: Path | None = None, *, moving: bool = True) -> "Ranker":
         """The model in `folder` (config.json, weights.safetensors); default: the shipped one.
+
+        Args:
+            moving: False leaves out what it knows of movements, which other motion weights than
+                those it was made for would tell wrongly.
 
         Raises:
             RankerError: files are missing, damaged or of another format.
@@ -168,13 +172,13 @@ class Ranker:
         background, captions = state.pop("background"), state.pop("captions")
         names, reader, movements = None, None, None
         if config["motion"]:
-            if config["motion"] != motion_fingerprint()["weights"]:
+            if moving and config["motion"] != motion_fingerprint()["weights"]:
                 raise RankerError(
                     f"{folder}: made for motion weights other than those of this installation; "
                     "restore both"
                 )
             weight, bias = state.pop("movements.weight"), state.pop("movements.bias")
-            movements = Movements(weight.numpy(), bias.numpy())
+            movements = Movements(weight.numpy(), bias.numpy()) if moving else None
         if config["names"]:
             codes, told = state.pop("names.codes").numpy(), state.pop("names.told").numpy()
             names = Names(codes, config["names"].split(", "), told)
@@ -182,6 +186,8 @@ class Ranker:
             reader = MomentReader(MomentModel(ModelConfig(**config["reader"]))).eval()
             parts = [name for name in state if name.startswith(_READER)]
             reader.load_state_dict({name.removeprefix(_READER): state.pop(name) for name in parts})
+        if movements is None:
+            background = background[:, : captions.shape[1] + (names.width if names else 0)]
         towers.load_state_dict(state)
         calibration, mix = Calibration(**config["calibration"]), Mix(**config["mix"])
         return cls(

@@ -45,7 +45,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     base.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
     base.add_argument("--cache", type=Path, required=True, help="folder for their features")
     base.add_argument("--out", type=Path, required=True, help="folder of the weights")
-    base.add_argument("--space", type=Path, help="weights to train the second stage of, only")
+    base.add_argument("--space", type=Path, help="weights whose shared space is kept")
     base.set_defaults(run=_train_base)
     small = others.add_parser("c3d-small", help="the product's motion network")
     small.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")

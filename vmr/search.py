@@ -21,11 +21,10 @@ from vmr.asking import Target, parse, understand, unit
 from vmr.feedback import Feedback
 from vmr.index import ClipIndex, Timeline
 from vmr.localise import Proposal
-from vmr.moments import suppress
 from vmr.ranker import Ranker
 from vmr.store import Judgement, Library, LibraryError, Video
 from vmr.text import Words
-from vmr.windows import OVERLAP, Window, cut_windows, distinct, window_of
+from vmr.windows import Window, apart, cut_windows, distinct, window_of
 
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
@@ -288,7 +287,11 @@ def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:
     by_video: dict[int, list[Hit]] = {}
     for chain, _ in chains:
         by_video.setdefault(chain.video, []).append(chain)
-    return [hits[i] for hits in by_video.values() for i in _distinct(hits)]
+    return [
+        hits[i]
+        for hits in by_video.values()
+        for i in apart([(hit.start, hit.end) for hit in hits], [hit.score for hit in hits])
+    ]
 
 
 def _joined(first: Hit, last: Hit) -> Hit:
@@ -298,12 +301,6 @@ def _joined(first: Hit, last: Hit) -> Hit:
         score=min(first.score, last.score),
         strength=min(first.strength, last.strength),
     )
-
-
-def _distinct(hits: list[Hit]) -> NDArray[np.intp]:
-    spans = [(hit.start, hit.end) for hit in hits]
-    scores = [hit.score for hit in hits]
-    return suppress(spans, scores, threshold=OVERLAP, keep=len(hits))
 
 
 def open_windows(

@@ -25,6 +25,8 @@ STRIDE: Final = 64
 """Rows between windows, so that every moment up to 64 s lies whole in one of them."""
 OVERLAP: Final = 0.5
 """IoU above which two moments of a video are the same one."""
+NESTED: Final = 0.8
+"""Share of the shorter of two moments above which it lies in the other, and says nothing new."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,4 +85,11 @@ def distinct(windows: Sequence[Window], read: Sequence[list[Proposal]]) -> list[
     ]
     spans = [(moment.start, moment.end) for moment in found]
     scores = [moment.score for moment in found]
-    return [found[i] for i in suppress(spans, scores, threshold=OVERLAP, keep=len(found))]
+    return [found[i] for i in apart(spans, scores)]
+
+
+def apart(spans: Sequence[tuple[float, float]], scores: Sequence[float]) -> list[int]:
+    """Indices of the moments of one video that a person is shown, best first: no two are nearly
+    the same, and none lies in another."""
+    kept = suppress(spans, scores, threshold=OVERLAP, nested=NESTED, keep=len(spans))
+    return [int(i) for i in kept]
