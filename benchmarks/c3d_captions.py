@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from benchmarks.composed import search_with
 from feature_extract.c3d import FRAMES
 from feature_extract.clips import BATCH, ClipNetwork
-from feature_extract.motion import load_motion, motion_frames, with_ones
+from feature_extract.motion import load_motion, motion_fingerprint, motion_frames, with_ones
 from vmr.assemble import MAIN, asked_captions, training_captions
 from vmr.base_training import BaseConfig, Run, text_to_picture, train_epoch
 from vmr.captioned import Captions
@@ -102,7 +102,7 @@ def captioned_towers(words: Words, pictures: Pictures, epochs: int) -> Towers:
 def seen_by_c3d(data: Path, cache: Path) -> Pictures:
     """Flickr8k with rows (N, 1, M) of the motion network, which are cached."""
     pictures = load_pictures(data, cache, views=1)[MAIN]
-    cached = cache / "c3d-flickr8k.npy"
+    cached = cache / f"c3d-flickr8k-{motion_fingerprint()['weights'][:8]}.npy"
     if not cached.is_file():
         draft = cached.with_suffix(".part.npy")
         np.save(draft, np.concatenate(list(_rows(data, pictures.names))))

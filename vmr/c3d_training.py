@@ -13,6 +13,7 @@ is saved every few minutes and goes on from there.
 """
 
 import io
+import math
 import tarfile
 import time
 from collections.abc import Iterator
@@ -45,11 +46,11 @@ class C3DTraining:
 
     pictures: int = 500_000
     "of the first stage, counted as often as they are seen"
-    clips: int = 24_000
+    clips: int = 22_000
     "of the second stage"
     small: float = 0.3
     "share of the first stage that is trained on small pictures"
-    clip_small: float = 0.7
+    clip_small: float = 0.64
     "share of the second"
     small_side: int = 64
     batch: int = 128
@@ -98,6 +99,15 @@ def inflate(flat: Flat, config: C3DConfig) -> C3D:
         else:
             value.copy_(state[name])
     return network
+
+
+class InFull(nn.Conv3d):
+    """A convolution that stays in float32. oneDNN's gradients in bfloat16 are wrong for the small
+    maps of the last two layers, to the point of not being numbers (torch 2.13)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float())
 
 
 class Heads(nn.Module):
@@ -215,6 +225,8 @@ def _train_moving(
     """The second stage."""
     steps = config.clips // config.clip_batch
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    for layer in LAYERS[-2:]:
+        getattr(network, f"conv{layer}").__class__ = InFull
     run = _Run([network, heads], steps, config.clip_rate, kept, config)
     right = {name: 0.0 for name in CLASSES}
     for step in run:
@@ -344,6 +356,8 @@ class _Run:
         self._optimizer.step()
         self._schedule.step()
         self._loss = loss.item()
+        if not math.isfinite(self._loss):
+            raise ArithmeticError(f"step {self._done}: the loss is {self._loss}")
 
     def _save(self) -> None:
         state = {

@@ -22,7 +22,7 @@ from PIL import Image
 
 from feature_extract.c3d import FRAMES
 from feature_extract.clips import BATCH, ClipNetwork
-from feature_extract.motion import RATE, load_motion, motion_frames, with_ones
+from feature_extract.motion import RATE, load_motion, motion_fingerprint, motion_frames, with_ones
 from vmr.compose import MOVES
 from vmr.film import Moving, Shot, Still
 from vmr.movements import COLUMNS, Movements
@@ -64,7 +64,7 @@ def moved_rows(
 ) -> Moved:
     """Windows of moved Flickr8k pictures of a split through the motion network: `each` of every
     movement, five times as many idle ones, and as many with cuts."""
-    cached = cache / f"moved-{split}-{each}.npz"
+    cached = cache / f"moved-{split}-{each}-{motion_fingerprint()['weights'][:8]}.npz"
     if not cached.is_file():
         windows, rates, kinds = [], [], []
         network, rows = ClipNetwork(load_motion()), []
