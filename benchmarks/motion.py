@@ -32,8 +32,8 @@ from feature_extract.appearance import BLOCKS, SIZE, Appearance
 from feature_extract.clips import ClipNetwork
 from feature_extract.extract import Extractor
 from feature_extract.motion import WHOLE, load_motion, motion_frames
-from vmr.base_training import pad
 from vmr.c3d_training import stored_pixels
+from vmr.captioned import pad
 from vmr.moving import WAYS, Motions, draw_motions, render
 from vmr.stills import Pictures, load_pictures
 from vmr.text import Words
