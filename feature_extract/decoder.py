@@ -6,10 +6,10 @@ more, so that it starts in a fraction of a second.
 
     python -m feature_extract.decoder '{"path": "/a.mp4", "rate": 4, "size": [224, 224], ...}'
 
-decord reads first. PyAV reads what decord cannot be trusted with: several video streams, mirrored
-or HDR pictures, old codecs, streams without an index, times that start below zero (edit lists), files
-so long that their pictures would fill the memory, and everything from the first complaint on,
-because decord hides damage by repeating pictures.
+decord reads first. PyAV reads what decord cannot be trusted with: several video streams, pictures
+that are mirrored or HDR, old codecs, streams without an index, times that start below zero (edit
+lists), files so long that their pictures would fill the memory, and everything from the first
+complaint on, because decord hides damage by repeating pictures.
 
 A message is 8 bytes of length, a JSON object, and the pixels of as many pictures as it has times.
 """
