@@ -56,11 +56,11 @@ class C3DTraining:
     batch: int = 128
     clip_batch: int = 16
     rate: float = 2e-3
-    clip_rate: float = 1e-3
+    clip_rate: float = 3e-4
     weight_decay: float = 0.02
     settled: float = 0.1
     "share of a step that what the first stage has learned takes in the second"
-    motion: float = 1.0
+    motion: float = 0.25
     "weight of the four losses of motion, beside that of what is shown"
     save_seconds: float = 240
     seed: int = 0
@@ -261,8 +261,8 @@ def _train_moving(
 
 def _known(network: C3D, heads: Heads) -> list[Tensor]:
     """What the first stage has learned, the middle moments of the kernels among it. Adam's first
-    steps, as large for these as for what begins at zero, would undo it: after 22,000 clips nothing
-    was left of what things look like."""
+    steps are as large for these as for what begins at zero, and would undo it: at 1e-3 and undamped
+    nothing was left, after 22,000 clips, of what things look like."""
     learned = [p for name, p in heads.named_parameters() if not name.startswith("motion")]
     return [
         p[:, :, 1] if p.ndim == 5 else p
