@@ -21,7 +21,7 @@ _LAST: Final = 2
 def unseen(path: str, source: Source, rate: float) -> frozenset[int]:
     """Presentation times of the pictures that are shown at no time k/`rate`, in units of the
     stream's clock; none where anything about the packets is doubtful."""
-    if not source.indexed or source.counted or source.info.codec not in CODECS:
+    if not source.indexed or source.info.codec not in CODECS:
         return frozenset()
     container, stream = open_video(path)
     with container:

@@ -271,7 +271,7 @@ def _known(network: C3D, heads: Heads) -> list[Tensor]:
 
 
 def _fast() -> torch.autocast:
-    """Convolutions in bfloat16, where that is faster: twice the pictures a second."""
+    """Convolutions in bfloat16, where processors compute it themselves."""
     return torch.autocast("cpu", torch.bfloat16, enabled=fast_dtype("cpu") == torch.bfloat16)
 
 
