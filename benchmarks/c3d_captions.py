@@ -21,9 +21,15 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from benchmarks.composed import search_with
-from feature_extract.c3d import FRAMES
-from feature_extract.clips import BATCH, ClipNetwork
-from feature_extract.motion import load_motion, motion_fingerprint, motion_frames, with_ones
+from feature_extract.clips import ClipNetwork
+from feature_extract.motion import (
+    BATCH,
+    RATE,
+    load_motion,
+    motion_fingerprint,
+    motion_frames,
+    with_ones,
+)
 from vmr.assemble import MAIN, asked_captions, training_captions
 from vmr.base_training import BaseConfig, Run, text_to_picture, train_epoch
 from vmr.captioned import Captions
@@ -114,9 +120,10 @@ def _rows(data: Path, names: tuple[str, ...]) -> Iterator[NDArray[np.float16]]:
     network, batch = ClipNetwork(load_motion()), []
     for number, picture in enumerate(squashed_pictures(data / "flickr8k_images.tar", names), 1):
         still = with_ones(motion_frames(picture[None]))
-        batch.append(np.repeat(still, FRAMES, axis=0))  # (16, 112, 112, 4)
+        batch.append(np.repeat(still, RATE, axis=0))  # (8, 112, 112, 4)
         if len(batch) == BATCH or number == len(names):
-            yield network(np.stack(batch)).astype(np.float16)
+            maps = network.maps(np.stack(batch))
+            yield network.rows(torch.stack([maps, maps], dim=1)).astype(np.float16)
             batch.clear()
             print(f"\r{number}/{len(names)}", end="", flush=True)
     print()

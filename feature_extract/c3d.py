@@ -42,10 +42,19 @@ class C3DConfig:
     """Average the last map over time and place, in place of the 4 x 4 map of the original."""
     norms: bool = False
     """Batch norm after each convolution; the original has none, training from nothing needs it."""
+    block: int = FRAMES
+    """Pictures that the layers up to the fourth pooling see together. Fewer than all 16, and
+    windows that overlap by whole blocks share nearly all of their work; the last two convolutions
+    see across."""
+    lasting: bool = False
+    """The first and the last moment last on beyond a map's ends, where the original has zeros: the
+    end of a clip is then not mistaken for something that moves."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.features < 1:
             raise ValueError(f"width and features must be positive: {self}")
+        if self.block not in (FRAMES // 2, FRAMES):
+            raise ValueError(f"block must be {FRAMES // 2} or {FRAMES} pictures: {self}")
 
     @property
     def last(self) -> int:
@@ -54,7 +63,7 @@ class C3DConfig:
 
 
 SPORTS_1M: Final = C3DConfig()
-SMALL: Final = C3DConfig(width=32, features=512, pooled=True, norms=True)
+SMALL: Final = C3DConfig(width=32, features=512, pooled=True, norms=True, block=8, lasting=True)
 
 
 class C3D(nn.Module):
@@ -66,7 +75,8 @@ class C3D(nn.Module):
         before = 3
         for layer, factor in zip(LAYERS, WIDENING, strict=True):
             after = factor * config.width
-            setattr(self, f"conv{layer}", nn.Conv3d(before, after, 3, padding=1))
+            padding = (0 if config.lasting else 1, 1, 1)
+            setattr(self, f"conv{layer}", nn.Conv3d(before, after, 3, padding=padding))
             norm = nn.BatchNorm3d(after) if config.norms else nn.Identity()
             setattr(self, f"norm{layer}", norm)
             before = after
@@ -74,16 +84,22 @@ class C3D(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Rows (B, D), 0 or more, of clips (B, 3, 16, 112, 112): BGR 0..255 minus the mean."""
-        maps = clips
+        each = FRAMES // self.config.block
+        maps = self.up_to_4b(torch.cat(clips.chunk(each, dim=2)))
+        return self.after_4b(torch.cat(maps.chunk(each), dim=2))
+
+    def up_to_4b(self, blocks: Tensor) -> Tensor:
+        """Pooled maps (B, 8 width, T / 8, 7, 7) of blocks (B, 3, T, 112, 112)."""
+        maps = blocks
         for layer in LAYERS[:-2]:
             maps = self._convolved(layer, maps)
             if layer in POOLED_AFTER:
                 kernel = (1, 2, 2) if layer == "1a" else (2, 2, 2)
                 maps = nn.functional.max_pool3d(maps, kernel)
-        return self.after_4b(maps)
+        return maps
 
     def after_4b(self, maps: Tensor) -> Tensor:
-        """Rows (B, D) of the pooled maps (B, 8 width, 2, 7, 7) of conv4b."""
+        """Rows (B, D) of the maps (B, 8 width, 2, 7, 7) of all blocks of a window."""
         for layer in LAYERS[-2:]:
             maps = self._convolved(layer, maps)
         if self.config.pooled:
@@ -93,6 +109,8 @@ class C3D(nn.Module):
         return torch.relu(self.fc6(maps.flatten(1)))
 
     def _convolved(self, layer: str, maps: Tensor) -> Tensor:
+        if self.config.lasting:
+            maps = torch.cat([maps[:, :, :1], maps, maps[:, :, -1:]], dim=2)
         maps = getattr(self, f"norm{layer}")(getattr(self, f"conv{layer}")(maps))
         return torch.relu_(maps)
 
@@ -178,7 +196,7 @@ def fold_input(network: C3D, mean: tuple[float, float, float]) -> C3D:
     assert isinstance(first, nn.Conv3d)
     assert first.bias is not None
     ones = -(first.weight * torch.tensor(mean).view(1, 3, 1, 1, 1)).sum(dim=1, keepdim=True)
-    folded = nn.Conv3d(4, first.out_channels, 3, padding=1)
+    folded = nn.Conv3d(4, first.out_channels, 3, padding=first.padding)  # type: ignore[arg-type]
     with torch.no_grad():
         folded.weight.copy_(torch.cat([first.weight.flip(1), ones], dim=1))
         folded.bias.copy_(first.bias)  # type: ignore[union-attr]

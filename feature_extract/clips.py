@@ -8,8 +8,9 @@ As the original prepares them: pictures 171 x 128, the middle 112 x 112, BGR 0..
 no scaling; a row is fc6 after its ReLU. Each frame is decoded, resized and cropped once; windows
 are views into one buffer of bytes, and become numbers only on their way into the network. Outputs
 of the first convolutions are not shared between overlapping windows: at their ends they see other
-pictures, or none, and what could be shared of conv1a and conv2a is 8 % of the work at most. A video
-shorter than a window is made up to one by repeating its last picture.
+pictures, or none, and what could be shared of conv1a and conv2a is 8 % of the work at most (a
+network that looks at blocks of a window first shares nearly everything: motion.py). A video shorter
+than a window is made up to one by repeating its last picture.
 """
 
 import typing
@@ -97,6 +98,7 @@ class ClipNetwork:
             mean: B, G, R; or the mean volume (3, 16, 128, 171) of the original.
         """
         self.width, self.block = network.config.features, "c3d"
+        self.block_frames = network.config.block
         self.size, self.side = SIZE, SIDE
         self._device, self._dtype = torch.device(device), fast_dtype(device)
         self._volume: torch.Tensor | None = None
@@ -108,24 +110,38 @@ class ClipNetwork:
             volume = np.ascontiguousarray(cropped.transpose(1, 2, 3, 0))  # (16, 112, 112, 3)
             self._volume = torch.from_numpy(volume).to(self._device)
         network = network.to(self._device, self._dtype)
-        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self._run: Callable[[torch.Tensor], torch.Tensor] = network
-        self._channels_last = device == "cpu" and self._dtype is torch.float32
-        if self._channels_last:
-            self._run = Winograd(network)
+        self._network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._tiled: Winograd | None = None
+        if device == "cpu" and self._dtype is torch.float32:
+            self._tiled = Winograd(network)
 
-    @torch.inference_mode()
     def __call__(self, windows: Bytes) -> NDArray[np.float32]:
         """Rows (B, D) of windows (B, 16, 112, 112, 4): RGB and a channel of ones."""
         if windows.shape[1:] != (FRAMES, SIDE, SIDE, 4) or windows.dtype != np.uint8:
             raise ValueError(f"windows must be (B, 16, 112, 112, 4) uint8, not {windows.shape}")
-        clips = torch.from_numpy(np.ascontiguousarray(windows)).to(self._device)
+        blocks = windows.reshape(-1, self.block_frames, SIDE, SIDE, 4)
+        maps = self.maps(blocks)
+        return self.rows(maps.reshape(len(windows), -1, *maps.shape[1:]))
+
+    @torch.inference_mode()
+    def maps(self, blocks: Bytes) -> torch.Tensor:
+        """What the layers up to the fourth pooling see of blocks (B, T, 112, 112, 4), RGB and a
+        channel of ones, T pictures being `block_frames`: (B, T/8, 7, 7, C)."""
+        pictures = torch.from_numpy(np.ascontiguousarray(blocks)).to(self._device)
         if self._volume is not None:
-            clips = clips[..., [2, 1, 0]] - self._volume  # (B, 16, 112, 112, 3) BGR
-        clips = clips.to(self._dtype)
-        if not self._channels_last:
-            clips = clips.permute(0, 4, 1, 2, 3)  # (B, 4, 16, 112, 112), channels last in memory
-        rows: NDArray[np.float32] = self._run(clips).float().cpu().numpy()
+            pictures = pictures[..., [2, 1, 0]] - self._volume  # (B, 16, 112, 112, 3) BGR
+        pictures = pictures.to(self._dtype)
+        if self._tiled is not None:
+            return self._tiled(pictures)
+        # (B, 4, T, 112, 112), channels last in memory
+        maps: torch.Tensor = self._network.up_to_4b(pictures.permute(0, 4, 1, 2, 3))
+        return maps.permute(0, 2, 3, 4, 1)
+
+    @torch.inference_mode()
+    def rows(self, maps: torch.Tensor) -> NDArray[np.float32]:
+        """Rows (B, D) of the maps (B, N, T/8, 7, 7, C) of the N blocks of each window."""
+        whole = maps.flatten(1, 2).permute(0, 4, 1, 2, 3)  # (B, C, 2, 7, 7)
+        rows: NDArray[np.float32] = self._network.after_4b(whole).float().cpu().numpy()
         return rows
 
 

@@ -11,7 +11,9 @@ i + 1.375 s. Before the first picture the first stands in, after the last the la
 takes: a clip that is shorter than 16 pictures ends standing still.
 
 Training and serving prepare pictures by `motion_frames`, and network and mean by `ClipNetwork`.
-Every picture is decoded, resized and kept once, as bytes, however many windows it is in.
+Every picture is decoded, resized and kept once, as bytes. The network looks at a second's 8
+pictures by themselves, then across two such blocks: a block is computed once for both windows that
+it is in, which halves the work.
 """
 
 import hashlib
@@ -20,6 +22,7 @@ import math
 from bisect import bisect_right
 from dataclasses import asdict
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from feature_extract.c3d import C3D, FRAMES, SIDE, C3DConfig, WeightsError, load_weights
+from feature_extract.c3d import C3D, SIDE, C3DConfig, WeightsError, load_weights
 from feature_extract.clips import Bytes, ClipNetwork
 from feature_extract.timing import slot
 from feature_extract.video import Frames
@@ -42,9 +45,9 @@ BEFORE: Final = 4
 WHOLE: Final = 128
 """Pictures are squashed whole to this square; the middle 112 x 112 of it is looked at."""
 EDGE: Final = (WHOLE - SIDE) // 2
-BATCH: Final = 2
-"""Windows at once: four give the same rows no sooner, and hold 80 MB more."""
-FORMAT: Final = 1
+BATCH: Final = 4
+"""Blocks at once: more give the same rows no sooner, and hold more memory."""
+FORMAT: Final = 2
 
 
 def motion_frames(pixels: Bytes) -> Bytes:
@@ -90,60 +93,78 @@ def _averages_of_pixels(side: int) -> torch.Tensor:
 
 
 class MotionRows:
-    """Collects pictures, and computes a row as soon as its window is complete."""
+    """Collects pictures, and computes blocks of them, and rows of two blocks each, as soon as they
+    are complete. What stands still is computed once."""
 
     def __init__(self, network: ClipNetwork) -> None:
         self._network = network
         self._first: list[int] = []  # sample from which on each kept picture is shown
         self._kept: list[Bytes] = []  # (112, 112, 4) each: RGB and ones
-        self._waiting: list[list[int]] = []  # windows: of each sample the place in _kept
-        self._order: list[int] = []  # for each row the number of its window
-        self._rows: list[NDArray[np.float32]] = []  # of the windows computed
+        self._waiting: list[list[int]] = []  # blocks: of each sample the place in _kept
+        self._blocks: list[int] = []  # for each second's block its number
+        self._maps: list[torch.Tensor] = []  # of the blocks computed, from number _gone on
+        self._gone = 0
+        self._pairs: list[tuple[int, int]] = []  # for each row the numbers of its blocks
+        self._order: list[int] = []  # for each row its place in _rows
+        self._rows: list[NDArray[np.float32]] = []  # of the pairs computed
 
     def add(self, frames: Frames) -> None:
         """Take the next pictures, in order."""
         self._kept.extend(with_ones(motion_frames(frames.pixels)))
         self._first.extend(slot(frames.times, RATE).astype(np.int64).tolist())
-        while self._first[-1] >= self._end(len(self._order)):
-            self._add_window()
+        while self._first[-1] >= self._end(len(self._blocks)):
+            self._add_block()
 
     def finish(self, count: int) -> NDArray[np.float32]:
         """All `count` rows (count, D), the last ones with the last picture standing still."""
-        while len(self._order) < count:
-            self._add_window()
+        while len(self._blocks) <= count:
+            self._add_block()
         self._compute()
         return np.stack(self._rows)[self._order[:count]]
 
-    def _end(self, row: int) -> int:
-        """The sample after a row's window."""
-        return row * RATE - BEFORE + FRAMES
+    def _end(self, block: int) -> int:
+        """The sample after a block, the first of a row's two."""
+        return block * RATE - BEFORE + RATE
 
-    def _add_window(self) -> None:
-        """Put the next row's window in line; the same pictures again make the same row."""
-        end = self._end(len(self._order))
-        window = [max(0, bisect_right(self._first, k) - 1) for k in range(end - FRAMES, end)]
-        if not self._waiting or window != self._waiting[-1]:
-            self._waiting.append(window)
-        self._order.append(len(self._rows) + len(self._waiting) - 1)
+    def _add_block(self) -> None:
+        """Put the next block in line; the same pictures again make the same one."""
+        end = self._end(len(self._blocks))
+        block = [max(0, bisect_right(self._first, k) - 1) for k in range(end - RATE, end)]
+        if not self._waiting or block != self._waiting[-1]:
+            self._waiting.append(block)
+        self._blocks.append(self._gone + len(self._maps) + len(self._waiting) - 1)
         if len(self._waiting) > BATCH:
             self._compute(keep=1)
             self._forget()
 
     def _compute(self, keep: int = 0) -> None:
-        """Run all windows in line but the last `keep`, of which the next may be a repetition."""
+        """Run all blocks in line but the last `keep`, of which the next may be a repetition, and
+        all rows whose blocks are there."""
         count = len(self._waiting) - keep
-        windows = [np.stack([self._kept[k] for k in window]) for window in self._waiting[:count]]
-        if windows:
-            self._rows.extend(self._network(np.stack(windows)))
+        blocks = [np.stack([self._kept[k] for k in block]) for block in self._waiting[:count]]
+        if blocks:
+            self._maps.extend(self._network.maps(np.stack(blocks)))
         del self._waiting[:count]
+        there, fresh = self._gone + len(self._maps), []
+        for pair in pairwise(self._blocks[len(self._pairs) :]):
+            if pair[1] >= there:
+                break
+            if not self._pairs or pair != self._pairs[-1]:
+                fresh.append(torch.stack([self._maps[number - self._gone] for number in pair]))
+            self._pairs.append(pair)
+            self._order.append(len(self._rows) + len(fresh) - 1)
+        if fresh:
+            self._rows.extend(self._network.rows(torch.stack(fresh)))
+        self._gone = there - 1
+        del self._maps[:-1]
 
     def _forget(self) -> None:
-        """Let go of pictures that no window needs any more."""
-        next_start = self._end(len(self._order)) - FRAMES
+        """Let go of pictures that no block needs any more."""
+        next_start = self._end(len(self._blocks)) - RATE
         needed = max(0, bisect_right(self._first, next_start) - 1)
-        needed = min([needed, *(window[0] for window in self._waiting)])
+        needed = min([needed, *(block[0] for block in self._waiting)])
         del self._kept[:needed], self._first[:needed]
-        self._waiting = [[k - needed for k in window] for window in self._waiting]
+        self._waiting = [[k - needed for k in block] for block in self._waiting]
 
 
 def with_ones(pixels: Bytes) -> Bytes:
@@ -204,7 +225,9 @@ def _config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
             raise WeightsError(f"{folder}: written by another version")
-        C3DConfig(**config["network"])
+        block = C3DConfig(**config["network"]).block
+        if block != RATE:
+            raise WeightsError(f"{folder}: looks at {block} pictures at once, must be {RATE}")
         return {"sha256": str(config["sha256"]), "network": dict(config["network"])}
     except OSError as error:
         raise WeightsError(f"{folder}: no motion weights here ({error.strerror})") from error

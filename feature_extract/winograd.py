@@ -1,7 +1,7 @@
-"""C3D on a processor without bfloat16 units: the same rows from a third of the multiplications.
+"""C3D on a processor without bfloat16 units: the same maps from a third of the multiplications.
 
     fast = Winograd(network)             # C3D with norms and mean folded in, see c3d.py
-    fast(clips)                          # (B, 16, 112, 112, C) float32, channels last -> (B, D)
+    fast(blocks)                         # (B, T, 112, 112, C) float32 -> (B, T / 8, 7, 7, C')
 
 A 3 x 3 x 3 convolution is computed in tiles of 2 x 4 x 4 outputs (Lavin and Gray, CVPR 2016): tiles
 of the input and the kernels are transformed so that a tile takes 4 x 6 x 6 products for each pair
@@ -9,7 +9,7 @@ of channels instead of 27 x 32, one sixth; the products are matrix multiplicatio
 too or additions. In float32 the outputs differ from a direct convolution's by about 1e-5 of the
 largest. Maxima are taken before bias and ReLU, which is the same, on a quarter or an eighth of the
 values. The first convolution is one of pictures, its three in a row side by side as channels: with
-so few channels that is several times as fast. The last two, on maps of 7 x 7, stay as they are:
+so few channels that is several times as fast. The last two, on maps of 7 x 7, are not done here:
 their transformed kernels would be larger than everything else.
 """
 
@@ -54,7 +54,7 @@ _KERNEL_TIME: Final = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 
 
 class Winograd:
-    """The network, its kernels transformed once. Channels are last everywhere."""
+    """The layers up to the fourth pooling, kernels transformed once; channels are always last."""
 
     def __init__(self, network: C3D) -> None:
         """Take the weights of a network without norms."""
@@ -64,15 +64,14 @@ class Winograd:
             _Tiled(getattr(network, f"conv{layer}"), pooled=layer in POOLED_AFTER)
             for layer in TILED
         ]
-        self._network = network
 
-    def __call__(self, clips: Tensor) -> Tensor:
-        """Rows (B, D) of clips (B, 16, 112, 112, C)."""
-        maps = self._first(clips)
+    def __call__(self, blocks: Tensor) -> Tensor:
+        """`C3D.up_to_4b`, (B, T / 8, 7, 7, 8 width) of (B, T, 112, 112, C)."""
+        maps = self._first(blocks)
         scratch = _Scratch()
         for layer in self._tiled:
             maps = layer(maps, scratch)
-        return self._network.after_4b(maps.permute(0, 4, 1, 2, 3))
+        return maps
 
 
 class _Stacked:
@@ -83,6 +82,7 @@ class _Stacked:
         weight = weight.transpose(1, 2).flatten(1, 2)  # (K, 3 C, 3, 3)
         self._weight = weight.contiguous(memory_format=torch.channels_last)
         self._bias = _bias(convolution)
+        self._lasting = convolution.padding[0] == 0
 
     def __call__(self, clips: Tensor) -> Tensor:
         """(B, T, H/2, W/2, K) of (B, T, H, W, C)."""
@@ -91,6 +91,8 @@ class _Stacked:
 
     def _one(self, clip: Tensor) -> Tensor:
         longer = F.pad(clip, (0, 0, 0, 0, 0, 0, 1, 1))
+        if self._lasting:
+            longer[0], longer[-1] = clip[0], clip[-1]
         stacked = torch.cat([longer[:-2], longer[1:-1], longer[2:]], dim=-1)  # (T, H, W, 3 C)
         maps = F.conv2d(stacked.permute(0, 3, 1, 2), self._weight, padding=1)
         maps = maps.permute(0, 2, 3, 1)  # (T, H, W, K)
@@ -122,7 +124,7 @@ class _Tiled:
         kernels = torch.einsum("at,bh,cw,kithw->abcik", time, plane, plane, weight)
         self._kernels = kernels.flatten(0, 2).float().contiguous()  # (144, C, K)
         self._bias = _bias(convolution)
-        self._pooled = pooled
+        self._pooled, self._lasting = pooled, convolution.padding[0] == 0
         self._in = _twice(_IN)  # (36, 36)
         self._out = _twice(_OUT)  # (16, 36)
 
@@ -132,6 +134,8 @@ class _Tiled:
         down, across = -(-height // 4), -(-width // 4)
         padded = maps.new_zeros(count, frames + 2, 4 * down + 2, 4 * across + 2, channels)
         padded[:, 1:-1, 1 : height + 1, 1 : width + 1] = maps
+        if self._lasting:
+            padded[:, 0], padded[:, -1] = padded[:, 1], padded[:, -2]
         by_tile = (2 if self._pooled else 4) * down, (2 if self._pooled else 4) * across
         times = frames // 2 if self._pooled else frames
         out = maps.new_empty(count, times, *by_tile, self._kernels.shape[2])

@@ -130,7 +130,12 @@ def test_last_pooling_is_caffes() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [NARROW, C3DConfig(width=2, features=8, pooled=True, norms=True)]
+    "config",
+    [
+        NARROW,
+        C3DConfig(width=2, features=8, pooled=True, norms=True),
+        C3DConfig(width=2, features=8, pooled=True, norms=True, block=8, lasting=True),
+    ],
 )
 def test_fast_network_is_the_same_network(config: C3DConfig) -> None:
     """Mean, colour order and norms folded in, channels last: at the edges too."""

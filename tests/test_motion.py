@@ -27,7 +27,7 @@ from feature_extract.motion import (
 )
 from feature_extract.video import Frames, read_frames
 
-NARROW = C3DConfig(width=2, features=8, pooled=True, norms=True)
+NARROW = C3DConfig(width=2, features=8, pooled=True, norms=True, block=8, lasting=True)
 
 
 @pytest.fixture(autouse=True)
@@ -86,13 +86,18 @@ class Numbers:
     width = 16
 
     def __init__(self) -> None:
-        self.windows = 0
+        self.blocks = self.windows = 0
 
-    def __call__(self, windows: np.ndarray) -> np.ndarray:
-        assert windows.shape[1:] == (16, 112, 112, 4)
-        assert (windows[..., 3] == 1).all()
-        self.windows += len(windows)
-        return windows[:, :, 50, 50, 1].astype(np.float32)
+    def maps(self, blocks: np.ndarray) -> torch.Tensor:
+        assert blocks.shape[1:] == (8, 112, 112, 4)
+        assert (blocks[..., 3] == 1).all()
+        self.blocks += len(blocks)
+        return torch.from_numpy(blocks[:, :, 50, 50, 1].copy())
+
+    def rows(self, maps: torch.Tensor) -> np.ndarray:
+        assert maps.shape[1:] == (2, 8)
+        self.windows += len(maps)
+        return maps.flatten(1).numpy().astype(np.float32)
 
 
 def shown_at(times: list[float], seconds: float) -> int:
@@ -130,8 +135,32 @@ def test_what_stands_still_is_computed_once() -> None:
     rows = MotionRows(network)  # type: ignore[arg-type]
     rows.add(Frames(np.zeros((2, 128, 128, 3), np.uint8), np.array([0.0, 5000.0])))
     assert len(rows.finish(10_000)) == 10_000
-    assert network.windows <= 6  # still, two seconds of change, still
+    assert network.blocks <= 4  # still, a second of change, still
+    assert network.windows <= 6
     assert len(rows._kept) <= 2
+
+
+def test_every_second_is_computed_once() -> None:
+    """Though every picture is in the windows of two rows."""
+    network = Numbers()
+    rows = MotionRows(network)  # type: ignore[arg-type]
+    times = np.arange(80) / 8
+    pixels = np.arange(80, dtype=np.uint8)[:, None, None, None]
+    rows.add(Frames(np.broadcast_to(pixels, (80, 128, 128, 3)), times))
+    assert len(rows.finish(10)) == 10
+    assert network.blocks == 11
+
+
+def test_blocks_do_not_see_each_other() -> None:
+    """The map of a block is the same beside any other, and a row sees both in their order."""
+    network = ClipNetwork(narrow())
+    windows = np.ones((2, 16, 112, 112, 4), np.uint8)
+    windows[..., :3] = np.random.default_rng(2).integers(0, 256, (2, 16, 112, 112, 3), np.uint8)
+    maps = network.maps(windows.reshape(4, 8, 112, 112, 4))
+    torch.testing.assert_close(network.maps(windows[1:, :8]), maps[2:3])
+    np.testing.assert_allclose(network.rows(maps.unflatten(0, (2, 2))), network(windows))
+    turned = network.rows(maps.unflatten(0, (2, 2)).flip(1))
+    assert not np.allclose(turned, network(windows), rtol=1e-3)
 
 
 @pytest.fixture
@@ -233,7 +262,7 @@ def test_bad_weights(tmp_path: Path) -> None:
     content = weights.read_bytes()
     with pytest.raises(WeightsError, match="no motion weights"):
         load_motion(tmp_path / "none")
-    for bad in ("", "{}", "[]", config.replace('"format": 1', '"format": 9'), "{"):
+    for bad in ("", "{}", "[]", config.replace('"format": 2', '"format": 9'), "{"):
         (good / "config.json").write_text(bad)
         for function in (load_motion, motion_fingerprint, motion_width):
             with pytest.raises(WeightsError, match="good"):

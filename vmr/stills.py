@@ -88,8 +88,11 @@ class Pictures:
         )
 
 
-def load_pictures(data: Path, cache: Path, *, views: int) -> dict[str, Pictures]:
+def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> dict[str, Pictures]:
     """Every set that `data` holds: flickr8k (needed), har15 and gym (when there).
+
+    Args:
+        others: views of the other sets; for many pictures with few words one is enough.
 
     Raises:
         StillsError: a file is missing or is not as published.
@@ -99,7 +102,7 @@ def load_pictures(data: Path, cache: Path, *, views: int) -> dict[str, Pictures]
     sets = {"flickr8k": _flickr8k(data, cache, views)}
     for name, reader in (("har15", _har15), ("gym", _gym)):
         if (data / f"{name}_images.tar").is_file():
-            sets[name] = reader(data, cache, 1)  # many pictures, few words: one view is enough
+            sets[name] = reader(data, cache, others)
     duplicates = frozenset(DUPLICATES.read_text("utf-8").splitlines())
     return {name: held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
 
