@@ -220,7 +220,7 @@ def test_a_failing_motion_network_ends_the_extraction(
     def fail(_: np.ndarray) -> np.ndarray:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(extractor, "_motion", fail)
+    monkeypatch.setattr(extractor._motion, "maps", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         extractor.extract(tmp_path / "a.mp4")
 
