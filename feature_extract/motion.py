@@ -13,7 +13,7 @@ takes: a clip that is shorter than 16 pictures ends standing still.
 Training and serving prepare pictures by `motion_frames`, and network and mean by `ClipNetwork`.
 Every picture is decoded, resized and kept once, as bytes. The network looks at a second's 8
 pictures by themselves, then across two such blocks: a block is computed once for both windows that
-it is in, which halves the work.
+it is in.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ WHOLE: Final = 128
 """Pictures are squashed whole to this square; the middle 112 x 112 of it is looked at."""
 EDGE: Final = (WHOLE - SIDE) // 2
 BATCH: Final = 4
-"""Blocks at once: more give the same rows no sooner, and hold more memory."""
+"""Blocks at once: more give the rows no sooner, fewer up to a tenth later."""
 FORMAT: Final = 2
 
 

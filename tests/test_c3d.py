@@ -314,3 +314,5 @@ def test_other_shapes_are_refused() -> None:
             Protocol(*impossible)
     with pytest.raises(ValueError, match="positive"):
         C3DConfig(width=0)
+    with pytest.raises(ValueError, match="block"):
+        C3DConfig(block=4)

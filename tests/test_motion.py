@@ -275,6 +275,9 @@ def test_bad_weights(tmp_path: Path) -> None:
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # sound, but another file
     with pytest.raises(WeightsError, match="safetensors"):
         load_motion(good)
+    save_motion(C3D(C3DConfig(width=2, features=8, pooled=True, norms=True)), tmp_path / "whole")
+    with pytest.raises(WeightsError, match="16 pictures at once"):
+        load_motion(tmp_path / "whole")
     broken = narrow()
     broken.fc6.weight.data[0, 0] = float("nan")
     with pytest.raises(WeightsError, match="not finite"):

@@ -227,7 +227,8 @@ def _odd(gradient: Tensor) -> Tensor:
 
 def still_rows(network: C3D, pictures: Tensor) -> Tensor:
     """Rows (B, D) of clips that show pictures (B, 3, S, S) and nothing else, by the middle moments
-    of the kernels alone: for a tenth of the work the same, where the first and the last cancel out.
+    of the kernels alone: the same, where the first and the last cancel out, for a twentieth of the
+    multiplications.
     Of a network with norms, pooled, whose ends are lasting."""
     maps = pictures
     for layer in LAYERS:
