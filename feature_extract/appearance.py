@@ -54,7 +54,12 @@ class Appearance:
             raise ValueError(f"pictures must be (N, {SIZE}, {SIZE}, 3) uint8, not {pixels.shape}")
         # (N, H, W, 3) seen as (N, 3, H, W) is channels-last already: no copy.
         pictures = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
-        return pooled(self._network, normalised(pictures, self._dtype)).cpu().numpy()
+        return self.rows(pictures).cpu().numpy()
+
+    @torch.inference_mode()
+    def rows(self, pictures: Tensor) -> Tensor:
+        """The same of pictures (N, 3, 224, 224), 0..255, that are on the device."""
+        return pooled(self._network, normalised(pictures, self._dtype))
 
 
 def load_network() -> Any:
@@ -106,8 +111,8 @@ def in_place(network: Any) -> Any:
 
 
 def normalised(pictures: Tensor, dtype: torch.dtype) -> Tensor:
-    """Pictures (N, 3, H, W) uint8 as the network takes them."""
-    return pictures.to(dtype).sub_(MEAN).div_(SCALE)
+    """Pictures (N, 3, H, W), 0..255, as the network takes them."""
+    return pictures.to(dtype, copy=True).sub_(MEAN).div_(SCALE)
 
 
 def pooled(network: Any, pictures: Tensor) -> Tensor:

@@ -46,6 +46,8 @@ class C3DConfig:
     """Pictures that the layers up to the fourth pooling see together. Fewer than all 16, and
     windows that overlap by whole blocks share nearly all of their work; the last two convolutions
     see across."""
+    side: int = SIDE
+    """Of the pictures that it was trained on, which are square: a multiple of 16."""
     lasting: bool = False
     """The first and the last moment last on beyond a map's ends, where the original has zeros: the
     end of a clip is then not mistaken for something that moves."""
@@ -55,6 +57,8 @@ class C3DConfig:
             raise ValueError(f"width and features must be positive: {self}")
         if self.block not in (FRAMES // 2, FRAMES):
             raise ValueError(f"block must be {FRAMES // 2} or {FRAMES} pictures: {self}")
+        if self.side % 16 or self.side < 16 or (self.side != SIDE and not self.pooled):
+            raise ValueError(f"side must be {SIDE}, pooled a multiple of 16: {self}")
 
     @property
     def last(self) -> int:
@@ -63,7 +67,9 @@ class C3DConfig:
 
 
 SPORTS_1M: Final = C3DConfig()
-SMALL: Final = C3DConfig(width=32, features=512, pooled=True, norms=True, block=8, lasting=True)
+SMALL: Final = C3DConfig(
+    width=32, features=512, pooled=True, norms=True, block=8, side=96, lasting=True
+)
 
 
 class C3D(nn.Module):
@@ -83,13 +89,13 @@ class C3D(nn.Module):
         self.fc6 = nn.Linear(config.last, config.features)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Rows (B, D), 0 or more, of clips (B, 3, 16, 112, 112): BGR 0..255 minus the mean."""
+        """Rows (B, D), 0 or more, of clips (B, 3, 16, S, S): BGR 0..255 minus the mean."""
         each = FRAMES // self.config.block
         maps = self.up_to_4b(torch.cat(clips.chunk(each, dim=2)))
         return self.after_4b(torch.cat(maps.chunk(each), dim=2))
 
     def up_to_4b(self, blocks: Tensor) -> Tensor:
-        """Pooled maps (B, 8 width, T / 8, 7, 7) of blocks (B, 3, T, 112, 112)."""
+        """Pooled maps (B, 8 width, T / 8, S / 16, S / 16) of blocks (B, 3, T, S, S)."""
         maps = blocks
         for layer in LAYERS[:-2]:
             maps = self._convolved(layer, maps)
@@ -99,7 +105,7 @@ class C3D(nn.Module):
         return maps
 
     def after_4b(self, maps: Tensor) -> Tensor:
-        """Rows (B, D) of the maps (B, 8 width, 2, 7, 7) of all blocks of a window."""
+        """Rows (B, D) of the maps (B, 8 width, 2, S / 16, S / 16) of all blocks of a window."""
         for layer in LAYERS[-2:]:
             maps = self._convolved(layer, maps)
         if self.config.pooled:
@@ -186,7 +192,7 @@ def fold_norms(network: C3D) -> C3D:
 
 
 def fold_input(network: C3D, mean: tuple[float, float, float]) -> C3D:
-    """Let the first convolution take (B, 4, 16, 112, 112): RGB 0..255 and a channel of ones.
+    """Let the first convolution take (B, 4, 16, S, S): RGB 0..255 and a channel of ones.
 
     Its weights are put into RGB order, and the mean (B, G, R), which the network wants subtracted,
     becomes the weight of the ones. That is exact at the edges too: the padding around the picture

@@ -99,7 +99,8 @@ class ClipNetwork:
         """
         self.width, self.block = network.config.features, "c3d"
         self.block_frames = network.config.block
-        self.size, self.side = SIZE, SIDE
+        self.side = network.config.side
+        self.size = SIZE if self.side == SIDE else (self.side, self.side)
         self._device, self._dtype = torch.device(device), fast_dtype(device)
         self._volume: torch.Tensor | None = None
         network = fold_norms(network)
@@ -116,31 +117,32 @@ class ClipNetwork:
             self._tiled = Winograd(network)
 
     def __call__(self, windows: Bytes) -> NDArray[np.float32]:
-        """Rows (B, D) of windows (B, 16, 112, 112, 4): RGB and a channel of ones."""
-        if windows.shape[1:] != (FRAMES, SIDE, SIDE, 4) or windows.dtype != np.uint8:
-            raise ValueError(f"windows must be (B, 16, 112, 112, 4) uint8, not {windows.shape}")
-        blocks = windows.reshape(-1, self.block_frames, SIDE, SIDE, 4)
+        """Rows (B, D) of windows (B, 16, S, S, 4), S being `side`: RGB and a channel of ones."""
+        shape = FRAMES, self.side, self.side, 4
+        if windows.shape[1:] != shape or windows.dtype != np.uint8:
+            raise ValueError(f"windows must be (B, *{shape}) uint8, not {windows.shape}")
+        blocks = windows.reshape(-1, self.block_frames, *shape[1:])
         maps = self.maps(blocks)
         return self.rows(maps.reshape(len(windows), -1, *maps.shape[1:]))
 
     @torch.inference_mode()
     def maps(self, blocks: Bytes) -> torch.Tensor:
-        """What the layers up to the fourth pooling see of blocks (B, T, 112, 112, 4), RGB and a
-        channel of ones, T pictures being `block_frames`: (B, T/8, 7, 7, C)."""
+        """What the layers up to the fourth pooling see of blocks (B, T, S, S, 4), RGB and a
+        channel of ones, T pictures being `block_frames`: (B, T/8, S/16, S/16, C)."""
         pictures = torch.from_numpy(np.ascontiguousarray(blocks)).to(self._device)
         if self._volume is not None:
             pictures = pictures[..., [2, 1, 0]] - self._volume  # (B, 16, 112, 112, 3) BGR
         pictures = pictures.to(self._dtype)
         if self._tiled is not None:
             return self._tiled(pictures)
-        # (B, 4, T, 112, 112), channels last in memory
+        # (B, 4, T, S, S), channels last in memory
         maps: torch.Tensor = self._network.up_to_4b(pictures.permute(0, 4, 1, 2, 3))
         return maps.permute(0, 2, 3, 4, 1)
 
     @torch.inference_mode()
     def rows(self, maps: torch.Tensor) -> NDArray[np.float32]:
-        """Rows (B, D) of the maps (B, N, T/8, 7, 7, C) of the N blocks of each window."""
-        whole = maps.flatten(1, 2).permute(0, 4, 1, 2, 3)  # (B, C, 2, 7, 7)
+        """Rows (B, D) of the maps (B, N, T/8, S/16, S/16, C) of the N blocks of each window."""
+        whole = maps.flatten(1, 2).permute(0, 4, 1, 2, 3)  # (B, C, 2, S/16, S/16)
         rows: NDArray[np.float32] = self._network.after_4b(whole).float().cpu().numpy()
         return rows
 

@@ -2,7 +2,7 @@
 
     network = load_motion(MOTION)                  # C3D(SMALL) with its weights; WeightsError
     rows = MotionRows(ClipNetwork(network))
-    for frames in read_frames(path, rate=RATE):    # pictures of any size from 128 x 128 up
+    for frames in read_frames(path, rate=RATE):    # pictures of any size from 96 x 96 up
         rows.add(frames)
     rows.finish(count)                             # (count, 512) float32
 
@@ -18,10 +18,8 @@ it is in.
 
 import hashlib
 import json
-import math
 from bisect import bisect_right
 from dataclasses import asdict
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from feature_extract.c3d import C3D, SIDE, C3DConfig, WeightsError, load_weights
+from feature_extract.c3d import C3D, SMALL, C3DConfig, WeightsError, load_weights
 from feature_extract.clips import Bytes, ClipNetwork
 from feature_extract.timing import slot
 from feature_extract.video import Frames
@@ -42,54 +40,28 @@ RATE: Final = 8
 """Pictures looked at a second."""
 BEFORE: Final = 4
 """Samples of a row's window before its second; as many, less one, come after it."""
-WHOLE: Final = 128
-"""Pictures are squashed whole to this square; the middle 112 x 112 of it is looked at."""
-EDGE: Final = (WHOLE - SIDE) // 2
+SIDE: Final = SMALL.side
+"""Pictures are squashed whole to this square."""
 BATCH: Final = 4
 """Blocks at once: more give the rows no sooner, fewer up to a tenth later."""
 FORMAT: Final = 2
 
 
 def motion_frames(pixels: Bytes) -> Bytes:
-    """The middle (N, 112, 112, 3) of pictures (N, H, W, 3), each averaged to 128 x 128.
-
-    A pixel of the 128 x 128 is the mean over the part of the picture that it covers, rounded; a
-    picture of that size is only cropped.
-    """
+    """Pictures (N, H, W, 3) squashed to (N, 96, 96, 3), bilinear over all that a pixel covers."""
     if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"pictures must be (N, H, W, 3) uint8, not {pixels.shape} {pixels.dtype}")
-    if min(pixels.shape[1:3]) < WHOLE:
-        raise ValueError(f"pictures must be at least {WHOLE} x {WHOLE}, not {pixels.shape[1:3]}")
-    count, height, width, _ = pixels.shape
-    if height == width == WHOLE:
-        return pixels[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]
-    given = torch.from_numpy(np.ascontiguousarray(pixels)).float()
-    # Small products over parts that repeat take a seventh of the time of one with mostly zeros.
-    across = given.view(-1, 3 * _averages(width).shape[1]) @ _averages_of_pixels(width)
-    lines = _averages(height)
-    means = lines @ across.view(-1, lines.shape[1], WHOLE * 3)
-    middle = means.view(count, WHOLE, WHOLE, 3)[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]
-    # Sums of weights that add up to 1 but for rounding: never above 255.5.
-    rounded: Bytes = middle.add(0.5).to(torch.uint8).numpy()
-    return rounded
+    if min(pixels.shape[1:3]) < SIDE:
+        raise ValueError(f"pictures must be at least {SIDE} x {SIDE}, not {pixels.shape[1:3]}")
+    given = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    squashed: Bytes = squash(given).permute(0, 2, 3, 1).numpy()
+    return squashed
 
 
-@lru_cache
-def _averages(side: int) -> torch.Tensor:
-    """(b, a): how much each of a pixels is in each of the b that are made of them; the same for
-    every such part of the `side` pixels, of which 128 are made: 7 and 4 of 224."""
-    parts = math.gcd(side, WHOLE)
-    starts = np.arange(WHOLE // parts)[:, None] * side / WHOLE
-    ends = starts + side / WHOLE
-    pixel = np.arange(side // parts)[None]
-    covered = np.clip(np.minimum(ends, pixel + 1) - np.maximum(starts, pixel), 0, None)
-    return torch.from_numpy((covered * WHOLE / side).astype(np.float32))
-
-
-@lru_cache
-def _averages_of_pixels(side: int) -> torch.Tensor:
-    """(3 a, 3 b): the same for pixels of three numbers in a line."""
-    return torch.kron(_averages(side), torch.eye(3)).T.contiguous()
+def squash(pictures: torch.Tensor, side: int = SIDE) -> torch.Tensor:
+    """Pictures (N, 3, H, W), bytes or not, as (N, 3, side, side)."""
+    size = (side, side)
+    return torch.nn.functional.interpolate(pictures, size, mode="bilinear", antialias=True)
 
 
 class MotionRows:
@@ -99,7 +71,7 @@ class MotionRows:
     def __init__(self, network: ClipNetwork) -> None:
         self._network = network
         self._first: list[int] = []  # sample from which on each kept picture is shown
-        self._kept: list[Bytes] = []  # (112, 112, 4) each: RGB and ones
+        self._kept: list[Bytes] = []  # (96, 96, 4) each: RGB and ones
         self._waiting: list[list[int]] = []  # blocks: of each sample the place in _kept
         self._blocks: list[int] = []  # for each second's block its number
         self._maps: list[torch.Tensor] = []  # of the blocks computed, from number _gone on
@@ -168,7 +140,7 @@ class MotionRows:
 
 
 def with_ones(pixels: Bytes) -> Bytes:
-    """(N, 112, 112, 4) of pictures (N, 112, 112, 3); the fourth channel is 1."""
+    """(N, S, S, 4) of pictures (N, S, S, 3); the fourth channel is 1."""
     return np.pad(pixels, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
 
 
@@ -212,7 +184,7 @@ def load_motion(folder: Path = MOTION) -> C3D:
 def motion_fingerprint(folder: Path = MOTION) -> dict[str, Any]:
     """What shapes the rows, by config.json; cheap, loads no network. WeightsError as above."""
     weights = _config(folder)["sha256"]
-    return {"weights": weights, "rate": RATE, "before": BEFORE, "whole": WHOLE, "version": 1}
+    return {"weights": weights, "rate": RATE, "before": BEFORE, "side": SIDE, "version": 2}
 
 
 def motion_width(folder: Path = MOTION) -> int:
@@ -225,9 +197,12 @@ def _config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
             raise WeightsError(f"{folder}: written by another version")
-        block = C3DConfig(**config["network"]).block
-        if block != RATE:
-            raise WeightsError(f"{folder}: looks at {block} pictures at once, must be {RATE}")
+        network = C3DConfig(**config["network"])
+        if network.block != RATE:
+            wrong = f"looks at {network.block} pictures at once, must be {RATE}"
+            raise WeightsError(f"{folder}: {wrong}")
+        if network.side != SIDE:
+            raise WeightsError(f"{folder}: looks at {network.side} pixels, must be {SIDE}")
         return {"sha256": str(config["sha256"]), "network": dict(config["network"])}
     except OSError as error:
         raise WeightsError(f"{folder}: no motion weights here ({error.strerror})") from error

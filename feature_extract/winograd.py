@@ -1,7 +1,7 @@
 """C3D on a processor without bfloat16 units: the same maps from a third of the multiplications.
 
     fast = Winograd(network)             # C3D with norms and mean folded in, see c3d.py
-    fast(blocks)                         # (B, T, 112, 112, C) float32 -> (B, T / 8, 7, 7, C')
+    fast(blocks)                         # (B, T, S, S, C) float32 -> (B, T / 8, S / 16, S / 16, C')
 
 A 3 x 3 x 3 convolution is computed in tiles of 2 x 4 x 4 outputs (Lavin and Gray, CVPR 2016): tiles
 of the input and the kernels are transformed so that a tile takes 4 x 6 x 6 products for each pair
@@ -66,7 +66,7 @@ class Winograd:
         ]
 
     def __call__(self, blocks: Tensor) -> Tensor:
-        """`C3D.up_to_4b`, (B, T / 8, 7, 7, 8 width) of (B, T, 112, 112, C)."""
+        """`C3D.up_to_4b`, (B, T / 8, S / 16, S / 16, 8 width) of (B, T, S, S, C)."""
         maps = self._first(blocks)
         scratch = _Scratch()
         for layer in self._tiled:

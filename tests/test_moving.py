@@ -1,6 +1,7 @@
 """Moving clips: what their labels say is what is seen."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,20 +12,28 @@ SIDE = 64
 
 
 def motion(
-    *, way: str = "", rate: float = 0.0, growth: float = 0.0, turn: float = 0.0, oval: bool = False
+    *,
+    way: str = "",
+    rate: float = 0.0,
+    growth: float = 0.0,
+    turn: float = 0.0,
+    oval: bool = False,
+    cut: int = FRAMES,
 ) -> Motions:
     """One clip's motion."""
     number = WAYS.index(way) if way else -1
     angle = math.tau * number / len(WAYS)
-    shift = torch.tensor([[rate * math.cos(angle), rate * math.sin(angle)]])
-    return Motions(
+    drawn = draw_motions(1, torch.Generator().manual_seed(5))
+    return replace(
+        drawn,
         way=torch.tensor([number]),
         speed=torch.tensor([0 if way else -1]),
-        shift=shift,
+        shift=torch.tensor([[rate * math.cos(angle), rate * math.sin(angle)]]),
         growth=torch.tensor([growth]),
         turn=torch.tensor([turn]),
         oval=torch.tensor([oval]),
-        seeds=torch.tensor([5]),
+        cut=torch.tensor([cut]),
+        shake=0.2 * drawn.shake,
     )
 
 
@@ -80,6 +89,24 @@ def test_an_oval_moves_and_the_rest_stays() -> None:
     assert float(moved[-1, 0] - moved[0, 0]) == pytest.approx(0.12 * (FRAMES - 1) / RATE, abs=0.03)
     corner = clip[0, :, :, :8, :8]
     assert float((corner[:, 0] - corner[:, -1]).abs().amax()) < 25
+
+
+def test_a_cut_leads_to_another_picture() -> None:
+    white = torch.full((1, 3, 128, 128), 255, dtype=torch.uint8)
+    clip = render(torch.zeros_like(white), white, motion(cut=5), side=SIDE)
+    light = clip.mean((0, 1, 3, 4))
+    assert float(light[:5].max()) < 100 < float(light[5:].min())
+
+
+def test_backwards_is_what_is_seen_from_the_end() -> None:
+    pictures = torch.randint(0, 255, (32, 3, 64, 64)).byte()
+    motions = draw_motions(32, torch.Generator().manual_seed(4))
+    kept = motions.cut == FRAMES  # after a cut, what comes first is the other picture
+    pictures, motions = pictures[kept], motions[kept]
+    clips = render(pictures, pictures.flip(0), motions, side=32)
+    turned = render(pictures, pictures.flip(0), motions.backwards(), side=32)
+    torch.testing.assert_close(turned, clips.flip(2), rtol=1e-3, atol=0.5)
+    assert motions.backwards().backwards().way.equal(motions.way)
 
 
 def test_the_same_seed_makes_the_same_clips_and_labels_are_of_their_classes() -> None:

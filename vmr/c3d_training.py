@@ -2,15 +2,16 @@
 
     train_c3d(data=Path("data"), cache=Path("cache"), out=Path("assets/weights/c3d-small"))
 
-Feasible without a GPU, in two stages. First the network learns what pictures show, as if it had
-two dimensions (the middle moments of its kernels): it reproduces the appearance network's pooled
-features, and the vectors that the product's shared space gives them, view by view of its pictures
-(stills.py), cropped and mirrored. Then it learns what moves, from stills that we move ourselves
-(moving.py): which way, how fast, nearer or farther, turning. All else stays as it is, and the last
-moment of each kernel is the negative of its first, so that a clip in which nothing moves gives what
-its picture gives, whatever is learned: when all was trained, what things look like was lost in the
-first hundred steps, and 22,000 clips are too few to bring it back. Both stages begin with small
-pictures, which cost a third. Resumable: the run is saved every few minutes and goes on from there.
+In two stages. First the network learns what pictures show, as if it had two dimensions (the middle
+moments of its kernels): it reproduces the appearance network's pooled features, and the vectors
+that the product's shared space gives them. Both look at the same part of the same picture, another
+one each time. Then it learns what moves, from stills that we move ourselves (moving.py): which way,
+how fast, nearer or farther, turning; and goes on learning what is shown, of stills and of what
+moves. The last moment of each kernel stays the negative of its first, so that a clip in which
+nothing moves gives what its picture gives.
+
+Made for a GPU, where it takes minutes; on a processor fewer pictures and clips make a lesser
+network. Resumable: the run is saved every few minutes and goes on from there.
 """
 
 import math
@@ -27,40 +28,40 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from feature_extract.appearance import BLOCKS
-from feature_extract.c3d import C3D, LAYERS, POOLED_AFTER, SIDE, SMALL
+from feature_extract.appearance import BLOCKS, SIZE, Appearance
+from feature_extract.c3d import C3D, LAYERS, POOLED_AFTER, SMALL
 from feature_extract.clips import MEAN
-from feature_extract.device import fast_dtype
-from feature_extract.motion import WHOLE, motion_frames, save_motion
-from vmr.moving import CLASSES, draw_motions, render
+from feature_extract.device import chosen_device, fast_dtype
+from feature_extract.motion import SIDE, save_motion, squash
+from vmr.movements import COLUMNS, FAST
+from vmr.moving import CLASSES, FRAMES, Motions, draw_motions, render
 from vmr.ranker import Ranker
 from vmr.stills import Pictures, load_pictures, squashed_pictures
+from vmr.towers import Towers
 
+STORED: Final = 192
+"""Pixels across a picture as it is kept for training: what Flickr8k's pictures have."""
 _SEEN: Final = BLOCKS["appearance"]
+_NOISE: Final = 6.0
+"""Standard deviation, of 255, of the noisiest clips."""
+_AT_ONCE: Final = 256  # pictures of the mean and of dev
 
 
 @dataclass(frozen=True)
 class C3DTraining:
     """Settings of the run; stored with the weights."""
 
-    pictures: int = 500_000
+    pictures: int = 600_000
     "of the first stage, counted as often as they are seen"
-    clips: int = 22_000
+    clips: int = 500_000
     "of the second stage"
-    small: float = 0.3
-    "share of the first stage that is trained on small pictures"
-    clip_small: float = 0.64
-    "share of the second"
-    small_side: int = 64
-    batch: int = 128
-    clip_batch: int = 16
-    rate: float = 2e-3
+    batch: int = 512
+    clip_batch: int = 256
+    rate: float = 4e-3
     clip_rate: float = 1e-3
     weight_decay: float = 0.02
-    motion: float = 4.0
-    "weight of the four losses of motion, beside that of what is shown while it moves"
-    views: int = 4
-    "of each picture, as load_pictures has them"
+    motion: float = 1.0
+    "weight of the losses of motion in the second stage, beside those of what is shown"
     save_seconds: float = 240
     seed: int = 0
 
@@ -82,73 +83,85 @@ class Heads(nn.Module):
         self.seen = nn.Linear(features, _SEEN)
         self.shared = nn.Linear(features, shared)
         self.motion = nn.ModuleDict({name: nn.Linear(features, n) for name, n in CLASSES.items()})
+        self.rates = nn.Linear(features, len(COLUMNS))
 
 
-@dataclass(frozen=True)
-class Stills:
-    """Pictures and what the teachers say of them."""
+class Teacher:
+    """What the appearance network and the shared space say of pictures."""
 
-    pixels: Tensor
-    "(N, 3, 128, 128) uint8 RGB"
-    seen: Tensor
-    "(N, 1280) unit vectors: the appearance network's last layer"
-    shared: Tensor
-    "(N, E) unit vectors of the shared space"
+    def __init__(self, towers: Towers, device: str) -> None:
+        self._appearance, self._towers = Appearance(device=device), towers.to(device)
+        self.shared = towers.config.width
+        self.mean = torch.zeros(_SEEN, device=device)
+        "which all pictures share"
 
-    def __getitem__(self, chosen: Tensor) -> "Stills":
-        return Stills(self.pixels[chosen], self.seen[chosen], self.shared[chosen])
+    @torch.no_grad()
+    def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1280) the last layer's features and (N, E) the vectors of the shared space, of unit
+        length, of pictures (N, 3, 224, 224), 0..255."""
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        rows = self._appearance.rows(pictures).clone()
+        return F.normalize(rows[:, :_SEEN], dim=1), self._towers.encode_video(rows)
 
 
-def train_c3d(data: Path, cache: Path, out: Path, config: C3DTraining = C3DTraining()) -> None:
+def train_c3d(
+    data: Path,
+    cache: Path,
+    out: Path,
+    config: C3DTraining = C3DTraining(),
+    *,
+    device: str = "auto",
+) -> None:
     """Train both stages, or what is left of them, and write the weights into `out`.
 
     The state of the run is kept in `cache`/c3d-small: delete it to begin anew.
     """
+    sets = load_pictures(data, cache, views=0, others=0)
+    train, dev = (
+        torch.from_numpy(
+            np.concatenate(
+                [
+                    stored_pixels(data, cache, name, pictures)[pictures.of(split)]
+                    for name, pictures in sets.items()
+                    if split == "train" or name == "flickr8k"
+                ]
+            )
+        )
+        for split in ("train", "dev")
+    )
+    train_on(train, dev, cache / "c3d-small", out, config, device=chosen_device(device))
+
+
+def train_on(
+    train: Tensor, dev: Tensor, kept: Path, out: Path, config: C3DTraining, *, device: str
+) -> None:
+    """The same on pictures (N, 3, 192, 192) uint8 RGB."""
     torch.manual_seed(config.seed)
-    sets = load_pictures(data, cache, views=config.views, others=config.views)
-    teacher = Ranker.load(moving=False)
-    train = _stills(data, cache, sets, "train", config.views, teacher)
-    dev = _stills(data, cache, {"flickr8k": sets["flickr8k"]}, "dev", 1, teacher)
+    torch.backends.cudnn.benchmark = True  # all batches have the same shapes
+    teacher = Teacher(Ranker.load(moving=False).towers, device)
     network = C3D(SMALL)
     for layer in LAYERS:
         getattr(network, f"conv{layer}").weight.data[:, :, [0, 2]] = 0
-    heads = Heads(SMALL.features, train.shared.shape[1])
-    kept = cache / "c3d-small"
-    kept.mkdir(exist_ok=True)
-    mean = train.seen.mean(0)
-    _train_still(network, heads, train, dev, mean, kept / "still.pt", config)
-    _train_moving(network, heads, train, mean, kept / "moving.pt", config)
+    heads = Heads(SMALL.features, teacher.shared)
+    network.to(device)
+    heads.to(device)
+    kept.mkdir(exist_ok=True, parents=True)
+    train = train.to(device)
+    some = torch.split(train[:: max(1, len(train) // 2048)], _AT_ONCE)
+    teacher.mean = torch.cat([teacher(squash(part.float(), SIZE))[0] for part in some]).mean(0)
+    _train_still(network, heads, teacher, train, dev.to(device), kept / "still.pt", config)
+    _train_moving(network, heads, teacher, train, kept / "moving.pt", config)
+    print(f"dev {_agreement(network, heads, teacher, dev.to(device))}", flush=True)
     save_motion(network, out, training=asdict(config))
 
 
-def _stills(
-    data: Path, cache: Path, sets: dict[str, Pictures], split: str, views: int, teacher: Ranker
-) -> Stills:
-    """All views of the pictures of one split of all sets."""
-    pixels, rows = [], []
-    for name, pictures in sets.items():
-        chosen = pictures.of(split)
-        for view in range(views):
-            stored = stored_pixels(data, cache, name, pictures, view)
-            pixels.append(torch.from_numpy(stored[chosen]))
-            rows.append(torch.from_numpy(pictures.rows[chosen, view]).float())
-    every = torch.cat(rows)
-    with torch.inference_mode():
-        shared = torch.cat([teacher.towers.encode_video(part) for part in torch.split(every, 4096)])
-    seen = F.normalize(every[:, :_SEEN], dim=1)
-    return Stills(torch.cat(pixels), seen, shared.clone())
-
-
-def stored_pixels(
-    data: Path, cache: Path, name: str, pictures: Pictures, view: int = 0
-) -> NDArray[np.uint8]:
-    """(N, 3, 128, 128) RGB of a view of the pictures of a set, squashed whole; made once."""
-    cached = cache / name / f"pixels{WHOLE}-{view}.npy"
+def stored_pixels(data: Path, cache: Path, name: str, pictures: Pictures) -> NDArray[np.uint8]:
+    """(N, 3, 192, 192) RGB of the pictures of a set, squashed whole; made once."""
+    cached = cache / name / f"pixels{STORED}.npy"
     if not cached.is_file():
-        stored = np.empty((len(pictures.names), 3, WHOLE, WHOLE), np.uint8)
-        tar = data / f"{name}_images.tar"
-        for i, pixels in enumerate(squashed_pictures(tar, pictures.names, view)):
-            small = Image.fromarray(pixels).resize((WHOLE, WHOLE), Image.Resampling.BOX)
+        stored = np.empty((len(pictures.names), 3, STORED, STORED), np.uint8)
+        for i, pixels in enumerate(squashed_pictures(data / f"{name}_images.tar", pictures.names)):
+            small = Image.fromarray(pixels).resize((STORED, STORED), Image.Resampling.BILINEAR)
             stored[i] = np.asarray(small).transpose(2, 0, 1)
         draft = cached.with_suffix(".part.npy")
         np.save(draft, stored)
@@ -159,70 +172,70 @@ def stored_pixels(
 def _train_still(
     network: C3D,
     heads: Heads,
-    train: Stills,
-    dev: Stills,
-    mean: Tensor,
+    teacher: Teacher,
+    train: Tensor,
+    dev: Tensor,
     kept: Path,
     config: C3DTraining,
 ) -> None:
     """The first stage."""
     steps = config.pictures // config.batch
-    parts = [network, heads]
-    run = _Run(parts, steps, config.rate, config.weight_decay, kept, config.save_seconds)
+    run = _Run([network, heads], steps, config.rate, config.weight_decay, kept, config.save_seconds)
     for step in run:
         draw = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        side = config.small_side if step < config.small * steps else SIDE
-        batch = train[torch.randint(len(train.pixels), (config.batch,), generator=draw)]
-        with _fast():
-            rows = still_rows(network.train(), augmented(batch.pixels, side, draw)).float()
-        run.step(_shown_loss(heads, rows, batch, mean).mean())
+        run.step(_still_loss(network.train(), heads, teacher, train, config.batch, draw))
         if (step + 1) % 250 == 0 or step + 1 == steps:
-            print(f"step {step + 1}: dev {_agreement(network, heads, dev)}", flush=True)
+            print(f"step {step + 1}: dev {_agreement(network, heads, teacher, dev)}", flush=True)
 
 
 def _train_moving(
-    network: C3D, heads: Heads, train: Stills, mean: Tensor, kept: Path, config: C3DTraining
+    network: C3D, heads: Heads, teacher: Teacher, train: Tensor, kept: Path, config: C3DTraining
 ) -> None:
     """The second stage."""
-    steps = config.clips // config.clip_batch
+    steps, device = config.clips // config.clip_batch, train.device.type
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    network.eval().requires_grad_(False)
-    heads.requires_grad_(False).motion.requires_grad_(True)
+    network.eval()  # norms stay as they are
     for layer in LAYERS:
         convolution = getattr(network, f"conv{layer}")
-        convolution.weight.requires_grad_(True).register_hook(_odd)
-        if layer in LAYERS[-4:]:
+        convolution.weight.register_hook(_odd)
+        if device == "cpu" and layer in LAYERS[-4:]:
             convolution.__class__ = InFull
-    run = _Run([network, heads], steps, config.clip_rate, 0.0, kept, config.save_seconds)
+    decay = config.weight_decay
+    run = _Run([network, heads], steps, config.clip_rate, decay, kept, config.save_seconds)
     right = {name: 0.0 for name in CLASSES}
     for step in run:
         draw = torch.Generator().manual_seed(config.seed * 2_000_003 + step)
-        chosen = torch.randint(len(train.pixels), (2, config.clip_batch), generator=draw)
-        motions = draw_motions(config.clip_batch, draw)
-        side = config.small_side if step < config.clip_small * steps else SIDE
-        batch = train[chosen[0]]
-        clips = render(batch.pixels, train.pixels[chosen[1]], motions, side=side)
-        with _fast():
-            rows = network(prepared(clips)).float()
-        told = {name: head(rows) for name, head in heads.motion.items()}
-        truth = motions.labels()
-        moving = sum(F.cross_entropy(told[name], truth[name]) for name in CLASSES)
-        # Of an oval over another picture no teacher has said what it shows.
-        shown = (_shown_loss(heads, rows, batch, mean) * ~motions.oval).mean()
-        run.step(shown + config.motion * moving)
-        for name in CLASSES:
-            share = float((told[name].argmax(1) == truth[name]).float().mean())
-            right[name] += 0.05 * (share - right[name])
+        chosen = torch.randint(len(train), (2, config.clip_batch), generator=draw).to(device)
+        motions = draw_motions(config.clip_batch, draw).to(device)
+        clips = render(train[chosen[0]], train[chosen[1]], motions, side=STORED)
+        taught = teacher(squash(clips[:, :, FRAMES // 2], SIZE))
+        with _fast(device):
+            rows = network(prepared(_as_filmed(clips, draw))).float()
+        shown = _shown_loss(heads, rows, taught, teacher.mean).mean()
+        moving = _moving_loss(heads, rows, motions, right)
+        still = _still_loss(network, heads, teacher, train, config.clip_batch, draw)
+        run.step(shown + config.motion * moving + still)
         if (step + 1) % 25 == 0:
-            shares = {name: round(value, 2) for name, value in right.items()}
-            print(f"  shown {shown.item():.2f}, right: {shares}", flush=True)
+            shares = {name: round(value, 3) for name, value in right.items()}
+            print(f"  shown {shown.item():.2f}, still {still.item():.2f}, right: {shares}")
+
+
+def _moving_loss(heads: Heads, rows: Tensor, motions: Motions, right: dict[str, float]) -> Tensor:
+    """Of labels and of rates; keeps count of the labels that are right."""
+    told, truth = heads.rates(rows), motions.rates / torch.tensor(FAST, device=rows.device)
+    loss = F.mse_loss(told, truth.clamp(-1, 1)) * len(COLUMNS)
+    for name, label in motions.labels().items():
+        found = heads.motion[name](rows)
+        loss = loss + F.cross_entropy(found, label)
+        share = float((found.argmax(1) == label).float().mean())
+        right[name] += 0.05 * (share - right[name])
+    return loss
 
 
 def _odd(gradient: Tensor) -> Tensor:
-    """Of kernels (K, C, 3, 3, 3): its part in which the last moment is the negative of the first
-    and the middle has none."""
+    """Of kernels (K, C, 3, 3, 3): the part whose last moment is the negative of its first."""
     side = (gradient[:, :, 2] - gradient[:, :, 0]) / 2
-    return torch.stack([-side, torch.zeros_like(side), side], dim=2)
+    return torch.stack([-side, gradient[:, :, 1], side], dim=2)
 
 
 def still_rows(network: C3D, pictures: Tensor) -> Tensor:
@@ -244,65 +257,96 @@ def still_rows(network: C3D, pictures: Tensor) -> Tensor:
     return torch.relu(network.fc6(maps.mean(dim=(2, 3))))
 
 
-def _fast() -> torch.autocast:
-    """Convolutions in bfloat16, where processors compute it themselves."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=fast_dtype("cpu") == torch.bfloat16)
+def _still_loss(
+    network: C3D,
+    heads: Heads,
+    teacher: Teacher,
+    train: Tensor,
+    count: int,
+    draw: torch.Generator,
+) -> Tensor:
+    """How far from what the teachers say of pictures that stand still."""
+    chosen = torch.randint(len(train), (count,), generator=draw).to(train.device)
+    views = part_of_each(train[chosen], draw)
+    with _fast(train.device.type):
+        rows = still_rows(network, prepared(_as_filmed(views, draw))).float()
+    return _shown_loss(heads, rows, teacher(views), teacher.mean).mean()
 
 
-def augmented(pixels: Tensor, side: int, draw: torch.Generator) -> Tensor:
-    """(B, 3, side, side) as the network takes them: cropped, mirrored, lighter or darker."""
-    count = len(pixels)
-    crop = int(torch.randint(SIDE, WHOLE + 1, (), generator=draw))
-    top, left = torch.randint(WHOLE - crop + 1, (2, count), generator=draw).tolist()
-    mirror = torch.rand(count, generator=draw) < 0.5
-    cut = torch.stack(
-        [p[:, t : t + crop, x : x + crop] for p, t, x in zip(pixels, top, left, strict=True)]
-    )
-    cut = torch.where(mirror[:, None, None, None], cut.flip(3), cut).float()
-    sized = F.interpolate(cut, (side, side), mode="bilinear", antialias=crop > side)
-    light, contrast = 0.5 * torch.rand(2, count, 1, 1, 1, generator=draw) + 0.75
-    middle = sized.mean((1, 2, 3), keepdim=True)
-    return prepared(((sized - middle) * contrast + middle * light).clamp_(0, 255))
+def _fast(device: str) -> torch.autocast:
+    """Convolutions in bfloat16, where it is computed in hardware."""
+    return torch.autocast(device, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16)
+
+
+def part_of_each(pictures: Tensor, draw: torch.Generator) -> Tensor:
+    """(B, 3, 224, 224) 0..255: half to all of each picture (B, 3, S, S), stretched and mirrored."""
+    count, device = len(pictures), pictures.device
+    area, stretch, mirror, *place = torch.rand(5, count, generator=draw)
+    aspect = (0.6 * stretch - 0.3).exp()
+    size = torch.stack([(0.5 + area / 2) * aspect, (0.5 + area / 2) / aspect]).sqrt().clamp(max=1)
+    centre = (2 * torch.stack(place) - 1) * (1 - size)  # (2, B)
+    theta = torch.diag_embed(size.T)  # (B, 2, 2)
+    theta[:, 0, 0] *= torch.where(mirror < 0.5, -1.0, 1.0)
+    theta = torch.cat([theta, centre.T[:, :, None]], dim=2).to(device)
+    grid = F.affine_grid(theta, [count, 3, SIZE, SIZE], align_corners=False)
+    return F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
+
+
+def _as_filmed(shown: Tensor, draw: torch.Generator) -> Tensor:
+    """What a camera makes of pictures (B, 3, S, S) or clips (B, 3, 16, S, S): lighter or darker,
+    noisy, and as the network takes them, (B, 3, ..., 96, 96)."""
+    count, device = len(shown), shown.device
+    frames = shown.transpose(1, 2).flatten(0, 1) if shown.ndim == 5 else shown
+    small = squash(frames, SIDE).view(count, -1, 3, SIDE, SIDE).transpose(1, 2)
+    light, contrast, noise = torch.rand(3, count, 1, 1, 1, 1, generator=draw).to(device)
+    middle = small.mean((1, 2, 3, 4), keepdim=True)
+    lit = (small - middle) * (0.75 + contrast / 2) + middle * (0.75 + light / 2)
+    seed = int(torch.randint(2**31, (), generator=draw))
+    grain = torch.empty_like(lit).normal_(generator=torch.Generator(device).manual_seed(seed))
+    filmed: Tensor = (lit + _NOISE * noise**2 * grain).clamp_(0, 255)
+    return filmed if shown.ndim == 5 else filmed[:, :, 0]
 
 
 def prepared(rgb: Tensor) -> Tensor:
     """(B, 3, ...) RGB 0..255 -> BGR minus the mean, channels last."""
-    mean = torch.tensor(MEAN).view(1, 3, *[1] * (rgb.ndim - 2))
+    mean = torch.tensor(MEAN, device=rgb.device).view(1, 3, *[1] * (rgb.ndim - 2))
     lasting = torch.channels_last if rgb.ndim == 4 else torch.channels_last_3d
     return (rgb.flip(1) - mean).contiguous(memory_format=lasting)
 
 
-def _shown_loss(heads: Heads, rows: Tensor, stills: Stills, mean: Tensor) -> Tensor:
+def _shown_loss(heads: Heads, rows: Tensor, taught: tuple[Tensor, Tensor], mean: Tensor) -> Tensor:
     """(B,) how far from what the teachers say. Without its second term the network learns little
     but the mean, which all features share."""
-    told = heads.seen(rows)
+    told, (seen, shared) = heads.seen(rows), taught
     return (
         3
-        - F.cosine_similarity(told, stills.seen)
-        - F.cosine_similarity(told - mean, stills.seen - mean)
-        - F.cosine_similarity(heads.shared(rows), stills.shared)
+        - F.cosine_similarity(told, seen)
+        - F.cosine_similarity(told - mean, seen - mean)
+        - F.cosine_similarity(heads.shared(rows), shared)
     )
 
 
-@torch.inference_mode()
-def _agreement(network: C3D, heads: Heads, dev: Stills) -> str:
+@torch.no_grad()
+def _agreement(network: C3D, heads: Heads, teacher: Teacher, dev: Tensor) -> str:
     """How often a dev picture's own teacher vector is the nearest of all."""
     network.eval()
-    seen = motion_frames(dev.pixels.permute(0, 2, 3, 1).numpy())  # (N, 112, 112, 3)
-    middle = torch.from_numpy(np.ascontiguousarray(seen)).permute(0, 3, 1, 2)
-    rows = torch.cat(
-        [still_rows(network, prepared(part.float())) for part in torch.split(middle, 125)]
-    )
-    found = {}
-    for name, told, truth in (
-        ("seen", heads.seen(rows), dev.seen),
-        ("shared", heads.shared(rows), dev.shared),
-    ):
-        centre = truth.mean(0)
-        similar = F.normalize(told - centre, dim=1) @ F.normalize(truth - centre, dim=1).T
-        nearest = similar.argmax(1) == torch.arange(len(truth))
-        found[name] = f"{100 * float(nearest.float().mean()):.1f} %"
-    return str(found)
+    found: dict[str, list[Tensor]] = {name: [] for name in ("seen", "shared")}
+    truths: dict[str, list[Tensor]] = {name: [] for name in found}
+    for part in torch.split(dev, _AT_ONCE):
+        large = squash(part.float(), SIZE)
+        rows = still_rows(network, prepared(squash(large, SIDE)))
+        told = heads.seen(rows), heads.shared(rows)
+        for name, mine, theirs in zip(found, told, teacher(large), strict=True):
+            found[name].append(mine)
+            truths[name].append(theirs)
+    shares = {}
+    for name in found:
+        mine, theirs = torch.cat(found[name]), torch.cat(truths[name])
+        centre = theirs.mean(0)
+        similar = F.normalize(mine - centre, dim=1) @ F.normalize(theirs - centre, dim=1).T
+        nearest = similar.argmax(1) == torch.arange(len(dev), device=dev.device)
+        shares[name] = f"{100 * float(nearest.float().mean()):.1f} %"
+    return str(shares)
 
 
 class _Run:

@@ -25,7 +25,7 @@ from feature_extract.clips import BATCH, ClipNetwork
 from feature_extract.motion import RATE, load_motion, motion_fingerprint, motion_frames, with_ones
 from vmr.compose import MOVES
 from vmr.film import Moving, Shot, Still
-from vmr.movements import COLUMNS, Movements
+from vmr.movements import COLUMNS, FAST, Movements
 from vmr.stills import Pictures
 
 Bank = dict[str, NDArray[np.float16]]
@@ -36,8 +36,6 @@ CUT: Final = "cut"
 """The kind of windows that a cut goes through."""
 EACH: Final = 80
 """Windows of each movement, where nothing else is said."""
-_FAST: Final = (0.15, 0.15, 0.2, 0.3)
-"""Rates that count as 1 in the columns: widths, widths, logarithm and radians a second."""
 _RIDGE: Final = 0.03  # of the mean variance of a row's columns
 
 
@@ -102,7 +100,7 @@ def fit_movements(moved: Moved) -> Movements:
 def _windows(
     data: Path, pictures: Pictures, split: str, each: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32], str]]:
-    """(16, 112, 112, 4), its rates (4,), its kind."""
+    """(16, 96, 96, 4), its rates (4,), its kind."""
     draw = random.Random(f"moved {split}")
     places = pictures.of(split).tolist()
     kinds = [kind for kind in MOVES for _ in range(each)]
@@ -128,7 +126,7 @@ def _windows(
                 continue
             shown = shot(kind)
             rates = shown.rates if isinstance(shown, Moving) else (0.0,) * len(COLUMNS)
-            scaled = np.clip(np.array(rates) / _FAST, -1, 1).astype(np.float32)
+            scaled = np.clip(np.array(rates) / FAST, -1, 1).astype(np.float32)
             yield _prepared(_played(shown, draw)), scaled, kind
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS: Final = ("right", "down", "nearer", "clockwise")
+FAST: Final = (0.15, 0.15, 0.2, 0.3)
+"""Rates that count as 1: widths, widths, logarithm of the size and radians a second."""
 WEIGHT: Final = 0.3
 """Of a movement that is asked for, beside a cosine; as much as a name has, and not tuned."""
 

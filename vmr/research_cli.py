@@ -8,6 +8,7 @@ what the user can put right, in one line.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     small.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
     small.add_argument("--cache", type=Path, required=True, help="folder for their features")
     small.add_argument("--out", type=Path, required=True, help="folder of the weights")
+    small.add_argument("--device", default="auto", help="cpu, cuda, or auto")
+    small.add_argument("--pictures", type=_positive, help="of the first stage (default: 600000)")
+    small.add_argument("--clips", type=_positive, help="of the second stage (default: 500000)")
     small.set_defaults(run=_train_c3d)
 
 
@@ -140,9 +144,15 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _train_c3d(arguments: argparse.Namespace) -> int:
-    from vmr.c3d_training import train_c3d
+    from vmr.c3d_training import C3DTraining, train_c3d
 
-    train_c3d(arguments.data, arguments.cache, arguments.out)
+    config = C3DTraining()
+    config = replace(
+        config,
+        pictures=arguments.pictures or config.pictures,
+        clips=arguments.clips or config.clips,
+    )
+    train_c3d(arguments.data, arguments.cache, arguments.out, config, device=arguments.device)
     return 0
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from feature_extract.appearance import SIZE, Appearance
+from feature_extract.appearance import SIZE, WIDTH, Appearance
 
 _BATCH: Final = 32
 
@@ -92,6 +92,7 @@ def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> di
     """Every set that `data` holds: flickr8k (needed), har15 and gym (when there).
 
     Args:
+        views: of Flickr8k; 0: no network looks at any picture.
         others: views of the other sets; for many pictures with few words one is enough.
 
     Raises:
@@ -219,6 +220,8 @@ def _rows(
         if len(rows) != len(names):
             raise StillsError(f"{cached}: {len(rows)} rows for {len(names)} pictures; delete it")
         stacked.append(rows)
+    if not stacked:
+        return names, np.empty((len(names), 0, WIDTH), np.float16)
     return names, np.stack(stacked, axis=1)
 
 
