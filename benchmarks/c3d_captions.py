@@ -120,7 +120,7 @@ def _rows(data: Path, names: tuple[str, ...]) -> Iterator[NDArray[np.float16]]:
     network, batch = ClipNetwork(load_motion()), []
     for number, picture in enumerate(squashed_pictures(data / "flickr8k_images.tar", names), 1):
         still = with_ones(motion_frames(picture[None]))
-        batch.append(np.repeat(still, RATE, axis=0))  # (8, 112, 112, 4)
+        batch.append(np.repeat(still, RATE, axis=0))  # (8, 96, 96, 4)
         if len(batch) == BATCH or number == len(names):
             maps = network.maps(np.stack(batch))
             yield network.rows(torch.stack([maps, maps], dim=1)).astype(np.float16)

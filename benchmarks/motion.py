@@ -31,8 +31,8 @@ from torch.nn import functional as F
 from feature_extract.appearance import BLOCKS, SIZE, Appearance
 from feature_extract.clips import ClipNetwork
 from feature_extract.extract import Extractor
-from feature_extract.motion import WHOLE, load_motion, motion_frames
-from vmr.c3d_training import stored_pixels
+from feature_extract.motion import SIDE, load_motion, motion_frames
+from vmr.c3d_training import STORED, stored_pixels
 from vmr.captioned import pad
 from vmr.moving import WAYS, Motions, draw_motions, render
 from vmr.stills import Pictures, load_pictures
@@ -108,7 +108,7 @@ def _moved_rows(data: Path, cache: Path, pictures: Pictures, split: str, count: 
     for i in range(0, count, 4):
         part = slice(i, min(i + 4, count))
         shown, behind = (torch.from_numpy(pixels[p[part]]) for p in (places, others))
-        clips = render(shown, behind, motions[part], side=WHOLE)  # (4, 3, 16, 128, 128)
+        clips = render(shown, behind, motions[part], side=STORED)  # (4, 3, 16, 192, 192)
         rows.append(_rows(clips, clip_network, appearance))
         if split == "test" and i // 4 % _REVERSED == 0:
             turned.append((part, _rows(clips.flip(2), clip_network, appearance)))
@@ -116,7 +116,7 @@ def _moved_rows(data: Path, cache: Path, pictures: Pictures, split: str, count: 
     print()
     for part, backwards in turned:
         rows.append(backwards)
-        motions = _joined(motions, _backwards(motions[part]))
+        motions = _joined(motions, motions[part].backwards())
         places += places[part]
     return _Moved(np.concatenate(rows), motions, places, count)
 
@@ -124,30 +124,16 @@ def _moved_rows(data: Path, cache: Path, pictures: Pictures, split: str, count: 
 def _rows(
     clips: torch.Tensor, clip_network: ClipNetwork, appearance: Appearance
 ) -> NDArray[np.float32]:
-    """(B, D) rows of clips (B, 3, 16, 128, 128), prepared as the extractor prepares video."""
+    """(B, D) rows of clips (B, 3, 16, 192, 192), prepared as the extractor prepares video."""
     count = len(clips)
-    pictures = clips.permute(0, 2, 3, 4, 1).flatten(0, 1).byte().numpy()  # (B 16, 128, 128, 3)
-    seen = motion_frames(pictures).reshape(count, 16, 112, 112, 3)
+    pictures = clips.permute(0, 2, 3, 4, 1).flatten(0, 1).byte().numpy()  # (B 16, 192, 192, 3)
+    seen = motion_frames(pictures).reshape(count, 16, SIDE, SIDE, 3)
     windows = np.pad(seen, ((0, 0),) * 4 + ((0, 1),), constant_values=1)
     middle = clips[:, :, list(APPEARANCE_PICTURES)].transpose(1, 2).flatten(0, 1)  # (2 B, 3, ...)
     large = F.interpolate(middle, (SIZE, SIZE), mode="bilinear").byte()
     looks = appearance(np.ascontiguousarray(large.permute(0, 2, 3, 1).numpy()))
     means = looks.reshape(count, 2, -1).mean(1)
     return np.concatenate([means, clip_network(windows)], axis=1, dtype=np.float32)
-
-
-def _backwards(motions: Motions) -> Motions:
-    half = len(WAYS) // 2
-    way = torch.where(motions.way < 0, -1, (motions.way + half) % len(WAYS))
-    return Motions(
-        way,
-        motions.speed,
-        -motions.shift,
-        -motions.growth,
-        -motions.turn,
-        motions.oval,
-        motions.seeds,
-    )
 
 
 def _joined(first: Motions, second: Motions) -> Motions:

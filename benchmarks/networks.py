@@ -34,14 +34,15 @@ PROTOCOL = PROTOCOLS["activitynet"]
 def rows(size: Size, work: Path) -> Iterator[Row]:
     """Of C3D, c3d-small and the appearance network."""
     generator = np.random.default_rng(0)
-    windows = generator.integers(0, 256, (WINDOWS, FRAMES, SIDE, SIDE, 4), dtype=np.uint8)
-    windows[..., 3] = 1
     film = work / "c3d.mp4"
     length = min(LONGEST, size.other_seconds)
     source = ("-f", "lavfi", "-i", "mandelbrot=s=1280x720:r=25", "-t", f"{length}")
     ffmpeg(*source, "-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p", str(film))
     for name, config in (("C3D", SPORTS_1M), ("c3d-small", SMALL)):
         plain, fast = C3D(config).eval(), ClipNetwork(C3D(config).eval())
+        shape = WINDOWS, FRAMES, config.side, config.side, 4
+        windows = generator.integers(0, 256, shape, dtype=np.uint8)
+        windows[..., 3] = 1
         gained = gains(size.repeats, kept(fast, windows), partial(plain_clips, plain, windows))
         yield Row(f"{name}, clips a second", "plain port", gained, "x", at_least=3)
         whole = partial(extract_clips, film, fast, PROTOCOL, "speed")
@@ -67,7 +68,7 @@ def kept(network: Callable[[np.ndarray], np.ndarray], given: np.ndarray) -> Call
 
 @torch.inference_mode()
 def plain_clips(network: C3D, windows: np.ndarray) -> None:
-    """Rows (B, D) of windows (B, 16, 112, 112, 4), again and again."""
+    """Rows (B, D) of windows (B, 16, S, S, 4), again and again."""
     for _ in range(BATCHES):
         clips = windows[..., 2::-1].astype(np.float32) - np.array(MEAN, np.float32)
         network(torch.from_numpy(clips).permute(0, 4, 1, 2, 3).contiguous())

@@ -99,15 +99,15 @@ class C3D(nn.Module):
         maps = blocks
         for layer in LAYERS[:-2]:
             maps = self._convolved(layer, maps)
-            if layer in POOLED_AFTER:
-                kernel = (1, 2, 2) if layer == "1a" else (2, 2, 2)
-                maps = nn.functional.max_pool3d(maps, kernel)
+            if layer in POOLED_AFTER:  # before the rectifier: the same maximum, fewer values
+                maps = nn.functional.max_pool3d(maps, (1, 2, 2) if layer == "1a" else 2)
+            maps = torch.relu_(maps)
         return maps
 
     def after_4b(self, maps: Tensor) -> Tensor:
         """Rows (B, D) of the maps (B, 8 width, 2, S / 16, S / 16) of all blocks of a window."""
         for layer in LAYERS[-2:]:
-            maps = self._convolved(layer, maps)
+            maps = torch.relu_(self._convolved(layer, maps))
         if self.config.pooled:
             maps = maps.mean(dim=(2, 3, 4))  # (B, 8 width)
         else:
@@ -117,8 +117,8 @@ class C3D(nn.Module):
     def _convolved(self, layer: str, maps: Tensor) -> Tensor:
         if self.config.lasting:
             maps = torch.cat([maps[:, :, :1], maps, maps[:, :, -1:]], dim=2)
-        maps = getattr(self, f"norm{layer}")(getattr(self, f"conv{layer}")(maps))
-        return torch.relu_(maps)
+        convolved: Tensor = getattr(self, f"norm{layer}")(getattr(self, f"conv{layer}")(maps))
+        return convolved
 
 
 def load_weights(network: C3D, path: Path) -> str:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from feature_extract.c3d import C3D, FRAMES, SIDE, fold_input, fold_norms
 from feature_extract.device import fast_dtype, memory_kept
 from feature_extract.features import Features
+from feature_extract.fused import Fused
 from feature_extract.video import Frames, read_frames
 from feature_extract.winograd import Winograd
 
@@ -82,8 +83,8 @@ class RowNetwork(typing.Protocol):
 
 
 class ClipNetwork:
-    """C3D made fast: norms and mean folded in, channels last, bfloat16 where it is native, and
-    elsewhere on a processor in tiles (winograd.py)."""
+    """C3D made fast: norms and mean folded in, channels last, bfloat16 where it is native, on
+    a GPU with a first layer of pictures (fused.py), elsewhere in tiles (winograd.py)."""
 
     def __init__(
         self,
@@ -112,9 +113,12 @@ class ClipNetwork:
             self._volume = torch.from_numpy(volume).to(self._device)
         network = network.to(self._device, self._dtype)
         self._network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self._tiled: Winograd | None = None
-        if device == "cpu" and self._dtype is torch.float32:
-            self._tiled = Winograd(network)
+        self._by_ours: Winograd | Fused | None = None
+        if device == "cuda":
+            torch.backends.cudnn.benchmark = True  # all batches but the last have the same shape
+            self._by_ours = Fused(network)
+        elif self._dtype is torch.float32:
+            self._by_ours = Winograd(network)
 
     def __call__(self, windows: Bytes) -> NDArray[np.float32]:
         """Rows (B, D) of windows (B, 16, S, S, 4), S being `side`: RGB and a channel of ones."""
@@ -133,8 +137,8 @@ class ClipNetwork:
         if self._volume is not None:
             pictures = pictures[..., [2, 1, 0]] - self._volume  # (B, 16, 112, 112, 3) BGR
         pictures = pictures.to(self._dtype)
-        if self._tiled is not None:
-            return self._tiled(pictures)
+        if self._by_ours is not None:
+            return self._by_ours(pictures)
         # (B, 4, T, S, S), channels last in memory
         maps: torch.Tensor = self._network.up_to_4b(pictures.permute(0, 4, 1, 2, 3))
         return maps.permute(0, 2, 3, 4, 1)

@@ -1,6 +1,7 @@
 """Motion rows: prepared as stated, of the pictures stated, and beside appearance rows that stay."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import counter_video, ffmpeg, read_counter
+from PIL import Image
 
 import feature_extract.extract as extraction
 import feature_extract.motion as motion_module
-from feature_extract.c3d import C3D, C3DConfig, WeightsError
+from feature_extract.c3d import C3D, SMALL, C3DConfig, WeightsError
 from feature_extract.clips import MEAN, ClipNetwork
 from feature_extract.extract import Extractor, extractor_fingerprint
 from feature_extract.motion import (
@@ -27,7 +29,7 @@ from feature_extract.motion import (
 )
 from feature_extract.video import Frames, read_frames
 
-NARROW = C3DConfig(width=2, features=8, pooled=True, norms=True, block=8, lasting=True)
+NARROW = replace(SMALL, width=2, features=8)
 
 
 @pytest.fixture(autouse=True)
@@ -40,27 +42,15 @@ def narrow(seed: int = 0) -> C3D:
     return C3D(NARROW).eval()
 
 
-def slow_motion_frames(pixels: np.ndarray) -> np.ndarray:
-    """By a grid fine enough that every pixel of both sizes is a whole number of its cells."""
-    count, height, width, _ = pixels.shape
-    out = np.empty((count, 128, 128, 3))
-    for number, picture in enumerate(pixels.astype(np.float64)):
-        fine = np.repeat(picture, 128 // np.gcd(128, height), 0)
-        rows = fine.reshape(128, -1, width, 3).mean(axis=1)
-        fine = np.repeat(rows, 128 // np.gcd(128, width), 1)
-        out[number] = fine.reshape(128, 128, -1, 3).mean(axis=2)
-    return np.floor(out[:, 8:120, 8:120] + 0.5)
-
-
-@pytest.mark.parametrize("size", [(224, 224), (128, 128), (130, 224), (256, 160)])
-def test_frames_are_averages(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(224, 224), (96, 96), (130, 224), (256, 160)])
+def test_frames_are_squashed_as_pillow_does(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
     pixels[1] = 255
     found = motion_frames(pixels)
-    assert (found.shape, found.dtype) == ((2, 112, 112, 3), np.uint8)
-    # Where the mean is half-way between two numbers, float32 may fall on either side.
-    assert np.abs(found - slow_motion_frames(pixels)).max() <= 1
-    assert (found == slow_motion_frames(pixels)).mean() > 0.995
+    assert (found.shape, found.dtype) == ((2, 96, 96, 3), np.uint8)
+    bilinear = Image.Resampling.BILINEAR
+    expected = [np.asarray(Image.fromarray(p).resize((96, 96), bilinear)) for p in pixels]
+    assert np.abs(found.astype(int) - np.stack(expected)).max() <= 1
     assert (found[1] == 255).all()
 
 
@@ -72,7 +62,7 @@ def test_frames_are_averages(size: tuple[int, int]) -> None:
         np.zeros((1, 224, 224, 4), np.uint8),
         np.zeros((224, 224, 3), np.uint8),
         np.full((1, 224, 224, 3), np.nan, np.float32),
-        np.zeros((1, 224, 127, 3), np.uint8),
+        np.zeros((1, 224, 95, 3), np.uint8),
     ],
 )
 def test_other_pictures_are_refused(pixels: np.ndarray) -> None:
@@ -89,7 +79,7 @@ class Numbers:
         self.blocks = self.windows = 0
 
     def maps(self, blocks: np.ndarray) -> torch.Tensor:
-        assert blocks.shape[1:] == (8, 112, 112, 4)
+        assert blocks.shape[1:] == (8, 96, 96, 4)
         assert (blocks[..., 3] == 1).all()
         self.blocks += len(blocks)
         return torch.from_numpy(blocks[:, :, 50, 50, 1].copy())
@@ -154,9 +144,9 @@ def test_every_second_is_computed_once() -> None:
 def test_blocks_do_not_see_each_other() -> None:
     """The map of a block is the same beside any other, and a row sees both in their order."""
     network = ClipNetwork(narrow())
-    windows = np.ones((2, 16, 112, 112, 4), np.uint8)
-    windows[..., :3] = np.random.default_rng(2).integers(0, 256, (2, 16, 112, 112, 3), np.uint8)
-    maps = network.maps(windows.reshape(4, 8, 112, 112, 4))
+    windows = np.ones((2, 16, 96, 96, 4), np.uint8)
+    windows[..., :3] = np.random.default_rng(2).integers(0, 256, (2, 16, 96, 96, 3), np.uint8)
+    maps = network.maps(windows.reshape(4, 8, 96, 96, 4))
     torch.testing.assert_close(network.maps(windows[1:, :8]), maps[2:3])
     np.testing.assert_allclose(network.rows(maps.unflatten(0, (2, 2))), network(windows))
     turned = network.rows(maps.unflatten(0, (2, 2)).flip(1))
@@ -229,8 +219,8 @@ def test_rows_of_a_video_from_every_frame(shipped: Path, tmp_path: Path) -> None
 def test_order_of_pictures_shows(shipped: Path) -> None:
     """The same pictures the other way round are another row."""
     network = ClipNetwork(load_motion(shipped))
-    windows = np.ones((1, 16, 112, 112, 4), np.uint8)
-    windows[..., :3] = np.random.default_rng(1).integers(0, 256, (1, 16, 112, 112, 3), np.uint8)
+    windows = np.ones((1, 16, 96, 96, 4), np.uint8)
+    windows[..., :3] = np.random.default_rng(1).integers(0, 256, (1, 16, 96, 96, 3), np.uint8)
     assert not np.allclose(network(windows), network(windows[:, ::-1]), rtol=1e-3)
 
 
@@ -278,6 +268,9 @@ def test_bad_weights(tmp_path: Path) -> None:
     save_motion(C3D(C3DConfig(width=2, features=8, pooled=True, norms=True)), tmp_path / "whole")
     with pytest.raises(WeightsError, match="16 pictures at once"):
         load_motion(tmp_path / "whole")
+    save_motion(C3D(replace(NARROW, side=112)), tmp_path / "large")
+    with pytest.raises(WeightsError, match="112 pixels"):
+        load_motion(tmp_path / "large")
     broken = narrow()
     broken.fc6.weight.data[0, 0] = float("nan")
     with pytest.raises(WeightsError, match="not finite"):
