@@ -2,6 +2,7 @@
 
     python -m benchmarks            # three quarters of an hour, 30 GB of disk
     python -m benchmarks --quick    # a few minutes: shorter media, smaller libraries
+    python -m benchmarks --device cuda    # what a GPU does: minutes; 25 GB of memory, 45 GB of its
 
 Machines differ and are shared, so nothing here is a test: each line compares things measured one
 after the other, several times, and gives the median and the spread.
@@ -12,29 +13,55 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from benchmarks import direct, growth, indexing, large, networks, searching
+import torch
+
+from benchmarks import direct, gpu, growth, indexing, large, networks, searching
 from benchmarks.table import FULL, HEAD, QUICK, Row, Size
+from feature_extract.device import chosen_device
 from vmr.samples import build_samples
 
-Rows = Callable[[Size, list[Path], Path], Iterator[Row]]
-"""Lines of a part of the table, from the size of it, the sample films and an empty folder."""
+Rows = Callable[[Size, Path], Iterator[Row]]
+"""Lines of a part of the table, from the size of it and an empty folder."""
+GPU = "gpu"
+"""The part that needs one."""
 
 
 def parts(plot: Path) -> dict[str, Rows]:
     """What there is to measure, by name."""
     return {
-        "indexing": indexing.rows,
-        "networks": lambda size, _, work: networks.rows(size, work),
-        "searching": lambda size, _, work: searching.rows(size, work),
-        "large": lambda size, _, work: large.rows(size, work),
-        "direct": lambda size, _, work: direct.rows(size, work),
-        "growth": partial(growth.rows, plot=plot),
+        "indexing": lambda size, work: indexing.rows(size, samples(work), work),
+        "networks": networks.rows,
+        "searching": searching.rows,
+        "large": large.rows,
+        "direct": direct.rows,
+        "growth": lambda size, work: growth.rows(size, samples(work), work, plot),
+        GPU: gpu.rows,
     }
+
+
+def samples(work: Path) -> list[Path]:
+    """The films of `make demo`."""
+    return build_samples(work / "samples")
+
+
+def chosen(only: list[str] | None, names: Collection[str], device: str) -> list[str]:
+    """The parts to run: those that were named, or all that the device is for.
+
+    Raises:
+        ValueError: no such part, or one that needs a GPU without `--device cuda`.
+    """
+    if only is None:
+        return [name for name in names if (name == GPU) == (device == "cuda")]
+    for name in only:
+        if name not in names:
+            raise ValueError(f"--only {name}: must be one of {', '.join(names)}")
+        if name == GPU and device != "cuda":
+            raise ValueError(f"--only {name}: needs --device cuda")
+    return only
 
 
 def main() -> None:
@@ -50,14 +77,20 @@ def main() -> None:
         metavar="NAME=VALUE",
         help="another size, as table.py names them: film_seconds=120",
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
+    known = parts(options.plot)
+    try:
+        names = chosen(options.only, known, chosen_device(options.device))
+    except ValueError as error:
+        parser.error(str(error))
     began, size = time.monotonic(), resized(QUICK if options.quick else FULL, options.set)
-    print(f"{processor()}, {os.cpu_count()} cores\n\n{HEAD}")
-    for name, rows in parts(options.plot).items():
-        if not options.only or name in options.only:
-            for row in lines(rows, size):
-                print(row, flush=True)
-    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes; how it grows: {options.plot}")
+    print(f"{machine(options.device)}\n\n{HEAD}", flush=True)
+    for name in names:
+        for row in lines(known[name], size):
+            print(row, flush=True)
+    grows = f"; how it grows: {options.plot}" if "growth" in names else ""
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes{grows}")
 
 
 def resized(size: Size, changes: list[str]) -> Size:
@@ -75,8 +108,13 @@ def resized(size: Size, changes: list[str]) -> Size:
 def lines(rows: Rows, size: Size) -> Iterator[Row]:
     """Of one part, in a folder that goes with it."""
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        yield from rows(size, build_samples(work / "samples"), work)
+        yield from rows(size, Path(folder))
+
+
+def machine(device: str) -> str:
+    """Its processor, and its GPU where that is measured."""
+    name = f"{processor()}, {os.cpu_count()} cores"
+    return f"{name}, {torch.cuda.get_device_name()}" if device == "cuda" else name
 
 
 def processor() -> str:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.table import Row, Size, ffmpeg, gains
+from benchmarks.table import Row, Size, drawn_film, gains
 from feature_extract.appearance import MEAN as GREY
 from feature_extract.appearance import SCALE, Appearance, load_network, pooled
 from feature_extract.appearance import SIZE as SQUARE
@@ -34,10 +34,8 @@ PROTOCOL = PROTOCOLS["activitynet"]
 def rows(size: Size, work: Path) -> Iterator[Row]:
     """Of C3D, c3d-small and the appearance network."""
     generator = np.random.default_rng(0)
-    film = work / "c3d.mp4"
     length = min(LONGEST, size.other_seconds)
-    source = ("-f", "lavfi", "-i", "mandelbrot=s=1280x720:r=25", "-t", f"{length}")
-    ffmpeg(*source, "-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p", str(film))
+    film = drawn_film(work / "c3d.mp4", length)
     for name, config in (("C3D", SPORTS_1M), ("c3d-small", SMALL)):
         plain, fast = C3D(config).eval(), ClipNetwork(C3D(config).eval())
         shape = WINDOWS, FRAMES, config.side, config.side, 4

@@ -133,6 +133,13 @@ def ffmpeg(*arguments: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
 
 
+def drawn_film(target: Path, seconds: float) -> Path:
+    """A film of 720p that ffmpeg draws, full of detail that moves."""
+    source = ("-f", "lavfi", "-i", "mandelbrot=s=1280x720:r=25", "-t", f"{seconds:g}")
+    ffmpeg(*source, "-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p", str(target))
+    return target
+
+
 def looped(source: Path, target: Path, *coding: str, seconds: float) -> Path:
     """A film repeated to a length and encoded; of a long one a part, which is then repeated as
     it is."""

@@ -129,11 +129,14 @@ class ClipNetwork:
         maps = self.maps(blocks)
         return self.rows(maps.reshape(len(windows), -1, *maps.shape[1:]))
 
-    @torch.inference_mode()
     def maps(self, blocks: Bytes) -> torch.Tensor:
         """What the layers up to the fourth pooling see of blocks (B, T, S, S, 4), RGB and a
         channel of ones, T pictures being `block_frames`: (B, T/8, S/16, S/16, C)."""
-        pictures = torch.from_numpy(np.ascontiguousarray(blocks)).to(self._device)
+        return self.maps_of(torch.from_numpy(np.ascontiguousarray(blocks)).to(self._device))
+
+    @torch.inference_mode()
+    def maps_of(self, pictures: torch.Tensor) -> torch.Tensor:
+        """The same of blocks that are on the device."""
         if self._volume is not None:
             pictures = pictures[..., [2, 1, 0]] - self._volume  # (B, 16, 112, 112, 3) BGR
         pictures = pictures.to(self._dtype)

@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 from skimage import data
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import direct, large
+from benchmarks import __main__ as bench
+from benchmarks import direct, gpu, gpu_search, large
 from benchmarks.additions import AT_USE, TRAINED, Material, called_none, measured, trained
 from benchmarks.composed import INTERACTIONS
 from benchmarks.cuts import matched
@@ -25,6 +27,7 @@ from benchmarks.sample_questions import SampleQuestion, overlap, read_questions
 from benchmarks.table import TINY, Row
 from benchmarks.timelines import padded
 from feature_extract.appearance import BLOCKS, WIDTH
+from feature_extract.c3d import C3D, SMALL, SPORTS_1M, C3DConfig
 from tests.drawn import write_drawn_set
 from vmr.assemble import NAMED, name_classes
 from vmr.base_training import BaseConfig
@@ -197,6 +200,43 @@ def test_lines_of_large_libraries_and_direct_forms(tmp_path: Path) -> None:
     assert len(lines) == 10
     assert all(min(line.values) > 0 for line in lines)
     assert sum(bool(line.verdict) for line in lines) == 9
+
+
+def test_lines_of_the_gpu_on_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "RUNS", 1)
+    lines = list(gpu.rows(TINY, tmp_path, "cpu"))
+    assert all(min(line.values) > 0 for line in lines)
+    asked = {line.work: line for line in lines if line.verdict}
+    assert [line.unit for line in asked.values()] == ["%", "x", ""]
+    assert list(asked.values())[-1].middle == 1  # all rows are compared, in float32 here
+
+
+@pytest.mark.parametrize("config", [SPORTS_1M, SMALL], ids=("full", "small"))
+def test_multiplications_of_c3d_are_those_that_torch_counts(config: C3DConfig) -> None:
+    network = C3D(config).to("meta").eval()
+    with FlopCounterMode(display=False) as counted, torch.inference_mode():
+        network(torch.empty(1, 3, 16, 112, 112, device="meta"))
+    assert 2 * gpu.products(config) == counted.get_total_flops()
+
+
+def test_the_best_of_parts_are_the_best_of_all() -> None:
+    scores = torch.from_numpy(np.random.default_rng(0).permutation(900).reshape(3, 300))
+    best, places = torch.zeros(3, 0), torch.zeros(3, 0, dtype=torch.int64)
+    for first in range(0, 300, 70):
+        part = scores[:, first : first + 70].float()
+        best, places = gpu_search.merged(best, places, part, first)
+    torch.testing.assert_close(places, scores.argsort(descending=True)[:, : gpu_search.COUNT])
+    torch.testing.assert_close(best.long(), scores.gather(1, places))
+
+
+def test_a_gpu_is_measured_when_it_is_asked_for() -> None:
+    names = list(bench.parts(Path("plot.png")))
+    assert bench.chosen(None, names, "cuda") == ["gpu"]
+    assert bench.chosen(None, names, "cpu") == [name for name in names if name != "gpu"]
+    assert bench.chosen(["networks", "gpu"], names, "cuda") == ["networks", "gpu"]
+    for wrong in ("gpu", "networking"):
+        with pytest.raises(ValueError, match=f"--only {wrong}"):
+            bench.chosen([wrong], names, "cpu")
 
 
 @pytest.fixture(scope="module")
