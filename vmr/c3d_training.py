@@ -51,9 +51,9 @@ _AT_ONCE: Final = 256  # pictures of the mean and of dev
 class C3DTraining:
     """Settings of the run; stored with the weights."""
 
-    pictures: int = 600_000
+    pictures: int = 950_000
     "of the first stage, counted as often as they are seen"
-    clips: int = 500_000
+    clips: int = 290_000
     "of the second stage"
     batch: int = 512
     clip_batch: int = 256
