@@ -53,7 +53,7 @@ def motion_frames(pixels: Bytes) -> Bytes:
         raise ValueError(f"pictures must be (N, H, W, 3) uint8, not {pixels.shape} {pixels.dtype}")
     if min(pixels.shape[1:3]) < SIDE:
         raise ValueError(f"pictures must be at least {SIDE} x {SIDE}, not {pixels.shape[1:3]}")
-    given = torch.from_numpy(np.require(pixels, requirements="CW")).permute(0, 3, 1, 2)
+    given = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(0, 3, 1, 2)
     squashed: Bytes = squash(given).permute(0, 2, 3, 1).numpy()
     return squashed
 
