@@ -249,4 +249,5 @@ def test_rows_and_film_of_one_timeline_agree(tmp_path: Path) -> None:
     seen = Ranker.load().clip_vectors(found.rows)[:, -5:-1]  # to the right, down, nearer, clockwise
     assert (seen[16:19, 0] < -0.3).all()
     assert np.abs(seen[16:19, 1:]).max() < 0.3
-    assert np.abs(seen[[1, 2, 5, 9, 10, 13]]).max() < 0.5  # an idle camera may zoom a little
+    # An idle camera may zoom by a third of the width in three seconds: .55 of what counts as fast.
+    assert np.abs(seen[[1, 2, 5, 9, 10, 13]]).max() < 0.65
