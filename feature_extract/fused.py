@@ -1,4 +1,4 @@
-"""C3D on a GPU in bfloat16: twice as many clips a second, from the same convolutions.
+"""C3D on a GPU in bfloat16: nearly twice as many clips a second, from the same convolutions.
 
     fast = Fused(network)               # C3D with norms and mean folded in, on the GPU; see c3d.py
     fast(blocks)                        # (B, T, S, S, C) bfloat16 -> (B, T / 8, S / 16, S / 16, C')
