@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.large import statistics
 from benchmarks.table import Row, Size
 from vmr.index import LEAST, WIDER
 from vmr.ranker import Ranker
@@ -106,10 +107,8 @@ def rows(size: Size, device: str) -> Iterator[Row]:
 def made(count: int, questions: NDArray[np.float32], device: str) -> Ways:
     """Make up so many rows."""
     background = Ranker.load().background
-    width = background.shape[1]
-    covariance = np.cov(background.T.astype(np.float64)) + 1e-9 * np.eye(width)
-    root = torch.from_numpy(np.linalg.cholesky(covariance).T.astype(np.float32)).to(device)
-    mean = torch.from_numpy(background.mean(0)).to(device)
+    mean, root = (part.to(device) for part in statistics(background))
+    width = len(mean)
     generator = torch.Generator(device).manual_seed(0)
     asked_for = torch.from_numpy(questions).to(device)
     clips = np.empty((count, width), np.float16)

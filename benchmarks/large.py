@@ -74,16 +74,21 @@ def measure(hours: float, questions: int, work: Path) -> Compared:
 
 def made_up(path: Path, count: int, background: NDArray[np.float32]) -> NDArray[np.float16]:
     """(count, E) in a memory-mapped file."""
-    width = background.shape[1]
-    covariance = np.cov(background.T.astype(np.float64)) + 1e-9 * np.eye(width)
-    root = torch.from_numpy(np.linalg.cholesky(covariance).T.astype(np.float32))
-    mean = torch.from_numpy(background.mean(0))
+    mean, root = statistics(background)
+    width = len(mean)
     generator = torch.Generator().manual_seed(0)  # numpy's takes four times as long
     with path.open("wb") as out:
         for first in range(0, count, _BATCH):
             noise = torch.randn(min(_BATCH, count - first), width, generator=generator)
             out.write(torch.addmm(mean, noise, root).half().numpy().data)
     return np.asarray(np.memmap(path, np.float16, "r", shape=(count, width)))
+
+
+def statistics(background: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean (E,) and root (E, E) of the covariance: noise @ root + mean is as the background is."""
+    covariance = np.cov(background.T.astype(np.float64)) + 1e-9 * np.eye(background.shape[1])
+    root = torch.from_numpy(np.linalg.cholesky(covariance).T.astype(np.float32))
+    return torch.from_numpy(background.mean(0)), root
 
 
 def compare(clips: NDArray[np.float16], sketch: Sketch, questions: NDArray[np.float32]) -> Compared:

@@ -12,7 +12,7 @@ the end, in a damaged span) the last one looked at stands in; before the first, 
 are squashed whole to a square, and their features are not scaled to unit length.
 
 The file is decoded once, at 8 pictures a second, for the columns of motion.py, the last block of a
-row. With `Extractor(motion=False)`, which takes about seven tenths of the time, it is decoded at 4
+row. With `Extractor(motion=False)`, which takes three quarters of the time, it is decoded at 4
 and they are not there; all else is the same to the last bit.
 """
 

@@ -3,7 +3,7 @@
     fast = Fused(network)               # C3D with norms and mean folded in, on the GPU; see c3d.py
     fast(blocks)                        # (B, T, S, S, C) bfloat16 -> (B, T / 8, S / 16, S / 16, C')
 
-The first convolution has so few channels that a GPU's matrix units hardly help: it takes half of
+The first convolution has so few channels that a GPU's matrix units hardly help: it takes a third of
 the network's time. Here it is one of pictures, with the three moments side by side as channels, and
 some of zeros, for these units take 8 at a time. Maxima are taken before bias and ReLU, which is
 the same, on a quarter or an eighth of the values; where there are none, all three are one kernel.

@@ -9,8 +9,8 @@ of channels instead of 27 x 32, one sixth; the products are matrix multiplicatio
 too or additions. In float32 the outputs differ from a direct convolution's by about 1e-5 of the
 largest. Maxima are taken before bias and ReLU, which is the same, on a quarter or an eighth of the
 values. The first convolution is one of pictures, its three in a row side by side as channels: with
-so few channels that is several times as fast. The last two, on maps of 7 x 7, are not done here:
-their transformed kernels would be larger than everything else.
+so few channels that is several times as fast. The last two, on small maps, are not done here: their
+transformed kernels would be larger than everything else.
 """
 
 from collections.abc import Iterator

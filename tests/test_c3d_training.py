@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from feature_extract.c3d import C3D, SMALL, C3DConfig
+from feature_extract.c3d import C3D, LAYERS, SMALL, C3DConfig
 from feature_extract.motion import load_motion
 from tests.drawn import write_drawn_set
 from vmr.c3d_training import C3DTraining, part_of_each, prepared, still_rows, train_c3d
@@ -63,9 +63,10 @@ def test_it_trains_and_goes_on_from_where_it_was(
     assert network.config == SMALL
     # The kernels of the moments before and after have been learned: motion can be seen. What stands
     # still is a picture, as ever.
-    first, _, last = network.state_dict()["conv2a.weight"].unbind(2)
-    assert first.abs().sum() > 0
-    assert first.equal(-last)
+    for layer in LAYERS:
+        first, _, last = network.state_dict()[f"conv{layer}.weight"].unbind(2)
+        assert first.abs().sum() > 0, layer
+        assert first.equal(-last), layer
     assert "step 3: dev" in capsys.readouterr().out
     train_c3d(tmp_path, tmp_path / "cache", tmp_path / "out", tiny, device="cpu")
     assert "step" not in capsys.readouterr().out  # everything was done already

@@ -53,8 +53,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     small.add_argument("--cache", type=Path, required=True, help="folder for their features")
     small.add_argument("--out", type=Path, required=True, help="folder of the weights")
     small.add_argument("--device", default="auto", help="cpu, cuda, or auto")
-    small.add_argument("--pictures", type=_positive, help="of the first stage (default: 950000)")
-    small.add_argument("--clips", type=_positive, help="of the second stage (default: 290000)")
+    small.add_argument("--pictures", type=_positive, help="of stage one (default: as shipped)")
+    small.add_argument("--clips", type=_positive, help="of stage two (default: as shipped)")
     small.set_defaults(run=_train_c3d)
 
 
