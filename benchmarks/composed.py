@@ -8,7 +8,8 @@ captioned photographs of the split, photographs of actions, short generated clip
 people (interactions by whole sequences, street fights by place). Nothing is trained on them. It
 indexes the films, and writes down what is where and what to ask. `search` asks: inside the film,
 and in all films at once. Besides things, movements and orders are asked for (vmr/questions.py).
-`--curve` reads moments off the similarity curve instead of the second stage, on the same features;
+Movements alone ("something moves left") are asked of every film, in a table of their own. `--curve`
+reads moments off the similarity curve instead of the second stage, on the same features;
 `--pictures` too, and asks for no movement.
 """
 
@@ -30,7 +31,7 @@ from PIL import Image
 
 from feature_extract.appearance import SIZE, Appearance
 from feature_extract.extract import Extractor
-from vmr.compose import Pool, Segment, Timeline, compose, pool_of
+from vmr.compose import MOVES, Pool, Segment, Timeline, compose, pool_of
 from vmr.film import Clip, Moving, Shot, Still, film
 from vmr.folders import find_videos
 from vmr.ingest import Ingest
@@ -114,7 +115,7 @@ def make_films(options: argparse.Namespace) -> None:
         listing.append(
             {
                 "film": path.name,
-                "segments": [[s.start, s.end, s.fade] for s in timeline.segments],
+                "shots": [[s.start, s.end, s.move] for s in timeline.segments],
                 "questions": [
                     {"text": q.text, "spans": q.spans, "group": q.group, "kind": q.kind}
                     for q in questions
@@ -258,6 +259,19 @@ def search_with(ranker: Ranker, films: Path) -> None:
                 verdict = searcher.search(question["text"], video=video).verdict
                 absent.append((question["kind"], verdict))
     report(present, absent)
+    if ranker.movements is not None and ranker.movements.share:
+        report_alone([one for film in listing for one in _alone(searcher, ids, film)])
+
+
+def _alone(
+    searcher: Searcher, ids: dict[str, int], entry: dict[str, Any]
+) -> Iterator[tuple[float | None, str]]:
+    """IoU and verdict of every movement alone; no IoU where no shot of the film goes that way."""
+    for move, phrases in MOVES.items():
+        truth = [(start, end) for start, end, way in entry["shots"] if way == move]
+        answer = searcher.search(f"something {phrases[0]}", video=ids[entry["film"]])
+        spans = [(hit.start, hit.end) for hit in answer.moments[:1]]
+        yield float(iou(spans, truth).max()) if truth else None, answer.verdict
 
 
 def _search(searcher: Searcher, video: int, question: dict[str, Any]) -> Found:
@@ -302,6 +316,23 @@ def report(present: list[Found], absent: list[tuple[Kind, str]]) -> None:
         if at.any():
             share = 100 * (overlap[at] >= 0.5).mean()
             print(f"| {low:.1f} to {low + 0.2:.1f} | {at.sum()} | {share:.0f} |")
+
+
+def report_alone(answers: list[tuple[float | None, str]]) -> None:
+    """Of movements alone. An idle camera's slow zoom and people who move count as absent."""
+    overlap = np.array([share for share, _ in answers if share is not None])
+    shown = [verdict for share, verdict in answers if share is not None]
+    absent = [verdict for share, verdict in answers if share is None]
+    print(
+        "\n| movement alone | films | IoU .5 | .7 | mIoU | called none | strong |\n|---"
+        + "|---:" * 6
+        + "|"
+    )
+    shares = [100 * (overlap >= 0.5).mean(), 100 * (overlap >= 0.7).mean(), 100 * overlap.mean()]
+    for name, verdicts, found in (("shown", shown, shares), ("not shown", absent, [])):
+        figures = [f"{share:.1f}" for share in found] or ["", "", ""]
+        figures += [f"{100 * verdicts.count(v) / len(verdicts):.1f}" for v in ("none", "strong")]
+        print(f"| {name} | {len(verdicts)} | {' | '.join(figures)} |")
 
 
 def _figures(found: list[Found]) -> str:

@@ -7,7 +7,16 @@ from numpy.typing import NDArray
 
 from vmr.compose import MOVES
 from vmr.movement_training import CUT, Moved, fit_movements
-from vmr.movements import COLUMNS, WEIGHT, Movements, asked_of, names_nothing_else
+from vmr.movements import (
+    COLUMNS,
+    FAST,
+    NOTICED,
+    NOTICED_SPREAD,
+    WEIGHT,
+    Movements,
+    asked_of,
+    names_nothing_else,
+)
 from vmr.ranker import Ranker
 from vmr.text import Words, tokenize
 
@@ -146,8 +155,17 @@ def test_a_movement_alone_is_asked_for_whatever_is_seen(
 
 
 def test_a_movement_alone_is_as_strong_as_it_is_fast(ranker: Ranker) -> None:
-    clips = clips_of(
-        ranker, np.array([[0.75, 0, 0, 0], [0.5, 0, 0, 0], [0, 0.9, 0, 0]], np.float32)
-    )
+    speeds = np.array([NOTICED + NOTICED_SPREAD, NOTICED, 0], np.float32)
+    clips = clips_of(ranker, speeds[:, None] * np.float32([1, 0, 0, 0]))
     vector = ranker.query_vector(Words.load().query("everything moves to the right"))
-    np.testing.assert_allclose(ranker.curve(clips, vector), [1, 0, -2], atol=1e-5)
+    expected = [1, 0, -NOTICED / NOTICED_SPREAD]
+    np.testing.assert_allclose(ranker.curve(clips, vector), expected, atol=1e-5)
+
+
+def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(ranker: Ranker) -> None:
+    """A tenth of a picture's width in three seconds; a misreading of a tenth of fast."""
+    vector = ranker.query_vector(Words.load().query("the camera pans left"))
+    for speed, verdict in ((0.1 / 3, "possible"), (0.1, "strong"), (0.015, "none")):
+        clips = clips_of(ranker, np.tile(np.float32([speed / FAST[0], 0, 0, 0]), (5, 1)))
+        score = float(ranker.curve(clips, vector).mean())
+        assert ranker.verdict(float(ranker.strength(score))) == verdict

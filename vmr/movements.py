@@ -20,6 +20,11 @@ FAST: Final = (0.15, 0.15, 0.2, 0.3)
 """Rates that count as 1: widths, widths, logarithm of the size and radians a second."""
 WEIGHT: Final = 0.3
 """Of a movement that is asked for, beside a cosine; as much as a name has, and not tuned."""
+NOTICED: Final = 0.25
+"""Of fast: what scores 0 where a movement alone is asked for. An idle camera's shake and slow zoom
+and what is misread stay below it, nearly always."""
+NOTICED_SPREAD: Final = 0.15
+"""Of fast: what is a standard deviation there."""
 
 
 def _set(words: str) -> frozenset[str]:

@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 from feature_extract.motion import motion_fingerprint
 from vmr.localise import Proposal, propose
 from vmr.model import ModelConfig, MomentModel
-from vmr.movements import COLUMNS, Movements, names_nothing_else
+from vmr.movements import COLUMNS, NOTICED, NOTICED_SPREAD, Movements, names_nothing_else
 from vmr.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.names import Names
 from vmr.reader import Matches, MomentReader, parts
@@ -303,9 +303,9 @@ class Ranker:
 
     def _unrelated_to(self, query_vector: NDArray[np.float32]) -> tuple[float, float]:
         """The similarity of the best of unrelated footage, and its spread; remembered, because the
-        curves of all windows of a search ask for the same. Of a movement alone: half of fast."""
+        curves of all windows of a search ask for the same. Of a movement alone: what is noticed."""
         if not query_vector[-1]:  # a movement alone: footage that moves so is no chance find
-            return MOVEMENT_WEIGHT / 2, MOVEMENT_WEIGHT / 4
+            return MOVEMENT_WEIGHT * NOTICED, MOVEMENT_WEIGHT * NOTICED_SPREAD
         key = query_vector.tobytes()
         found = self._measured.get(key)
         if found is None:
