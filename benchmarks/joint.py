@@ -108,7 +108,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rates, total_steps=config.steps + 1, pct_start=0.1
     )
-    batches = picked(sets, captions, draw)
+    batches = picked(sets, draw)
     timelines = Timelines(start, words, sets[MAIN], moved["train"], config)
     for step in range(1, config.steps + 1):
         loss = pair_loss(towers.train(), captions, next(batches), BaseConfig(), draw)
@@ -133,9 +133,7 @@ def train(
     return ranker
 
 
-def picked(
-    sets: dict[str, Pictures], captions: Captions, draw: random.Random
-) -> Iterator[list[Pair]]:
+def picked(sets: dict[str, Pictures], draw: random.Random) -> Iterator[list[Pair]]:
     """Batches of pairs as `train base` has them, for ever."""
     main, config = sets[MAIN], BaseConfig()
     others = {name: pictures for name, pictures in sets.items() if name != MAIN}

@@ -7,6 +7,7 @@ standard error), 2 for wrong usage, 1 for anything else, such as a folder that c
 import argparse
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.clips is None and (options.weights or options.backbone != "c3d"):
         parser.error("--weights and --backbone need --clips")
+    names = Counter(video.name for video in options.videos)
+    if twice := [name for name, times in names.items() if times > 1]:
+        parser.error(f"several videos are called {twice[0]}; give each a --out of its own")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         sweep(options.out)

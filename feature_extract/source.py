@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.contradictions import contradiction, last_second, seconds_of
+from feature_extract.formats import FORMATS
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
@@ -27,13 +28,6 @@ MAX_SECONDS: Final = 24 * 3600.0
 """A few bytes can claim any duration, and each second of it costs a row and a thumbnail."""
 MAX_PIXELS: Final = 1 << 27
 """16,384 x 8,192: beyond it a header is damaged or hostile."""
-FORMATS: Final = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,av1,"
-    "flv,live_flv,asf,ogg,mxf,mjpeg,gif,apng,rm,dv,nut,wtv,swf,yuv4mpegpipe,"
-    "mp3,aac,wav,flac"  # sound only: opened to be able to say so
-)
-"""What may be opened. Playlists (hls, concat, dash, sdp) and numbered pictures are left out: a file
-of these kinds names other files and addresses, and opening it would read them."""
 TIMED: Final = frozenset(("mov", "matroska", "avi", "asf"))
 """Containers whose header states the duration, so that shorter content means a cut file."""
 COUNTED: Final = frozenset(("avi", "h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu"))

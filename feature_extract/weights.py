@@ -31,9 +31,9 @@ class Weights:
     sha256: str
 
 
-def weights_folder() -> Path:
-    """$VMR_WEIGHTS, or a folder where this system keeps a user's data."""
-    if named := os.environ.get("VMR_WEIGHTS"):
+def user_folder(variable: str, name: str) -> Path:
+    """What an environment variable names, or `name` where this system keeps a user's data."""
+    if named := os.environ.get(variable):
         return Path(named)
     if sys.platform == "win32":
         data = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
@@ -41,7 +41,12 @@ def weights_folder() -> Path:
         data = Path.home() / "Library" / "Application Support"
     else:
         data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    return data / "vmr" / "weights"
+    return data / "vmr" / name
+
+
+def weights_folder() -> Path:
+    """$VMR_WEIGHTS, or a folder of the user's data."""
+    return user_folder("VMR_WEIGHTS", "weights")
 
 
 def sports_1m() -> Path | None:

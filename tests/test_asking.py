@@ -1,6 +1,8 @@
 """The forms of a question: how they are read, and that each finds what was planted for it."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from vmr.ingest import Ingest
 from vmr.moments import iou
 from vmr.picture import PictureError, PictureReader
 from vmr.ranker import Ranker
-from vmr.search import Searcher
+from vmr.search import Hit, Searcher, follow_on
 from vmr.store import Library, LibraryError
 from vmr.text import QueryError, Words
 
@@ -146,6 +148,16 @@ def test_then_finds_the_order(make, ranker, words):
         assert bool(joined) == found
     strip = searcher.strip(f"{A} THEN {B}", 2)
     assert min(strip[15:23].min(), strip[33:41].min()) > strip[:14].max()
+
+
+def test_many_parts_cost_no_more_than_each_of_them():
+    """A sequence that ends with the same part is kept once: 40 parts are 40 times as much work."""
+    hits = [Hit(1, "a", Path("a"), 3.0 * i, 3.0 * i + 3, 1.0, 0.5, 3.0 * i + 1) for i in range(80)]
+    best = max(follow_on([hits] * 40, 1e9), key=lambda hit: hit.score)
+    assert (best.score, best.end - best.start) == (1.0, 120.0)
+    weak = [replace(hit, score=0.1 * i) for i, hit in enumerate(hits[:3])]
+    (found,) = follow_on([weak, [replace(hits[5], score=0.15)]], 1e9)
+    assert (found.start, found.score) == (6.0, 0.15)  # the best of the three that it could follow
 
 
 def test_three_in_a_row(make, ranker, words):

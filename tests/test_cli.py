@@ -139,6 +139,9 @@ def test_the_other_forms_of_a_question(run, videos, tmp_path):
         assert (status, json.loads(out)["query"]) == (0, form)
     _, out, _ = run("search", "--like", "1@0.5", "--json")
     assert json.loads(out)["moments"]
+    here = run("search", "--like", "1@0.5", "--video", videos / "one.mp4", "--json")[1]
+    names = {Path(moment["path"]).name for moment in json.loads(here)["moments"]}
+    assert names == {"one.mp4"}
     with av.open(str(videos / "one.mp4")) as film:
         next(film.decode(video=0)).to_image().save(tmp_path / "still.png")
     _, out, _ = run("search", "--picture", tmp_path / "still.png", "--top", 2, "--json")

@@ -307,6 +307,9 @@ def test_command_line_status(
     assert capsys.readouterr().err.startswith("error: no C3D weights: name a file by --weights")
     with pytest.raises(SystemExit, match="2"):
         main(["--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        main(["a/x.mp4", "b/x.mp4", "--out", str(tmp_path)])
+    assert "several videos are called x.mp4" in capsys.readouterr().err
 
 
 def test_refused_video(extractor: Extractor, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from feature_extract.appearance import WIDTH
 from tests.planted import plant
 from vmr.annotations import read_annotations
+from vmr.asking import parse, understand
 from vmr.catalogue import Judgement
 from vmr.feedback import Feedback, save_annotations
 from vmr.ranker import Ranker
@@ -92,6 +93,38 @@ def test_corrected_edges_are_used_for_that_question_only(library, ranker, words)
     assert (hit.best - 0.4, hit.best + 0.6) in spans
     similar = searcher.search(SIMILAR[0], top=1000).moments
     assert (hit.best - 0.4, hit.best + 0.6) not in {(h.start, h.end) for h in similar}
+
+
+def test_a_video_that_was_away_teaches_again_when_it_is_back(library, ranker, words):
+    plain = Searcher(library, ranker, words).search(ASKED)
+    hit = plain.moments[-1]
+    library.judge(Judgement(ASKED, hit.video, 0.0, 10.0, True))
+    away = hit.path.rename(hit.path.with_suffix(".away"))
+    library.check_presence()
+    searcher = Searcher(library, ranker, words)
+    assert hit.video not in ranks(searcher, ASKED)
+    away.rename(hit.path)
+    library.check_presence()
+    assert searcher.search(ASKED) == Searcher(library, ranker, words).search(ASKED) != plain
+
+
+def test_what_is_read_by_its_words_still_is(ranker, words):
+    """A thumb must not take the second stage off a question in two parts."""
+
+    def moved(text):
+        (target,), _ = understand(parse(text), words, ranker)
+        assert target.moved(lambda vector: vector) is target
+        return target.moved(lambda vector: 2 * vector)
+
+    assert moved("a dog runs, then it jumps").query is not None
+    assert moved("a dog runs").query is None
+
+
+def test_a_movement_alone_is_not_taught_what_things_look_like(library, ranker, words):
+    searcher, asked = Searcher(library, ranker, words), "the camera zooms out"
+    before = searcher.search(asked)
+    library.judge(Judgement(asked, before.moments[-1].video, 0.0, 10.0, False))
+    assert searcher.search(asked) == before
 
 
 def test_many_judgements_do_not_outweigh_the_words(library, ranker, words):

@@ -145,8 +145,12 @@ def test_what_is_unchanged_is_skipped_and_what_was_refused_tried_again(library, 
             (True, "ready"),
             (True, "refused"),
         ]
+        assert ingest.progress().fraction == 1.0
         write_file(bad, b"good now")
-        ingest.add([bad], retry=False)
+        ingest.pause()
+        ingest.add([good, bad], retry=False)
+        assert ingest.progress().fraction == 0.0  # what is skipped is no work that was done
+        ingest.resume()
         ingest.wait()
     assert {video.state for video in library.videos()} == {"ready"}
     assert len(library.videos()) == 2

@@ -550,6 +550,10 @@ def test_another_site_cannot_use_the_page(address):
     elsewhere = {"Origin": "https://example.org"}
     assert upload(address, "a.mp4", b"x", **elsewhere).status_code == 403
     assert get(address + "media/1", headers=elsewhere).status_code == 403
+    picture = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}  # <img>: no Origin
+    assert get(address + "thumbnail/1/0", headers=picture).status_code == 403
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert get(address, headers=link).status_code == 200
     visitor = visit(base_url=address, headers=elsewhere)
     assert "own address" in call_page(visitor, "act", {"what": "remove", "id": 1})["error"]
 
@@ -565,6 +569,8 @@ def test_another_site_cannot_use_the_page(address):
         ("evil.example:7860", "http://evil.example:7860", True, False),  # its name points to us
         ("abc.gradio.live", "https://abc.gradio.live", False, True),
         ("abc.gradio.live", "https://evil.example", False, False),
+        ("[x", None, True, False),  # no address
+        ("abc.gradio.live", "https://[x", False, False),
     ],
 )
 def test_where_a_request_may_come_from(host, origin, loopback, fine):

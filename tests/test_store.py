@@ -260,6 +260,19 @@ def test_left_over_files_and_states_are_put_right(library, tmp_path):
     assert not [*again.folder.glob("*.tmp")]
 
 
+def test_files_of_others_are_never_deleted(library, tmp_path):
+    for name in ("features/talk.mp4.safetensors", "thumbnails/holiday.jpg", "draft.tmp"):
+        (library.folder / name).write_bytes(b"mine")
+    Library(library.folder)
+    assert len([*library.folder.glob("*/*"), *library.folder.glob("*.tmp")]) == 3
+    project = tmp_path / "project"
+    (project / "features").mkdir(parents=True)
+    (project / "features" / "7.safetensors").write_bytes(b"mine")
+    with pytest.raises(LibraryError, match="features/ holds files already"):
+        Library(project)
+    assert (project / "features" / "7.safetensors").read_bytes() == b"mine"
+
+
 def test_nothing_is_put_right_while_somebody_is_indexing(library, tmp_path):
     begun = library.register(write_file(tmp_path / "b.mp4"))
     with library.exclusive() as alone:

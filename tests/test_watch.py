@@ -9,7 +9,7 @@ import pytest
 
 from tests.planted import PlantedExtractor, write_file
 from vmr.ingest import Ingest
-from vmr.store import Library
+from vmr.store import Library, LibraryError
 from vmr.watch import keep_indexed, wait_for_copies
 
 SETTLE = 0.2
@@ -129,6 +129,18 @@ def test_a_folder_that_is_moved_in_and_out(followed, tmp_path):
     shutil.move(tmp_path / "away", films / "back")
     wait_for(library, there)
     assert len(library.videos()) == 3
+
+
+def test_a_folder_that_may_not_be_listed_does_not_end_it(followed, monkeypatch):
+    films, library = followed
+
+    def denied(folder):
+        raise LibraryError(f"{folder}: permission denied")
+
+    monkeypatch.setattr("vmr.watch.videos_inside", denied)
+    (films / "locked").mkdir()
+    write_file(films / "after.mp4")
+    wait_for(library, {"there before.mp4": "ready", "after.mp4": "ready", "locked": "refused"})
 
 
 def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):

@@ -93,10 +93,13 @@ class Target:
     "its words, where words are all there is to it"
 
     def moved(self, move: Callable[[Vector], Vector]) -> "Target":
-        """The same target with its wanted vectors moved; itself, when none was."""
+        """The same target with its wanted vectors moved; itself, when none was. A query in two
+        parts is still read by the second stage, which goes by its words."""
         wanted = tuple(move(vector) for vector in self.wanted)
-        same = all(new is old for new, old in zip(wanted, self.wanted, strict=True))
-        return self if same else Target(wanted, self.avoided)
+        if all(new is old for new, old in zip(wanted, self.wanted, strict=True)):
+            return self
+        in_parts = self.query is not None and parts(self.query)[0] is not self.query
+        return Target(wanted, self.avoided, self.query if in_parts else None)
 
     def directions(self, ranker: Ranker) -> list[Vector]:
         """The vectors whose neighbours are worth reading: each thing, and all of them in one; of a

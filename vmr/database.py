@@ -5,13 +5,12 @@ with plain_errors(folder):
     db.execute("SELECT ...")
 """
 
-import os
 import shutil
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Final
 
+from feature_extract.weights import user_folder
 from vmr.locks import LibraryError, plain_errors
 from vmr.scratch import scratch_folder
 
@@ -49,16 +48,25 @@ _ORIGIN: Final = "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"
 
 
 def default_library() -> Path:
-    """$VMR_LIBRARY, or a folder where this system keeps a user's data."""
-    if named := os.environ.get("VMR_LIBRARY"):
-        return Path(named)
-    if sys.platform == "win32":
-        data = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support"
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    return data / "vmr" / "library"
+    """$VMR_LIBRARY, or a folder of the user's data."""
+    return user_folder("VMR_LIBRARY", "library")
+
+
+def make_folders(library: Path, *inside: Path) -> None:
+    """Make what is missing of a library's folders.
+
+    Raises:
+        LibraryError: they cannot be made, or one holds files of somebody else, as there is no
+            library yet.
+    """
+    with plain_errors(library):
+        for folder in inside:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (library / "library.db").exists() and any(folder.iterdir()):
+                raise LibraryError(
+                    f"{library}: no library, but its {folder.name}/ holds files already; choose "
+                    "another folder, or delete that one"
+                )
 
 
 def open_database(path: Path) -> sqlite3.Connection:

@@ -69,7 +69,11 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
     from vmr.text import Words
 
     try:
-        ranker, words = Ranker.load(), Words.load(words_file)
+        ranker = Ranker.load()
+    except ValueError as error:
+        return [Check("weights", False, str(error), "install again")]
+    try:
+        words = Words.load(words_file)
     except ValueError as error:
         return [Check("word vectors", False, str(error), "name another file, or install again")]
     try:

@@ -68,7 +68,10 @@ class Feedback:
         return cls(ranker, tuple(lessons))
 
     def adjust(self, vector: Vector) -> Vector:
-        """A question's vector (E,), moved by what was said of similar questions."""
+        """A question's vector (E,), moved by what was said of similar questions. One for a movement
+        alone stays: how a moment looks tells nothing of it."""
+        if not vector[-1]:
+            return vector
         near = [(self._nearness(lesson, vector), lesson.step) for lesson in self.lessons]
         total = sum(nearness for nearness, _ in near)
         if not total:

@@ -10,15 +10,12 @@ from typing import Final
 
 import imageio_ffmpeg
 
+from feature_extract.formats import FORMATS
 from vmr.locks import LibraryError
 from vmr.scratch import scratch_folder
 
 TIMEOUT_SECONDS: Final = 120.0
-# Containers that hold their own streams. Play lists (hls, concat, dash) could name other files.
-_CONTAINERS: Final = (
-    "asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mp4,mpeg,mpegts,mpegvideo,mxf,ogg,webm,"
-    "webp_pipe,yuv4mpegpipe"
-)
+_CONTAINERS: Final = f"{FORMATS},webp_pipe"
 SQUARE: Final = "scale=trunc(iw*sar/2)*2:trunc(ih/2)*2,setsar=1"
 """The filter that shows a picture as it is meant: square pixels, even sizes for H.264."""
 

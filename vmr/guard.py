@@ -75,15 +75,22 @@ def is_loopback(host: str) -> bool:
 def from_our_page(headers: Mapping[str, str], *, loopback: bool) -> bool:
     """Whether a request was not sent by another site's page in the visitor's browser.
 
-    A browser names the page's site in `Origin`; programs such as curl send none. On the loopback
-    address the name in `Host` must be ours too, because a hostile site may let its own name point
-    to 127.0.0.1.
+    A browser names the page's site in `Origin`, but not where it only fetches a picture or a film:
+    there `Sec-Fetch-Site` tells. Programs such as curl send neither; a link that is followed is no
+    harm. On the loopback address the name in `Host` must be ours too, because a hostile site may
+    let its own name point to 127.0.0.1.
     """
     host = headers.get("host", "")
     origin = headers.get("origin")
-    if loopback and urlsplit(f"//{host}").hostname not in _LOOPBACK:
+    foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    if foreign and headers.get("sec-fetch-mode") != "navigate":
         return False
-    return origin is None or urlsplit(origin).netloc == host
+    try:
+        if loopback and urlsplit(f"//{host}").hostname not in _LOOPBACK:
+            return False
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:  # no address at all
+        return False
 
 
 def logged_in(app: Any, cookies: Mapping[str, str]) -> bool:

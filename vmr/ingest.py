@@ -78,9 +78,10 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """0..1 of the bytes of all files."""
-        total = sum(job.size_bytes for job in self.jobs)
-        done = sum(job.size_bytes * (job.fraction if job.open else 1.0) for job in self.jobs)
+        """0..1 of the bytes of all files that have to be read."""
+        jobs = [job for job in self.jobs if not job.skipped]
+        total = sum(job.size_bytes for job in jobs)
+        done = sum(job.size_bytes * (job.fraction if job.open else 1.0) for job in jobs)
         return done / total if total else 1.0
 
 

@@ -73,13 +73,15 @@ class Intake:
         """Keep an uploaded file that probes as a video, in a folder of ours, and queue it.
 
         Raises:
-            PageError: it is no video.
+            PageError: it is no video, or another page holds the uploads.
         """
         try:
             probe(draft)
         except VideoError as error:
             raise PageError(str(error).replace(shown_name(draft), draft.name)) from error
-        with self._taking():
+        with self._taking() as alone:
+            if not alone:
+                raise PageError("another page is putting its uploads in order; try again")
             kept = self._uploads / secrets.token_hex(8) / draft.name
             kept.parent.mkdir()
             draft.rename(kept)
@@ -90,7 +92,9 @@ class Intake:
         sweep(self._uploads)
         if not self._uploads.is_dir():
             return
-        with self._taking():
+        with self._taking() as alone:
+            if not alone:
+                return  # an upload is being taken: what looks left over may be it
             for folder in self._uploads.glob("[!.]*/"):
                 for file in folder.iterdir():
                     if self._page.store.find(file) is None and not file.is_dir():

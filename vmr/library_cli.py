@@ -81,7 +81,7 @@ def _rescan(options: argparse.Namespace) -> int:
     library.check_presence()
     files, problems = _find(library, options.paths or library.folders())
     known = [video.path for video in library.videos() if video.state != "missing"]
-    files = [*dict.fromkeys([*known, *files])]
+    files = [*dict.fromkeys([*known, *(path.absolute() for path in files)])]
     growing = wait_for_copies(files)
     for path in growing:
         library.register_unread(path, "waiting", "waiting for its copy to finish")

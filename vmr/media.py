@@ -52,6 +52,12 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
         if not logged_in(request.app, request.cookies):
             raise HTTPException(401, "log in first")
 
+    def counted(request: Request) -> None:
+        try:
+            guard.count(str(request.client and request.client.host))
+        except RefusedError as error:
+            raise HTTPException(429, str(error)) from error
+
     router = APIRouter(dependencies=[Depends(allowed)])
     interface = {file.name: file for file in UI.iterdir()}
 
@@ -84,20 +90,16 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
     def still(id: int, seconds: Instant) -> Response:
         return _or_404(_still, page, id, seconds)
 
-    @router.get("/preview/{id}")
+    @router.get("/preview/{id}", dependencies=[Depends(counted)])
     def preview(id: int, start: Seconds, end: Seconds) -> Response:
         file, _ = _or_404(page.moment_preview, id, start, end)
         return FileResponse(file, media_type="video/mp4", headers=_KEEP)
 
-    @router.get("/export/{file}")
-    def export(file: str, moments: str, request: Request, copy: bool = False) -> Response:
-        try:
-            guard.count(str(request.client and request.client.host))
-        except RefusedError as error:
-            raise HTTPException(429, str(error)) from error
+    @router.get("/export/{file}", dependencies=[Depends(counted)])
+    def export(file: str, moments: str, copy: bool = False) -> Response:
         return _download(lambda folder: make(page, file, moments, folder, copy=copy))
 
-    @router.get("/picture/{id}/{seconds}")
+    @router.get("/picture/{id}/{seconds}", dependencies=[Depends(counted)])
     def picture(id: int, seconds: Instant) -> Response:
         def still(folder: Path) -> Path:
             if not page.rights.originals:

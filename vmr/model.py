@@ -222,10 +222,9 @@ class MomentModel(nn.Module):
         self.apply(partial(initialise, spread=config.spread))
         nn.init.normal_(self.masked_word, std=config.spread)
 
-    def encode_video(self, rows: Tensor, clips: Tensor | None = None) -> Tensor:
-        """Boundary tokens (B, N+1, D) of rows (B, T, feature_width), T = N * pool.
-
-        `clips` (B,) is how many clips of each video are real; rows beyond must be zero.
+    def encode_video(self, rows: Tensor) -> Tensor:
+        """Boundary tokens (B, N+1, D) of rows (B, T, feature_width), T = N * pool; rows beyond the
+        end of a shorter video must be zero.
 
         Raises:
             ValueError: the rows have another width, or are too many.

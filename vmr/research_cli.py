@@ -228,8 +228,6 @@ def _evaluate_run(arguments: argparse.Namespace, strict: bool | None) -> "Scores
 
 
 def _ablate(arguments: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from vmr.ablation import Variant, plot, run, scaling, table, variants
     from vmr.annotations import read_annotations
     from vmr.data import DataConfig, MomentData, build_vocabulary

@@ -22,7 +22,7 @@ from vmr.feedback import Feedback
 from vmr.index import ClipIndex, Timeline
 from vmr.localise import Proposal
 from vmr.ranker import Ranker
-from vmr.store import Judgement, Library, LibraryError, Video
+from vmr.store import Library, LibraryError, Video
 from vmr.text import Words
 from vmr.windows import Window, apart, cut_windows, distinct, window_of
 
@@ -71,7 +71,7 @@ class Searcher:
         self._ranker = ranker
         self._words = words
         self._index = ClipIndex.open(library, ranker)
-        self._learnt: tuple[list[Judgement], Feedback] = ([], Feedback(ranker))
+        self._learnt: tuple[object, Feedback] = (None, Feedback(ranker))
 
     def search(
         self,
@@ -197,9 +197,13 @@ class Searcher:
         if not self.use_feedback:
             return Feedback(self._ranker)
         judgements = self.library.judgements()
-        if judgements != self._learnt[0]:
+        if not judgements:
+            return Feedback(self._ranker)
+        # A video that is away teaches nothing, until it is back.
+        known = judgements, {video.id for video in self.library.videos() if video.searchable}
+        if known != self._learnt[0]:
             learnt = Feedback.learn(judgements, self._words, self._ranker, self._clips_of)
-            self._learnt = judgements, learnt
+            self._learnt = known, learnt
         return self._learnt[1]
 
     def _find_as_taught(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
@@ -267,23 +271,28 @@ def _was_unreadable(video: Video, second: float) -> bool:
 
 def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:
     """Moments that follow each other in a video, joined; a sequence is as good as its worst part.
+    Of those that end with the same part the best is kept.
 
     Args:
         within: seconds from the end of a step to the start of the next, at most.
     """
-    chains = [(hit, hit) for hit in steps[0]]  # the sequence so far, and its last part
-    for step in steps[1:]:
-        chains = [
-            (_joined(chain, hit), hit)
-            for chain, last in chains
-            for hit in step
-            if hit.video == last.video
-            and hit.best > last.best
-            and hit.end > last.end
-            and hit.start - last.end <= within
-        ]
     if len(steps) == 1:
         return steps[0]
+    chains = [(hit, hit) for hit in steps[0]]  # the sequence so far, and its last part
+    for step in steps[1:]:
+        longer = []
+        for hit in step:
+            before = [
+                chain
+                for chain, last in chains
+                if hit.video == last.video
+                and hit.best > last.best
+                and hit.end > last.end
+                and hit.start - last.end <= within
+            ]
+            if before:
+                longer.append((_joined(max(before, key=lambda chain: chain.score), hit), hit))
+        chains = longer
     by_video: dict[int, list[Hit]] = {}
     for chain, _ in chains:
         by_video.setdefault(chain.video, []).append(chain)

@@ -171,7 +171,8 @@ def _answer(options: argparse.Namespace) -> int:
     searcher = Searcher(library, ranker, words, use_feedback=not options.no_feedback)
     if options.like:
         id, second = options.like
-        answer = searcher.like(id, second, second + 0.001, among=among, top=options.top)
+        only = among if video is None else [video]
+        answer = searcher.like(id, second, second + 0.001, among=only, top=options.top)
     elif options.picture:
         from vmr.picture import PictureReader
 

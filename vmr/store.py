@@ -12,6 +12,7 @@ content: paths are names for it, and may be several, change, or go missing.
 
 import json
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from feature_extract.features import Features, FeaturesError
 from vmr.catalogue import COLUMNS, SEARCHABLE, Judgement, State, Video, describe_damage, read_video
 from vmr.content import FileStamp, covers_all, full_digest, quick_digest
-from vmr.database import open_database, open_for_reading
+from vmr.database import make_folders, open_database, open_for_reading
 from vmr.locks import LibraryError, hold_lock, plain_errors
 from vmr.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
 
@@ -42,6 +43,9 @@ __all__ = [
     "Video",
     "describe_damage",
 ]
+
+
+_OURS = re.compile(r"\.?\d+\.(safetensors|zip)(\.\d+\.tmp)?")  # and their drafts
 
 
 class NoVideoError(LibraryError):
@@ -63,9 +67,7 @@ class Library:
         if read_only:
             self._db = open_for_reading(folder / "library.db")
             return
-        with plain_errors(folder):
-            self._features.mkdir(parents=True, exist_ok=True)
-            self._thumbnails.mkdir(exist_ok=True)
+        make_folders(folder, self._features, self._thumbnails)
         self._db = open_database(folder / "library.db")
         weakref.finalize(self, self._db.close)  # also where the process ends in a hurry
         self._recover()
@@ -296,17 +298,13 @@ class Library:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Delete every file that belongs to no indexed video."""
-        kept = {
-            file
-            for (id,) in self._all("SELECT id FROM videos WHERE rows > 0")
-            for file in self._files(id)
-        }
+        """Delete every file of ours that belongs to no indexed video."""
+        ids = self._all("SELECT id FROM videos WHERE rows > 0")
+        kept = {file for (id,) in ids for file in self._files(id)}
         with plain_errors(self.folder):
-            for file in (*self._features.iterdir(), *self._thumbnails.iterdir()):
-                if file not in kept and not file.is_dir():  # file servers put folders everywhere
-                    file.unlink(missing_ok=True)
-            for file in self.folder.glob("*.tmp"):
+            found = (*self._features.iterdir(), *self._thumbnails.iterdir())
+            ours = {file for file in found if _OURS.fullmatch(file.name)}
+            for file in (ours - kept).union(self.folder.glob("index.*.tmp")):
                 file.unlink(missing_ok=True)
 
     def _demote(self, id: int, fingerprint: str) -> None:

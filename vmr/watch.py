@@ -22,7 +22,7 @@ from watchfiles import watch
 from vmr.content import ContentError, FileStamp
 from vmr.folders import is_hidden, is_video, videos_inside
 from vmr.ingest import Ingest, Job
-from vmr.store import Library
+from vmr.store import Library, LibraryError
 
 SETTLE_SECONDS: Final = 2.0
 """A copy over a slow network pauses for less."""
@@ -138,11 +138,17 @@ def _is_fresh(path: Path, settle_seconds: float) -> bool:
 
 
 def _videos_at(path: Path, folder: Path) -> list[Path]:
-    """The videos that an event names: the file itself, or all of a folder that was moved in."""
+    """The videos that an event names: the file itself, or all of a folder that was moved in; that
+    folder, where it cannot be looked into: whoever takes it says why."""
     inside = [path, *path.parents][: len(path.parts) - len(folder.parts)]
     if any(is_hidden(part) for part in inside):
         return []
-    return videos_inside(path) if os.path.isdir(path) else [path] if is_video(path) else []
+    if not os.path.isdir(path):
+        return [path] if is_video(path) else []
+    try:
+        return videos_inside(path)
+    except LibraryError:
+        return [path]
 
 
 def _settled(pending: dict[Path, _Pending | None], path: Path, settle_seconds: float) -> bool:
