@@ -30,7 +30,7 @@ from feature_extract.motion import (
     motion_frames,
     with_ones,
 )
-from vmr.assemble import MAIN, asked_captions, training_captions
+from vmr.assemble import MAIN, asked_for, training_captions
 from vmr.base_training import BaseConfig, Run, text_to_picture, train_epoch
 from vmr.captioned import Captions
 from vmr.ranker import Calibration, Ranker
@@ -65,7 +65,7 @@ class C3DAlone(Ranker):
         super().__init__(
             towers,
             torch.from_numpy(unrelated),
-            asked_captions(towers, Captions(words), pictures),
+            asked_for(towers, words, pictures, ()),
             Calibration(1, 0, 0.25, 0.75),
             words.fingerprint,
             hashlib.sha256(unrelated.tobytes()).hexdigest()[:12],

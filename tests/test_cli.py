@@ -166,6 +166,13 @@ def test_search_in_words(run):
     assert status == 0
     assert lines[-1] == "unknown words, not used: zzzqqx"
     assert any("00:00:0" in line and ".mp4" in line for line in lines)
+    assert run("search", "red boardd")[1].splitlines()[-1].startswith("did you mean board")
+    assert "did you mean board" in run("search", "a boardd")[2]
+    _, out, _ = run("search", "a board", "--json")
+    moment = json.loads(out)["moments"][0]
+    lines = run("search", "a board")[1].splitlines()
+    name = f"{moment['video']}@{moment['start']:.1f}-{moment['end']:.1f} "
+    assert any(line.startswith(name) for line in lines[:2])  # as `export` takes it
 
 
 @pytest.mark.parametrize(

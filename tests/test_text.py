@@ -21,7 +21,7 @@ def test_packaged_vectors_are_the_published_ones(words: Words) -> None:
     # First numbers of "the" in glove.6B.50d.txt, which anybody can check.
     published = [0.418, 0.24968, -0.41242, 0.1217, 0.34527]
     assert words.width == 50
-    np.testing.assert_allclose(words.query("the").vectors[0, :5], published, atol=1e-5)
+    np.testing.assert_allclose(words.lookup(["the"])[0, :5], published, atol=1e-5)
 
 
 def test_tokens_are_lower_case_words_and_numbers() -> None:
@@ -44,7 +44,15 @@ def test_compounds_are_read_as_their_parts(words: Words) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("   ", "no words"), ("?!", "no words"), ("qqzzxx", "qqzzxx"), ("a " * 65, "at most 64")],
+    [
+        ("   ", "no words"),
+        ("?!", "no words"),
+        ("qqzzxx", "qqzzxx"),
+        ("a " * 65, "at most 64"),
+        ("the a the", "“the a” alone shows nothing"),
+        ("is something happening?", "shows nothing"),
+        ("a qqzzxx", "no known word in the query .unknown: qqzzxx"),
+    ],
 )
 def test_queries_that_cannot_be_answered_say_why(words: Words, text: str, said: str) -> None:
     with pytest.raises(QueryError, match=said):

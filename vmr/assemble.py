@@ -8,6 +8,7 @@ background that scores are measured against.
 """
 
 import random
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -58,7 +59,7 @@ def with_movements(
     return Ranker(
         towers,
         torch.from_numpy(unrelated),
-        asked_captions(towers, Captions(words), sets[MAIN]),
+        asked_for(towers, words, sets[MAIN], names.words if names else ()),
         Calibration(1, 0, 0.25, 0.75),
         words.fingerprint,
         names=names,
@@ -99,8 +100,12 @@ def _background(
 
 
 @torch.inference_mode()
-def asked_captions(towers: Towers, captions: Captions, main: Pictures) -> Tensor:
-    """(C, E) training captions, one a picture: what people ask for, to know hubs by."""
+def asked_for(towers: Towers, words: Words, main: Pictures, names: Sequence[str]) -> Tensor:
+    """(C, E) what people ask for, to know hubs by: training captions, one a picture, and a bare
+    name each, as words that captions seldom use lie elsewhere, where other clips are hubs."""
     chosen = main.of("train")
     chosen = chosen[:: max(1, len(chosen) // _ASKED)][:_ASKED]
-    return encoded(towers.eval(), [captions[main.captions[i][0]] for i in chosen])
+    asked = [main.captions[i][0] for i in chosen]
+    asked += [f"a {name}" for name in names if all(word in words for word in name.split())]
+    captions = Captions(words)
+    return encoded(towers.eval(), [captions[text] for text in asked])

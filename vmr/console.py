@@ -46,7 +46,7 @@ def video_named(library: "Library", name: str) -> "Video":
 
 def clock(seconds: float) -> str:
     """Hours, minutes, seconds and tenths."""
-    tenths = int(max(0.0, seconds) * 10)
+    tenths = round(max(0.0, seconds) * 10)
     return f"{tenths // 36000:02}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"
 
 

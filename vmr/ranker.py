@@ -11,10 +11,10 @@ spread. That takes off what a query gives to everything ("a man" is like every p
 what it finds by chance anywhere (long sentences find more), and makes queries comparable.
 
 What a clip gives to everything is taken off too: some clips are near to whatever is asked (hubs),
-so most of a clip's similarity to its nearest captions of a thousand is subtracted, as in CSLS
-(Conneau et al., ICLR 2018). It is the last column of a clip's vector, against a 1 in the query's,
-so that one inner product is the whole score. Between the two stand the names of what the
-classifier sees (names.py) and what moves (movements.py).
+so most of a clip's similarity to the nearest of a thousand captions and as many bare names ("a
+penguin") is subtracted, as in CSLS (Conneau et al., ICLR 2018). It is the last column of a clip's
+vector, against a 1 in the query's, so that one inner product is the whole score. Between the two
+stand the names of what the classifier sees (names.py) and what moves (movements.py).
 """
 
 import hashlib
@@ -46,9 +46,9 @@ FORMAT: Final = 6
 BEST_SHARE: Final = 0.01
 """Share of the background that a query may take for an answer by chance: a score of 0."""
 HUB_WEIGHT: Final = 0.7
-"""Share of a clip's similarity to its nearest captions that is taken off."""
+"""Share of a clip's similarity to what is nearest of all that people ask for, that is taken off."""
 HUB_NEIGHBOURS: Final = 10
-"""Captions that count as its nearest."""
+"""Of what is asked for: that count as its nearest."""
 _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 # Query vectors: a page asks the same words for results, strips and windows.
 _REMEMBERED: Final = 256

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vmr.export import Cut
     from vmr.search import Answer
     from vmr.store import Library
+    from vmr.text import Words
 
 ASKING = """forms of WORDS:
   a dog on a beach                              words, as they come
@@ -160,7 +161,7 @@ def _answer(options: argparse.Namespace) -> int:
     from vmr.doctor import disagreements
     from vmr.ranker import Ranker
     from vmr.search import Searcher
-    from vmr.text import Words
+    from vmr.text import QueryError, Words, tokenize
 
     library = open_library(options.library)
     video = None if options.video is None else video_named(library, options.video).id
@@ -179,8 +180,12 @@ def _answer(options: argparse.Namespace) -> int:
         row = PictureReader().row(options.picture)
         answer = searcher.like_picture(row, video=video, among=among, top=options.top)
     else:
-        answer = searcher.search(options.words, video=video, among=among, top=options.top)
-    print(json.dumps(_answer_record(answer)) if options.json else _answer_text(answer))
+        try:
+            answer = searcher.search(options.words, video=video, among=among, top=options.top)
+        except QueryError as error:
+            unknown = [word for word in tokenize(options.words) if word not in words]
+            raise QueryError("; ".join([str(error), *_near(unknown, words)])) from error
+    print(json.dumps(_answer_record(answer)) if options.json else _answer_text(answer, words))
     return DONE
 
 
@@ -198,21 +203,38 @@ def _answer_record(answer: "Answer") -> dict[str, Any]:
         "query": answer.query,
         "unknown_words": list(answer.unknown_words),
         "verdict": answer.verdict,
-        "moments": [asdict(hit) | {"path": str(hit.path)} for hit in answer.moments],
+        "moments": [
+            asdict(hit)
+            | {"path": str(hit.path)}
+            | {time: round(getattr(hit, time), 3) for time in ("start", "end", "best")}
+            for hit in answer.moments
+        ],
     }
 
 
-def _answer_text(answer: "Answer") -> str:
+def _answer_text(answer: "Answer", words: "Words") -> str:
+    """A moment a line: as `export` takes it, its times, its strength, its file."""
+    named = [f"{hit.video}@{hit.start:.1f}-{hit.end:.1f}" for hit in answer.moments]
+    width = max(map(len, named), default=0)
     lines = [
-        f"{clock(hit.start)} - {clock(hit.end)}  {hit.strength:4.0%}  {one_line(str(hit.path))}"
-        for hit in answer.moments
+        f"{name:{width}}  {clock(hit.start)} - {clock(hit.end)}  {hit.strength:4.0%}  "
+        f"{one_line(str(hit.path))}"
+        for name, hit in zip(named, answer.moments, strict=True)
     ]
     if answer.verdict == "none":
         weak = "; the nearest:" if lines else ""
         lines.insert(0, f"nothing in the library looks like that{weak}")
+    elif answer.verdict == "possible":
+        lines.insert(0, "no clear match; the best:")
     if answer.unknown_words:
         lines.append(f"unknown words, not used: {', '.join(answer.unknown_words)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_near(answer.unknown_words, words)])
+
+
+def _near(unknown: Iterable[str], words: "Words") -> list[str]:
+    """What else may have been meant, where a known word is spelt like an unknown one."""
+    near = {word: words.near(word) for word in unknown}
+    return [f"did you mean {' or '.join(near[word])}, not {word}?" for word in near if near[word]]
 
 
 # Feedback

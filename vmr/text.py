@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
 _LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
 _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
+_SAY_NOTHING = """
+a an the this that these those and or but nor not no if as so than then there here of to in on at by
+for with from into onto about is are was were be been being am do does did has have had will would
+can could may might must shall should it its itself i me my we us our you your what which who whom
+whose when where why how any some every each both such very just only also too please something
+anything everything happens happening video videos clip clips scene scenes moment moments footage
+"""
+"""Words that by themselves show nothing, though each has a vector, nearer to some clips."""
 KEYED_VECTORS = "words.kv"
 VECTORS = "words.kv.vectors.npy"  # as gensim names the array that it saves separately
 VOCABULARY = "words.txt"
@@ -115,7 +123,7 @@ class Words:
         A compound that has no vector ("pick-up", "dog's") is read as its parts.
 
         Raises:
-            QueryError: no word at all, no known word, or more than 64 words.
+            QueryError: no word at all, no known word, none that shows anything, or more than 64.
         """
         tokens = [part for token in tokenize(text) for part in self._parts(token)]
         if not tokens:
@@ -126,8 +134,11 @@ class Words:
             )
         known = [token for token in tokens if token in self]
         unknown = tuple(dict.fromkeys(token for token in tokens if token not in self))
-        if not known:
-            raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
+        if set(_SAY_NOTHING.split()).issuperset(known):
+            if unknown:
+                raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
+            said = " ".join(dict.fromkeys(known))
+            raise QueryError(f"type what is to be seen: “{said}” alone shows nothing")
         vectors = self._vectors[[self._places[word] for word in known]]
         return Query(text.strip(), tuple(known), vectors, unknown)
 
