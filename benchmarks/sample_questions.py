@@ -3,8 +3,9 @@
     python -m benchmarks.sample_questions [--weights DIR] [--work DIR] [--failures FILE.jpg]
 
 sample_questions.tsv has 40 questions with the shots that answer them, and 15 that nothing in the
-library answers. Right is a first moment that overlaps a shot of the answer with IoU .5 or more; the
-table also says how often only the place was right (IoU .1), and what the verdicts were.
+library answers; sample_words.tsv has single words, most of which captions seldom use. Right is a
+first moment that overlaps a shot of the answer with IoU .5 or more; the tables also say how often
+only the place was right (IoU .1), and what the verdicts were.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from vmr.store import Library
 from vmr.text import Words
 
 QUESTIONS: Final = Path(__file__).with_name("sample_questions.tsv")
+WORDS: Final = Path(__file__).with_name("sample_words.tsv")
 RIGHT: Final = 0.5
 THERE: Final = 0.1
 
@@ -54,6 +56,8 @@ def main() -> None:
         searcher = Searcher(library, Ranker.load(options.weights), Words.load(), use_feedback=False)
         asked = [(question, searcher.search(question.text)) for question in read_questions()]
         report(asked)
+        print()
+        report([(word, searcher.search(word.text)) for word in read_questions(WORDS)])
         if options.failures:
             draw_failures(asked, work / "videos", options.failures)
 
@@ -67,14 +71,14 @@ def sample_library(work: Path) -> Library:
     return library
 
 
-def read_questions() -> list[SampleQuestion]:
-    """Every line of sample_questions.tsv.
+def read_questions(file: Path = QUESTIONS) -> list[SampleQuestion]:
+    """Every line of sample_questions.tsv, or of a file like it.
 
     Raises:
         ValueError: a line names a video or shot that the sample library does not have.
     """
     found = []
-    for line in QUESTIONS.read_text("utf-8").splitlines():
+    for line in file.read_text("utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
         text, video, shots = line.split("\t")
@@ -82,7 +86,7 @@ def read_questions() -> list[SampleQuestion]:
             found.append(SampleQuestion(text, "", ()))
             continue
         if video not in SAMPLES or int(max(shots.split(","))) >= len(SAMPLES[video]):
-            raise ValueError(f"{QUESTIONS.name}: no shot {shots} in {video}")
+            raise ValueError(f"{file.name}: no shot {shots} in {video}")
         edges = spans(video)
         found.append(SampleQuestion(text, video, tuple(edges[int(s)] for s in shots.split(","))))
     return found
@@ -114,6 +118,9 @@ def report(asked: list[tuple[SampleQuestion, Answer]]) -> None:
     print(f"| the first moment is right, IoU {RIGHT} | {100 * (first >= RIGHT).mean():.0f} |")
     print(f"| the first moment is there, IoU {THERE} | {100 * (first >= THERE).mean():.0f} |")
     print(f"| one of the first five is right | {100 * (best >= RIGHT).mean():.0f} |")
+    strong = np.array([a.verdict == "strong" for _, a in present])
+    trusted = 100 * (first[strong] >= RIGHT).mean()
+    print(f'| right where present and "strong", IoU {RIGHT} | {trusted:.0f} |')
     for verdict in ("strong", "possible", "none"):
         shown = 100 * np.mean([a.verdict == verdict for _, a in present])
         missing = 100 * np.mean([v == verdict for v in absent])

@@ -23,7 +23,7 @@ from benchmarks.joint import Timelines
 from benchmarks.large import compare, made_up
 from benchmarks.leaks import look_at, pairs
 from benchmarks.made_up import library_of, real_rows, walks
-from benchmarks.sample_questions import SampleQuestion, overlap, read_questions
+from benchmarks.sample_questions import WORDS, SampleQuestion, overlap, read_questions
 from benchmarks.table import TINY, Row
 from benchmarks.timelines import padded
 from feature_extract.appearance import BLOCKS, WIDTH
@@ -110,6 +110,9 @@ def test_sample_questions_are_forty_and_fifteen() -> None:
     assert len({q.text for q in questions}) == 55
     coffee = next(q for q in questions if q.text == "a cup of coffee on a table")
     assert (coffee.video, coffee.spans) == ("travel", ((25.0, 31.0),))
+    words = read_questions(WORDS)
+    assert (len(words), sum(bool(w.spans) for w in words)) == (82, 33)
+    assert len({w.text for w in words}) == 82
 
 
 @pytest.mark.parametrize(("name", "share"), [("travel", 0.5), ("space", 0.0)])
