@@ -57,6 +57,16 @@ def test_edges_never_cross_when_both_snap_to_one_cut() -> None:
         assert proposal.start < proposal.end
 
 
+def test_no_moment_is_too_short_to_be_seen() -> None:
+    starts, ends = timeline(6)
+    ends[-1] = 5.2
+    curve = np.array([0, 0, 0, 0, -5, 9], np.float32)
+    best = propose(curve, starts, ends, NO_CUTS)[0]
+    assert (best.start, best.end) == pytest.approx((4.7, 5.2))
+    (only,) = propose(curve[-1:], starts[-1:], ends[-1:], NO_CUTS)  # all there is
+    assert (only.start, only.end) == pytest.approx((5.0, 5.2))
+
+
 def test_no_rows_no_moments() -> None:
     assert propose(np.zeros(0, dtype=np.float32), NO_CUTS, NO_CUTS, NO_CUTS) == []
 

@@ -22,6 +22,8 @@ PEAKS: Final = 12
 """Peaks of one window that are grown."""
 SNAP_SECONDS: Final = 1.5
 """An edge this near to a shot cut moves onto it: smoothing blurs an edge by about one row."""
+SHORTEST: Final = 0.5
+"""Seconds: the last row of a video may be shorter, and nobody can watch such a moment."""
 _SAME: Final = 0.6
 """IoU above which two proposals are the same moment."""
 
@@ -69,6 +71,7 @@ def propose(
     grown = np.repeat(peaks, len(SHARES)), np.tile(SHARES, len(peaks))
     first, last = _extent(level, floor, *grown)
     spans = _snapped(starts[first], ends[last], cuts)  # (N, 2)
+    spans[:, 0] = np.minimum(spans[:, 0], np.maximum(spans[:, 1] - SHORTEST, starts[0]))
     # The peak says how sure, the mean how much of the span is it: a loose span around the same peak
     # loses to a tight one.
     sums = np.concatenate([[0.0], np.cumsum(level, dtype=np.float64)])
