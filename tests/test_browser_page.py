@@ -21,7 +21,7 @@ from tests.browser import (
     wait_until_still,
     watch,
 )
-from tests.media import read_counter
+from tests.media import counter_video, read_counter
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, real_page, served
 
 pytestmark = NEEDED
@@ -460,6 +460,25 @@ def test_a_folder_is_dropped(open_tab, tmp_path):
     expect(tab.locator(".toast")).to_contain_text("does not answer")  # the second was tried, too
     tab.wait_for_function("!document.querySelector('.job')")
     assert sorted(url.split("name=")[1] for url in sent) == ["one.mp4", "two.mp4"]
+
+
+def test_what_removing_deletes_is_said(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    mine = tmp_path / "mine.mp4"
+    counter_video(mine, 1.0)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        asked = []
+        tab.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+        drop(tab, mine)
+        expect(tab.locator(".videos .card")).to_have_count(4)
+        for place in (0, 3):
+            tile = tab.locator(".videos li").nth(place)
+            tile.hover()
+            tile.locator("[aria-label='Remove from the library']").click()
+    assert "The file itself stays." in asked[0]
+    assert "The library's copy is deleted; the file you added stays" in asked[1]
 
 
 def test_an_upload_is_taken_back(open_tab, tmp_path):

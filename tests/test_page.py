@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import shutil
 import subprocess
 import time
 import zipfile
@@ -450,6 +451,26 @@ def test_only_names_of_videos_are_taken(address, name):
 )
 def test_an_upload_is_named_by_us(page, name):
     assert re.fullmatch(r"[\w\- ().,]+\.mp4", Intake(page).upload_name(name))
+
+
+def test_removing_a_video_deletes_our_copy_and_nothing_else(tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    intake = Intake(page)
+    counter_video(tmp_path / "mine.mp4", 1.0)
+    with intake.upload_folder() as folder:
+        shutil.copy(tmp_path / "mine.mp4", folder)
+        intake.take_upload(folder / "mine.mp4")
+    first, *_, sent = page.library()["videos"]
+    assert (first["copied"], sent["name"], sent["copied"]) == (False, "mine.mp4", True)
+    ours = page.store.video(sent["id"]).path
+    page.store.register(tmp_path / "mine.mp4")  # the visitor's own, under which it is known, too
+    for video in (first, sent):
+        intake.act("remove", video["id"])
+    assert not ours.parent.exists()
+    assert (tmp_path / "mine.mp4").exists()
+    assert (tmp_path / "videos" / "beach.mp4").exists()
+    page.ingest.close()
 
 
 def test_an_upload_over_the_limit_leaves_nothing(tmp_path):

@@ -31,7 +31,7 @@ class Intake:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._uploads = (page.store.folder / "uploads").resolve()
+        self._uploads = page.uploads
 
     def add_path(self, path: str) -> dict[str, Any]:
         """Queue a file or folder of this computer.
@@ -144,7 +144,7 @@ class Intake:
     def _remove(self, video: Video) -> None:
         self._page.ingest.cancel(video.id)
         self._page.store.remove(video.id)
-        if video.path.parent.parent == self._uploads:
-            video.path.unlink(missing_ok=True)  # our own copy; the user's files are never touched
+        for copy in self._page.copies(video):  # the user's own files are never touched
+            copy.unlink(missing_ok=True)
             with suppress(OSError):
-                video.path.parent.rmdir()
+                copy.parent.rmdir()

@@ -91,6 +91,7 @@ class Page:
         use_feedback: bool = True,
     ) -> None:
         self.store = library
+        self.uploads = (library.folder / "uploads").resolve()
         self._ranker = ranker
         self._words = words
         self._searcher = Searcher(library, ranker, words, use_feedback=use_feedback)
@@ -264,6 +265,7 @@ class Page:
             "codec": video.codec,
             "origin": max(0.0, video.origin),  # below zero, browsers begin at 0 as we do
             "rows": video.rows,
+            "copied": bool(self.copies(video)),
             "added": video.added,
             "modified": video.modified,
             "playable": self.rights.originals and plays_in_browsers(video),
@@ -295,6 +297,10 @@ class Page:
             return self.store.video(id)
         except LibraryError as error:
             raise PageError(f"there is no video {id}") from error
+
+    def copies(self, video: Video) -> list[Path]:
+        """Those files of a video that are the library's own, made of uploads."""
+        return [path for path in (video.path, *video.also) if path.parent.parent == self.uploads]
 
     def thumbnail(self, id: int, row: int) -> bytes:
         """The JPEG of one second; PageError when there is none."""

@@ -298,7 +298,7 @@ export class LibraryView {
           iconButton(
             "close",
             words.remove,
-            () => confirm(words.removeSure(video.name)) && this.#act("remove", video.id),
+            () => confirm(words.removeSure(video)) && this.#act("remove", video.id),
           ),
         )
       : null;

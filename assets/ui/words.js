@@ -168,7 +168,8 @@ export const words = {
   dismiss: "Dismiss",
   retry: "Try again",
   remove: "Remove from the library",
-  removeSure: (name) => `Remove “${name}” from the library? The file itself stays.`,
+  removeSure: ({ name, copied }) =>
+    `Remove “${name}” from the library? ${copied ? "The library's copy is deleted; the file you added stays where you had it." : "The file itself stays."}`,
   filter: "Filter by name",
   progress: "Videos being added",
 
