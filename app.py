@@ -200,6 +200,7 @@ def serve(page: Page, options: argparse.Namespace) -> gr.Blocks:
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     intake = Intake(page)
     intake.drop_unfinished()
+    intake.queue_unfinished()
     blocks = build_app(page, intake, guard)
     router = routes(page, intake, guard, upload_limit=options.upload_gb * 2**30)
     blocks.launch(

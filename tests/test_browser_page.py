@@ -430,6 +430,24 @@ def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
         expect(tab.locator(".toast")).to_contain_text("nowhere: no such file or folder")
 
 
+def test_what_was_cancelled_can_be_read_after_all(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    (tmp_path / "more.mp4").write_bytes(b"\0" * 1000)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        tab.fill("[name=path]", str(tmp_path / "more.mp4"))
+        tab.click(".path button")
+        tile = tab.locator(".videos li").last
+        expect(tile).to_contain_text("Waiting")
+        tab.locator(".job").get_by_text("Cancel").click()
+        expect(tile).to_contain_text("Not read yet")
+        tile.hover()
+        tile.locator("[aria-label='Try again']").click()
+        expect(tab.locator(".job")).to_contain_text("more.mp4")
+        expect(tile).to_contain_text("Waiting")
+
+
 def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video at all")

@@ -25,6 +25,7 @@ from PIL import Image
 
 import app
 from tests.media import counter_video, read_counter
+from tests.planted import write_file
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
 from vmr.download import make
 from vmr.ffmpeg import FfmpegError
@@ -484,6 +485,21 @@ def test_the_upload_route_of_gradio_takes_nothing(address):
     """Ours names, limits and probes; the one that comes with Gradio must not be a way around."""
     files = {"files": ("a.mp4", b"x" * 100)}
     assert post(address + "gradio_api/upload", files=files).status_code == 413
+
+
+@pytest.mark.parametrize("change", [True, False])
+def test_what_a_stopped_page_had_not_read_is_queued_at_its_next_start(tmp_path, change):
+    page = planted_page(tmp_path, rights=Rights(change=change))
+    page.ingest.pause()
+    states = {"waits.mp4": "new", "begun.mp4": "indexing", "bad.mp4": "refused"}
+    for number, (name, state) in enumerate(states.items()):
+        video = page.store.register(write_file(tmp_path / name, bytes([number])))
+        page.store.mark(video.id, state)
+    with served(page):
+        queued = [video["name"] for video in page.library()["videos"] if video["queued"]]
+        assert queued == (["waits.mp4", "begun.mp4"] if change else [])
+        page.ingest.cancel()
+        assert not any(video["queued"] for video in page.library()["videos"])
 
 
 # Who is turned away

@@ -102,6 +102,16 @@ class Intake:
                 with suppress(OSError):  # not empty
                     folder.rmdir()
 
+    def queue_unfinished(self) -> None:
+        """Queue what nobody has read yet, such as what was queued when the page was stopped.
+
+        What another process of the same library is reading meanwhile is not read twice.
+        """
+        if self._page.rights.change:
+            videos = self._page.store.videos()
+            unread = [video.path for video in videos if video.state in ("new", "indexing")]
+            self._page.ingest.add(unread)
+
     def _taking(self) -> AbstractContextManager[bool]:
         """Held while an upload has come in and is not in the library yet: no other page of the
         same library may take it for a dead one's."""

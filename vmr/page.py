@@ -236,8 +236,9 @@ class Page:
         videos = self.store.videos()
         here = {video.id for video in videos}  # what was removed needs no line either
         jobs = [job for job in progress.jobs if _shown(job) and job.video in here]
+        queued = {job.video for job in jobs if job.open}
         return {
-            "videos": [self._entry(video) for video in videos],
+            "videos": [self._entry(video, video.id in queued) for video in videos],
             "jobs": [self._job(job, progress) for job in jobs],
             "paused": progress.paused,
             "note": progress.note if self.rights.paths else "",
@@ -250,11 +251,12 @@ class Page:
             "examples": self._screen.examples,
         }
 
-    def _entry(self, video: Video) -> dict[str, Any]:
+    def _entry(self, video: Video, queued: bool) -> dict[str, Any]:
         entry = {
             "id": video.id,
             "name": video.name,
             "state": video.state,
+            "queued": queued,
             "reason": self._reason(video.reason),
             "progress": video.progress,
             "searchable": video.searchable,

@@ -8,7 +8,7 @@ import { words } from "./words.js";
 const QUICK = 700; // milliseconds between looks while something is being read
 const SLOW = 8000; // and otherwise
 const LINES = 5; // of files that wait; the rest are counted
-const TRIED_AGAIN = { refused: true, missing: true, waiting: true }; // states with a retry
+const TRIED_AGAIN = ["refused", "missing", "waiting"]; // states with a retry
 
 export class LibraryView {
   /**
@@ -259,8 +259,11 @@ export class LibraryView {
 
   #tile(video) {
     const ready = video.searchable;
+    const unread = video.state === "new" && !video.queued; // it was cancelled, maybe
     const state =
-      video.state === "indexing" ? words.readSoFar(video.progress) : words.state[video.state];
+      video.state === "indexing"
+        ? words.readSoFar(video.progress)
+        : words.state[unread ? "unread" : video.state];
     const cover = ready ? picture(video.id, video.duration / 3) : icon("film");
     const open = h(
       "button",
@@ -292,7 +295,7 @@ export class LibraryView {
       ? h(
           "span",
           { class: "tile-tools" },
-          video.state in TRIED_AGAIN
+          TRIED_AGAIN.includes(video.state) || unread
             ? iconButton("loop", words.retry, () => this.#act("retry", video.id))
             : null,
           iconButton(

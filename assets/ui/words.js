@@ -150,6 +150,7 @@ export const words = {
   left: (seconds) => `${duration(seconds)} left`,
   state: {
     new: "Waiting",
+    unread: "Not read yet",
     waiting: "Waiting until the file is whole",
     indexing: "Reading",
     paused: "Paused",
