@@ -102,12 +102,19 @@ def test_search_inside_one_video(open_tab):
     assert tab.locator(".card[data-key^='1:']").count() > 0
 
 
-def test_a_bad_file_is_refused_in_one_line(open_tab, tmp_path):
+def test_bad_files_are_refused_in_one_line_each(open_tab, tmp_path):
     tab = open_tab()
-    bad = tmp_path / "notes.mp4"
-    bad.write_text("this is no video\n" * 200)
-    drop(tab, bad)
-    expect(tab.locator(".toast")).to_contain_text("notes.mp4")
+    bad = [tmp_path / "notes.mp4", tmp_path / "empty.mp4"]
+    bad[0].write_text("this is no video\n" * 200)
+    bad[1].write_bytes(b"")
+    drop(tab, *bad)
+    rows = tab.locator(".job.failed")
+    expect(rows.locator(".name")).to_have_text(["notes.mp4", "empty.mp4"])
+    for reason in rows.locator(".detail").all_inner_texts():
+        assert len(reason) > 10
+        assert ".mp4" not in reason  # the name is said once
+    rows.first.get_by_text("Dismiss").click()
+    expect(rows.locator(".name")).to_have_text(["empty.mp4"])
     assert tab.locator(".videos .card").count() == 3
 
 
@@ -268,6 +275,12 @@ def test_the_basket_gathers_moments_of_several_queries(open_tab):
     tab.click(".drawer .kept >> nth=0")  # asks its query again and plays it
     tab.wait_for_function("document.querySelector('video')?.readyState >= 3")
     assert tab.input_value("#ask") == DOG
+    tab.click("text=Search inside this video")
+    expect(tab.locator(".scope")).to_be_visible()
+    tab.click("[aria-label='Basket']")
+    tab.click(".drawer .kept >> nth=1")
+    expect(tab.locator("#ask")).to_have_value(GOAL)
+    expect(tab.locator(".scope")).to_be_hidden()  # all videos are searched
     tab.click("[aria-label='Basket']")
     tab.click(".drawer [aria-label='Take out of the basket'] >> nth=0")
     expect(tab.locator(".drawer .name")).to_have_text(["party.mp4"])
@@ -321,6 +334,19 @@ def test_a_download_that_fails_says_why(open_tab):
     tab.route("**/export/**", lambda route: route.fulfill(**refused))
     tab.click("text=One film")
     expect(tab.locator(".toast")).to_have_text("beach.mp4: the file is gone")
+    tab.unroute("**/export/**")
+    with tab.expect_download():
+        tab.click("text=Table (CSV)")
+    expect(tab.locator(".toast")).to_be_hidden()  # it was not said of this one
+
+
+def test_a_video_that_is_not_there_is_no_dead_end(open_tab):
+    tab = open_tab("?q=a+dog+runs+on+the+beach&video=999")
+    expect(tab.locator(".error")).to_contain_text("There is no video 999")
+    expect(tab.locator(".scope")).to_contain_text("in video 999")
+    tab.click("text=Search the whole library")
+    expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
+    expect(tab.locator(".scope")).to_be_hidden()
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
@@ -475,8 +501,9 @@ def test_a_folder_is_dropped(open_tab, tmp_path):
     sent = []
     tab.route("**/upload?**", lambda route: (sent.append(route.request.url), route.abort()))
     drop_folder(tab, folder)
-    expect(tab.locator(".toast")).to_contain_text("does not answer")  # the second was tried, too
-    tab.wait_for_function("!document.querySelector('.job')")
+    rows = tab.locator(".job.failed")
+    expect(rows).to_have_count(2)  # the second was tried, too
+    expect(rows.first).to_contain_text("does not answer")
     assert sorted(url.split("name=")[1] for url in sent) == ["one.mp4", "two.mp4"]
 
 
@@ -506,8 +533,11 @@ def test_an_upload_is_taken_back(open_tab, tmp_path):
     tab.route("**/upload?**", lambda route: None)  # it never ends
     drop(tab, film)
     expect(tab.locator(".job")).to_contain_text("long.mp4")
+    leave = "!window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert tab.evaluate(leave)  # the browser asks whether it is to be lost
     tab.locator(".job").get_by_text("Cancel").click()
     expect(tab.locator(".job")).to_have_count(0)
+    assert not tab.evaluate(leave)
 
 
 def test_the_keys_are_explained(open_tab):

@@ -59,16 +59,12 @@ function byVideo(moments, options) {
   );
 }
 
+const chip = (text, onclick) => h("button", { type: "button", class: "chip", onclick }, text);
+
 /** Known words near those that nobody knows, as buttons that ask again. */
 function nearWords(answer, ask) {
   const offers = answer.unknown.flatMap(({ word, near }) =>
-    near.map((other) =>
-      h(
-        "button",
-        { type: "button", class: "chip", onclick: () => ask(corrected(answer.query, word, other)) },
-        other,
-      ),
-    ),
+    near.map((other) => chip(other, () => ask(corrected(answer.query, word, other)))),
   );
   return offers.length ? h("p", { class: "unknown" }, words.near, " ", ...offers) : null;
 }
@@ -98,15 +94,17 @@ function headline(answer, shown, why) {
 /**
  * The whole answer as elements.
  * @param {{grouped: boolean, choose: (moment) => void, ask: (text) => void,
- *   arrange: (grouped) => void, meaning: (percent) => string, why: string}} options  `meaning` of a
- *   strength; `why` there can be no answer
+ *   arrange: (grouped) => void, meaning: (percent) => string, why: string,
+ *   everywhere?: () => void}} options  `meaning` of a strength; `why` there can be no answer;
+ *   `everywhere` searches all videos where the one that was to be searched is not there
  */
 export function answerView(answer, options) {
-  const { grouped, ask, arrange, why } = options;
+  const { grouped, ask, arrange, why, everywhere } = options;
   if (answer.error)
     return [
       h("p", { class: "error", role: "alert" }, words.sentence(answer.error)),
       nearWords(answer, ask),
+      everywhere ? h("p", {}, chip(words.everywhere, everywhere)) : null,
     ].filter(Boolean);
   const shown = answer.moments.filter(({ verdict }) => verdict !== "none");
   const weak = answer.moments.filter(({ verdict }) => verdict === "none").slice(0, MOST_WEAK);

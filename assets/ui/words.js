@@ -54,6 +54,7 @@ export const words = {
   arrange: "Order of results",
   inside: (name) => `in ${name}`,
   everywhere: "Search the whole library",
+  videoNumber: (id) => `video ${id}`,
   only: "Search inside this video",
   emptySearched: "There is nothing to search yet: no video has been read",
   noneChosen: "No video is left to search: the filter leaves all of them out",
@@ -112,7 +113,8 @@ export const words = {
   askingForms: [
     ["a dog runs on the beach", "what happens, in plain words"],
     ["a dog AND a ball", "both at the same time"],
-    ["a beach -crowd", "without what follows the minus sign; -\"parked car\" for several words"],
+    ["a beach -crowd", "without what follows the minus sign"],
+    ["a street -\"parked car\"", "the same with several words"],
     ["a man opens a door THEN sits down WITHIN 20", "one after the other, at most so many seconds apart"],
     ["a picture", "dropped on the page, pasted, or chosen with the button in the box"],
     ["more like this moment", "the button with two squares under the player"],
