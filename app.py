@@ -100,7 +100,7 @@ def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..
         ),
         "add": lambda asked: intake.add_path(asked["path"]),
         "judge": lambda asked: intake.judge(
-            asked["query"], int(asked["video"]), asked["start"], asked["end"], bool(asked["good"])
+            asked["query"], int(asked["video"]), asked["start"], asked["end"], asked["good"]
         ),
         "act": lambda asked: intake.act(asked["what"], asked.get("id")),
     }

@@ -23,6 +23,8 @@ from tests.browser import (
 )
 from tests.media import counter_video, read_counter
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, real_page, served
+from vmr.content import FileStamp
+from vmr.ingest import Job, Progress
 
 pytestmark = NEEDED
 
@@ -88,6 +90,15 @@ def test_from_a_moment_to_its_video(open_tab):
     assert tab.locator(".card[data-key^='1:']").count() == 0
     watch(tab, 2)
     expect(tab.locator("text=Search inside this video")).to_be_hidden()
+
+
+def test_only_the_first_card_says_how_often_it_is_right(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    told = tab.eval_on_selector_all(".meter", "meters => meters.map((meter) => meter.title)")
+    assert ["were right" in text for text in told] == [True] + [False] * (len(told) - 1)
+    assert all(text.startswith("Match strength") for text in told)
+    assert len(told) > 1
 
 
 def test_search_inside_one_video(open_tab):
@@ -317,6 +328,7 @@ def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab, tmp_path):
         with tab.expect_download() as waiting:
             tab.locator(".menu-panel a", has_text=label).click()
         expect(tab.locator(".menu-panel")).to_be_hidden()
+        assert waiting.value.suggested_filename == f"beach {start:.1f}-{end:.1f}.mp4"
         waiting.value.save_as(tmp_path / f"{label}.mp4")
     exact, copied = (frames_of(tmp_path / f"{label}.mp4") for label in ("Exact clip", "Quick copy"))
     assert exact == list(range(round(start * FPS), round(end * FPS)))
@@ -426,6 +438,15 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         (kept,) = page.store.judgements()
         assert (kept.query, kept.video, kept.good) == (DOG, 1, True)
         assert (kept.start, kept.end) == (float(start), float(end))
+        ask(tab, DOG)
+        watch(tab, 1)
+        hold(tab)
+        right = tab.locator("[aria-label^='This is right']")
+        expect(right).to_have_attribute("aria-pressed", "true")
+        right.click()
+        expect(tab.locator(".toast")).to_contain_text("Taken back")
+        expect(right).to_have_attribute("aria-pressed", "false")
+        assert page.store.judgements() == []
 
 
 def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
@@ -472,6 +493,17 @@ def test_what_was_cancelled_can_be_read_after_all(open_tab, tmp_path):
         tile.locator("[aria-label='Try again']").click()
         expect(tab.locator(".job")).to_contain_text("more.mp4")
         expect(tile).to_contain_text("Waiting")
+
+
+def test_a_paused_queue_promises_no_time(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    source = page.source(1)
+    job = Job(1, source, "indexing", 0.3, stamp=FileStamp.of(source))
+    page.ingest.progress = lambda: Progress((job,), True, 1000.0, 90.0, "")
+    with served(page) as base:
+        tab = open_tab(base=base)
+        expect(tab.locator(".job .detail")).to_have_text("Paused")
+        expect(tab.locator(".queue")).to_contain_text("Paused")
 
 
 def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):

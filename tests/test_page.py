@@ -352,7 +352,7 @@ def test_a_clip_is_copied_on_request(tmp_path, suffix, copied):
     moment = json.dumps([{"video": 1, "start": 6.0, "end": 8.0}])
     page.previews.folder.mkdir()
     clip = make(page, "film.mp4", moment, page.previews.folder, copy=True)
-    assert clip.name == f"film{copied}"
+    assert clip.name == f"beach 6.0-8.0{copied}"
     with av.open(str(clip)) as video, av.open(str(page.source(1))) as source:
         assert video.streams.video[0].codec.name == source.streams.video[0].codec.name
         packets = [bytes(packet) for packet in video.demux(video=0) if packet.size]

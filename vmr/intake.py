@@ -137,8 +137,13 @@ class Intake:
             raise PageError(f"{what!r} is not something the page can do")
         return {}
 
-    def judge(self, query: str, video: int, start: float, end: float, good: bool) -> dict[str, Any]:
+    def judge(
+        self, query: str, video: int, start: float, end: float, good: bool | None
+    ) -> dict[str, Any]:
         """Keep what a visitor says of a moment; later answers to similar queries heed it.
+
+        Args:
+            good: None takes back what was said.
 
         Raises:
             PageError: visitors may not, there is no such video, or this is no span of it.
@@ -148,7 +153,8 @@ class Intake:
         known = self._page.video(video)
         if not (0 <= start < end <= known.duration + 1) or not query.strip():
             raise PageError("a judgement needs a query and a span of the video")
-        self._page.store.judge(Judgement(query[:LONGEST_TEXT], video, start, end, good))
+        said = Judgement(query[:LONGEST_TEXT], video, start, end, bool(good))
+        (self._page.store.withdraw if good is None else self._page.store.judge)(said)
         return {}
 
     def _remove(self, video: Video) -> None:

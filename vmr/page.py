@@ -25,7 +25,7 @@ from vmr.picture import PictureReader
 from vmr.preview import LONGEST_PREVIEW, Previews
 from vmr.ranker import Ranker
 from vmr.search import Answer, Hit, Searcher
-from vmr.store import Library, LibraryError, Video
+from vmr.store import Judgement, Library, LibraryError, Video
 from vmr.text import QueryError, Words, tokenize
 from vmr.why import why
 
@@ -192,16 +192,22 @@ class Page:
         )
 
     def _view(self, answer: Answer) -> dict[str, Any]:
+        said = [word for word in self.store.judgements() if word.query == answer.query]
         return {
             "query": answer.query,
             "verdict": answer.verdict,
             "unknown": self._suggested(answer.unknown_words),
-            "moments": [self._moment(hit, answer) for hit in answer.moments],
+            "moments": [self._moment(hit, answer, said) for hit in answer.moments],
         }
 
-    def _moment(self, hit: Hit, answer: Answer) -> dict[str, Any]:
+    def _moment(self, hit: Hit, answer: Answer, said: Iterable[Judgement]) -> dict[str, Any]:
         # No moment may look surer than the whole answer does.
         own = self._ranker.verdict(hit.strength)
+        judged = [
+            word.good
+            for word in said
+            if word.video == hit.video and word.start < hit.end and word.end > hit.start
+        ]
         return {
             "video": hit.video,
             "name": hit.name,
@@ -211,6 +217,7 @@ class Page:
             "score": hit.score,
             "strength": hit.strength,
             "verdict": "none" if answer.verdict == "none" else own,
+            "judged": judged[-1] if judged else None,
         }
 
     def strip(self, query: str, video: int) -> dict[str, Any]:

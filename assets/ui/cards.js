@@ -7,14 +7,18 @@ import { words } from "./words.js";
 const MOST_WEAK = 6; // weak matches that are worth folding away; further ones are noise
 
 /** One moment as a card; `choose` is called with the moment when it is pressed. */
-function card(moment, number, { choose, meaning }) {
+function card(moment, number, { choose, meaning, best }) {
   const percent = Math.round(moment.strength * 100);
   const span = words.span(moment);
   const shown = picture(moment.video, moment.best);
   const frame = h("span", { class: "frame" }, shown, h("span", { class: "span" }, span));
   const meter = h(
     "span",
-    { class: `meter ${moment.verdict}`, title: meaning(percent) },
+    {
+      class: `meter ${moment.verdict}`,
+      // What was measured is how often the first answer of a question is right.
+      title: moment === best ? meaning(percent) : words.strengthLabel(percent),
+    },
     h("span", {}),
   );
   meter.firstChild.style.width = `${Math.max(3, percent)}%`;
@@ -98,8 +102,8 @@ function headline(answer, shown, why) {
  *   everywhere?: () => void}} options  `meaning` of a strength; `why` there can be no answer;
  *   `everywhere` searches all videos where the one that was to be searched is not there
  */
-export function answerView(answer, options) {
-  const { grouped, ask, arrange, why, everywhere } = options;
+export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...rest }) {
+  const options = { ...rest, best: answer.moments[0] };
   if (answer.error)
     return [
       h("p", { class: "error", role: "alert" }, words.sentence(answer.error)),

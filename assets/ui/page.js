@@ -355,6 +355,7 @@ class Page {
 
   /** The moment has other edges now: the card, the address and the basket button follow. */
   #edgesMoved() {
+    this.moment.judged = null; // what was said was said of the other edges
     const card = this.results.querySelector(".card[aria-current='true']");
     card?.setAttribute("data-key", key(this.moment));
     card?.querySelector(".span")?.replaceChildren(words.span(this.moment));

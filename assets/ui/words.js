@@ -46,7 +46,7 @@ export const words = {
   strengthLabel: (percent) => `Match strength ${percent} of 100`,
   strengthMeaning: (percent) =>
     // No measurement of some hundred answers tells 99 from 100.
-    `Match strength ${percent} of 100: of answers as strong as this, ${percent < 98 ? `about ${percent} in 100` : "nearly all"} were right where it was measured`,
+    `Match strength ${percent} of 100: of first answers as strong as this, ${percent < 98 ? `about ${percent} in 100` : "nearly all"} were right where it was measured`,
   strengthAlike: (percent) =>
     `Match strength ${percent} of 100; how often that is right was measured for words only`,
   flat: "Best first",
@@ -177,9 +177,10 @@ export const words = {
   progress: "Videos being added",
 
   unreachable: "The server does not answer. Is it still running?",
-  right: "This is right, with these edges: later answers will heed it",
-  wrong: "This is wrong: later answers will heed it",
-  heeded: "Thank you. Later answers to similar questions will heed it.",
+  right: "This is right, with these edges: later answers will heed it. A second press takes it back",
+  wrong: "This is wrong: later answers will heed it. A second press takes it back",
+  heeded: "Thank you. Later answers to similar questions will heed it. A second press takes it back.",
+  withdrawn: "Taken back: what you said of this moment is forgotten.",
   alike: "More like this moment",
   likeMoment: ({ name, start }) => `like ${name} at ${clock(start)}`,
   likePicture: "like this picture",
