@@ -80,6 +80,53 @@ def test_known_words_near_the_only_word(open_tab):
     expect(tab.locator(".error")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("query", "better"),
+    [
+        ("a dog without people", "a dog -people"),
+        ("a dog with no leash on the beach", "a dog on the beach -leash"),
+        ("a person who is not smiling.", "a person -smiling"),
+        ("a dog but no cats and no parked cars", 'a dog -cats -"parked cars"'),
+        ("no people on the beach", "the beach -people"),
+        ("don’t show me cats", None),
+        ("not a cat", None),
+    ],
+)
+def test_plain_negation_is_offered_with_a_minus(open_tab, query, better):
+    tab = open_tab()
+    ask(tab, query)
+    hint = tab.locator(".unknown", has_text="not left out")
+    if better is None:
+        expect(hint).to_contain_text("write -word")
+        return
+    hint.locator(".chip").click()
+    expect(tab.locator("#ask")).to_have_value(better)
+    expect(tab.locator(".results h2:not(.quiet)")).to_be_visible()
+    expect(hint).to_have_count(0)
+
+
+def test_what_is_no_negation_gets_no_hint(open_tab):
+    tab = open_tab()
+    for query in (DOG, "a dog with notes", "a dog without a cat -people"):
+        ask(tab, query)
+        expect(tab.locator(".unknown", has_text="not left out")).to_have_count(0)
+
+
+def test_refused_files_are_readable_and_no_videos(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    path = tmp_path / "a holiday with a long name.mp4"
+    path.write_text("no video at all")
+    video = page.store.register(path)
+    page.store.mark(video.id, "refused", "not a video: " + "nothing in it can be understood " * 3)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        expect(tab.locator(".library h2").last).to_have_text("3 videos, 60 s, 1 not added")
+        tile = tab.locator(".videos .card").last
+        widths = tile.locator(".name, .detail").evaluate_all("all => all.map((e) => e.clientWidth)")
+        assert min(widths) > 150
+        assert tile.evaluate("e => getComputedStyle(e).opacity") == "1"
+
+
 def test_from_a_moment_to_its_video(open_tab):
     tab = open_tab()
     ask(tab, DOG)
@@ -516,6 +563,8 @@ def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
         row = tab.locator(".job.failed")
         expect(row).to_contain_text("bad.mp4", timeout=120_000)
         assert len(row.locator(".detail").inner_text()) > 10
+        tools = row.locator(".link").evaluate_all("all => all.map((e) => e.offsetTop)")
+        assert tools[0] == tools[1]  # in one line
         row.get_by_text("Try again").click()
         expect(row).to_contain_text("bad.mp4", timeout=120_000)
         row.get_by_text("Dismiss").click()

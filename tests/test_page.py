@@ -454,6 +454,16 @@ def test_an_upload_is_named_by_us(page, name):
     assert re.fullmatch(r"[\w\- ().,]+\.mp4", Intake(page).upload_name(name))
 
 
+@pytest.mark.parametrize("name", ["Bunny & friends (2024) 'cut'.mp4", "[a] #1 + b@c!.mp4"])
+def test_an_upload_keeps_a_name_that_harms_nobody(page, address, name, tmp_path):
+    intake = Intake(page)
+    assert intake.upload_name(name) == name
+    with intake.upload_folder() as folder:
+        counter_video(folder / name, 0.4)
+        clip = page.previews.still(folder / name, 0.2)  # as ffmpeg meets it
+    assert clip.is_file()
+
+
 def test_removing_a_video_deletes_our_copy_and_nothing_else(tmp_path):
     page = planted_page(tmp_path)
     page.ingest.pause()

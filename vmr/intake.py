@@ -60,7 +60,9 @@ class Intake:
         suffix = Path(name).suffix.lower()
         if suffix not in EXTENSIONS:
             raise PageError(f"{name}: not the name of a video file")
-        stem = re.sub(r"[^\w\- ().,]+", "_", Path(name.replace("\\", "/")).stem).strip(" ._")
+        stem = re.sub(r"[^\w\- ().,&'!+#[\]@]+", "_", Path(name.replace("\\", "/")).stem).strip(
+            " ._"
+        )
         short = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
         return f"{short or 'video'}{suffix}"
 

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { filmUnderPointer, picture } from "./pictures.js";
+import { negation, withMinus } from "./negation.js";
 import { words } from "./words.js";
 
 const MOST_WEAK = 6; // weak matches that are worth folding away; further ones are noise
@@ -81,6 +82,15 @@ function unknownWords(answer, ask) {
   return near ?? h("p", { class: "unknown" }, said);
 }
 
+/** Where a question negates in plain words: that it is not heeded, and the form that is. */
+function negated({ query }, ask) {
+  const word = negation(query);
+  if (!word) return null;
+  const better = withMinus(query);
+  const offer = better ? [words.near, " ", chip(better, () => ask(better))] : [words.leaveOut];
+  return h("p", { class: "unknown" }, words.negated(word), " ", ...offer);
+}
+
 /** The query with another word in the place of `word`, which is in small letters whatever was typed. */
 function corrected(query, word, other) {
   const at = query.toLowerCase().indexOf(word);
@@ -116,6 +126,7 @@ export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...
   return [
     h("div", { class: "verdict" }, h("div", { role: "status" }, headline(answer, shown, why)), order),
     unknownWords(answer, ask),
+    negated(answer, ask),
     grouped ? byVideo(shown, options) : list(shown, options),
     weak.length
       ? h(

@@ -259,8 +259,13 @@ export class LibraryView {
 
   #drawVideos() {
     const { videos } = this.state;
-    const total = videos.reduce((sum, { duration }) => sum + duration, 0);
-    this.summary.textContent = videos.length ? words.videos(videos.length, total) : words.empty;
+    const taken = videos.filter(({ state }) => state !== "refused");
+    const total = taken.reduce((sum, { duration }) => sum + duration, 0);
+    const refused = videos.length - taken.length;
+    this.summary.textContent = [
+      taken.length ? words.videos(taken.length, total) : words.empty,
+      ...(refused ? [words.notAdded(refused)] : []),
+    ].join(", ");
     this.filterBox.hidden = videos.length < 6;
     const shown = videos.filter(({ name }) => name.toLowerCase().includes(this.filter));
     const held = document.activeElement;
@@ -299,8 +304,8 @@ export class LibraryView {
       ),
       h(
         "span",
-        { class: "facts" },
-        h("span", { class: "name" }, video.name),
+        { class: video.reason ? "facts with-reason" : "facts" },
+        h("span", { class: "name", title: video.name }, video.name),
         h(
           "span",
           {

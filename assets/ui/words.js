@@ -40,6 +40,8 @@ export const words = {
       ? `The word “${list[0]}” is not known and was left out.`
       : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
   near: "Did you mean",
+  negated: (word) => `What follows “${word}” was looked for, not left out.`,
+  leaveOut: "To leave something out, write -word beside what to look for.",
   strength: { strong: "strong", possible: "possible", none: "weak" },
   // To the nearest second: 11.9 s is the twelfth second to everybody.
   span: ({ start, end }) => `${hours(Math.round(start))} – ${hours(Math.round(end))}`,
@@ -145,6 +147,7 @@ export const words = {
   emptyHint:
     "Drop a few videos here. They are read once on this computer; after that, any sentence finds its moment.",
   videos: (number, seconds) => `${count(number, "video", "videos")}, ${duration(seconds)}`,
+  notAdded: (number) => `${number} not added`,
   facts: ({ width, height, codec, fps, rows }) =>
     `${width}×${height}, ${codec}, ${Math.round(fps * 100) / 100} frames a second, ${rows} s read`,
   speedOfReading: (bytes) =>
