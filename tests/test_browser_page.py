@@ -209,14 +209,20 @@ def test_light_and_dark(open_tab):
     wait_for_shade(dark, "light")  # the visitor's choice outlives the visit
 
 
-def test_a_phone(open_tab):
+def test_a_phone(open_tab, tmp_path):
     tab = open_tab(viewport={"width": 390, "height": 844}, has_touch=True)
     tab.wait_for_selector(".videos .card:enabled")
     fits = "document.documentElement.scrollWidth <= 390"
-    outside = """[...document.querySelectorAll('.moments button, .moments input, .moments h2')]
+    outside = """[...document.querySelectorAll(
+        '.moments button, .moments input, .moments h2, .job, .menu-panel')]
       .filter((e) => e.checkVisibility() && !e.closest('.unseen'))
       .filter((e) => e.getBoundingClientRect().right > 391).map((e) => e.outerHTML)"""
     tab.wait_for_function(fits)
+    assert tab.evaluate(outside) == []
+    bad = tmp_path / "a film with a long name that is no film.mp4"
+    bad.write_text("no video at all")
+    tab.set_input_files("[type=file][multiple]", bad)
+    expect(tab.locator(".job.failed")).to_be_visible()
     assert tab.evaluate(outside) == []
     ask(tab, DOG)
     tab.locator(".card[data-key]").first.tap()
@@ -225,6 +231,7 @@ def test_a_phone(open_tab):
     assert tab.evaluate(outside) == []
     tab.click("[aria-label='Save this clip']")
     tab.wait_for_function(fits)
+    assert tab.evaluate(outside) == []
     expect(tab.locator(".tool.main")).to_be_in_viewport()
 
 
