@@ -100,7 +100,7 @@ def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..
         ),
         "add": lambda asked: intake.add_path(asked["path"]),
         "judge": lambda asked: intake.judge(
-            asked["query"], int(asked["video"]), asked["start"], asked["end"], bool(asked["good"])
+            asked["query"], int(asked["video"]), asked["start"], asked["end"], asked["good"]
         ),
         "act": lambda asked: intake.act(asked["what"], asked.get("id")),
     }
@@ -200,6 +200,7 @@ def serve(page: Page, options: argparse.Namespace) -> gr.Blocks:
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     intake = Intake(page)
     intake.drop_unfinished()
+    intake.queue_unfinished()
     blocks = build_app(page, intake, guard)
     router = routes(page, intake, guard, upload_limit=options.upload_gb * 2**30)
     blocks.launch(

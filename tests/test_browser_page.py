@@ -21,8 +21,10 @@ from tests.browser import (
     wait_until_still,
     watch,
 )
-from tests.media import read_counter
+from tests.media import counter_video, read_counter
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, real_page, served
+from vmr.content import FileStamp
+from vmr.ingest import Job, Progress
 
 pytestmark = NEEDED
 
@@ -78,6 +80,53 @@ def test_known_words_near_the_only_word(open_tab):
     expect(tab.locator(".error")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("query", "better"),
+    [
+        ("a dog without people", "a dog -people"),
+        ("a dog with no leash on the beach", "a dog on the beach -leash"),
+        ("a person who is not smiling.", "a person -smiling"),
+        ("a dog but no cats and no parked cars", 'a dog -cats -"parked cars"'),
+        ("no people on the beach", "the beach -people"),
+        ("don’t show me cats", None),
+        ("not a cat", None),
+    ],
+)
+def test_plain_negation_is_offered_with_a_minus(open_tab, query, better):
+    tab = open_tab()
+    ask(tab, query)
+    hint = tab.locator(".unknown", has_text="not left out")
+    if better is None:
+        expect(hint).to_contain_text("write -word")
+        return
+    hint.locator(".chip").click()
+    expect(tab.locator("#ask")).to_have_value(better)
+    expect(tab.locator(".results h2:not(.quiet)")).to_be_visible()
+    expect(hint).to_have_count(0)
+
+
+def test_what_is_no_negation_gets_no_hint(open_tab):
+    tab = open_tab()
+    for query in (DOG, "a dog with notes", "a dog without a cat -people"):
+        ask(tab, query)
+        expect(tab.locator(".unknown", has_text="not left out")).to_have_count(0)
+
+
+def test_refused_files_are_readable_and_no_videos(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    path = tmp_path / "a holiday with a long name.mp4"
+    path.write_text("no video at all")
+    video = page.store.register(path)
+    page.store.mark(video.id, "refused", "not a video: " + "nothing in it can be understood " * 3)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        expect(tab.locator(".library h2").last).to_have_text("3 videos, 60 s, 1 not added")
+        tile = tab.locator(".videos .card").last
+        widths = tile.locator(".name, .detail").evaluate_all("all => all.map((e) => e.clientWidth)")
+        assert min(widths) > 150
+        assert tile.evaluate("e => getComputedStyle(e).opacity") == "1"
+
+
 def test_from_a_moment_to_its_video(open_tab):
     tab = open_tab()
     ask(tab, DOG)
@@ -88,6 +137,15 @@ def test_from_a_moment_to_its_video(open_tab):
     assert tab.locator(".card[data-key^='1:']").count() == 0
     watch(tab, 2)
     expect(tab.locator("text=Search inside this video")).to_be_hidden()
+
+
+def test_only_the_first_card_says_how_often_it_is_right(open_tab):
+    tab = open_tab()
+    ask(tab, DOG)
+    told = tab.eval_on_selector_all(".meter", "meters => meters.map((meter) => meter.title)")
+    assert ["were right" in text for text in told] == [True] + [False] * (len(told) - 1)
+    assert all(text.startswith("Match strength") for text in told)
+    assert len(told) > 1
 
 
 def test_search_inside_one_video(open_tab):
@@ -102,12 +160,19 @@ def test_search_inside_one_video(open_tab):
     assert tab.locator(".card[data-key^='1:']").count() > 0
 
 
-def test_a_bad_file_is_refused_in_one_line(open_tab, tmp_path):
+def test_bad_files_are_refused_in_one_line_each(open_tab, tmp_path):
     tab = open_tab()
-    bad = tmp_path / "notes.mp4"
-    bad.write_text("this is no video\n" * 200)
-    drop(tab, bad)
-    expect(tab.locator(".toast")).to_contain_text("notes.mp4")
+    bad = [tmp_path / "notes.mp4", tmp_path / "empty.mp4"]
+    bad[0].write_text("this is no video\n" * 200)
+    bad[1].write_bytes(b"")
+    drop(tab, *bad)
+    rows = tab.locator(".job.failed")
+    expect(rows.locator(".name")).to_have_text(["notes.mp4", "empty.mp4"])
+    for reason in rows.locator(".detail").all_inner_texts():
+        assert len(reason) > 10
+        assert ".mp4" not in reason  # the name is said once
+    rows.first.get_by_text("Dismiss").click()
+    expect(rows.locator(".name")).to_have_text(["empty.mp4"])
     assert tab.locator(".videos .card").count() == 3
 
 
@@ -144,14 +209,20 @@ def test_light_and_dark(open_tab):
     wait_for_shade(dark, "light")  # the visitor's choice outlives the visit
 
 
-def test_a_phone(open_tab):
+def test_a_phone(open_tab, tmp_path):
     tab = open_tab(viewport={"width": 390, "height": 844}, has_touch=True)
     tab.wait_for_selector(".videos .card:enabled")
     fits = "document.documentElement.scrollWidth <= 390"
-    outside = """[...document.querySelectorAll('.moments button, .moments input, .moments h2')]
+    outside = """[...document.querySelectorAll(
+        '.moments button, .moments input, .moments h2, .job, .menu-panel')]
       .filter((e) => e.checkVisibility() && !e.closest('.unseen'))
       .filter((e) => e.getBoundingClientRect().right > 391).map((e) => e.outerHTML)"""
     tab.wait_for_function(fits)
+    assert tab.evaluate(outside) == []
+    bad = tmp_path / "a film with a long name that is no film.mp4"
+    bad.write_text("no video at all")
+    tab.set_input_files("[type=file][multiple]", bad)
+    expect(tab.locator(".job.failed")).to_be_visible()
     assert tab.evaluate(outside) == []
     ask(tab, DOG)
     tab.locator(".card[data-key]").first.tap()
@@ -160,6 +231,7 @@ def test_a_phone(open_tab):
     assert tab.evaluate(outside) == []
     tab.click("[aria-label='Save this clip']")
     tab.wait_for_function(fits)
+    assert tab.evaluate(outside) == []
     expect(tab.locator(".tool.main")).to_be_in_viewport()
 
 
@@ -268,6 +340,12 @@ def test_the_basket_gathers_moments_of_several_queries(open_tab):
     tab.click(".drawer .kept >> nth=0")  # asks its query again and plays it
     tab.wait_for_function("document.querySelector('video')?.readyState >= 3")
     assert tab.input_value("#ask") == DOG
+    tab.click("text=Search inside this video")
+    expect(tab.locator(".scope")).to_be_visible()
+    tab.click("[aria-label='Basket']")
+    tab.click(".drawer .kept >> nth=1")
+    expect(tab.locator("#ask")).to_have_value(GOAL)
+    expect(tab.locator(".scope")).to_be_hidden()  # all videos are searched
     tab.click("[aria-label='Basket']")
     tab.click(".drawer [aria-label='Take out of the basket'] >> nth=0")
     expect(tab.locator(".drawer .name")).to_have_text(["party.mp4"])
@@ -304,6 +382,7 @@ def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab, tmp_path):
         with tab.expect_download() as waiting:
             tab.locator(".menu-panel a", has_text=label).click()
         expect(tab.locator(".menu-panel")).to_be_hidden()
+        assert waiting.value.suggested_filename == f"beach {start:.1f}-{end:.1f}.mp4"
         waiting.value.save_as(tmp_path / f"{label}.mp4")
     exact, copied = (frames_of(tmp_path / f"{label}.mp4") for label in ("Exact clip", "Quick copy"))
     assert exact == list(range(round(start * FPS), round(end * FPS)))
@@ -321,6 +400,19 @@ def test_a_download_that_fails_says_why(open_tab):
     tab.route("**/export/**", lambda route: route.fulfill(**refused))
     tab.click("text=One film")
     expect(tab.locator(".toast")).to_have_text("beach.mp4: the file is gone")
+    tab.unroute("**/export/**")
+    with tab.expect_download():
+        tab.click("text=Table (CSV)")
+    expect(tab.locator(".toast")).to_be_hidden()  # it was not said of this one
+
+
+def test_a_video_that_is_not_there_is_no_dead_end(open_tab):
+    tab = open_tab("?q=a+dog+runs+on+the+beach&video=999")
+    expect(tab.locator(".error")).to_contain_text("There is no video 999")
+    expect(tab.locator(".scope")).to_contain_text("in video 999")
+    tab.click("text=Search the whole library")
+    expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
+    expect(tab.locator(".scope")).to_be_hidden()
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
@@ -400,6 +492,15 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         (kept,) = page.store.judgements()
         assert (kept.query, kept.video, kept.good) == (DOG, 1, True)
         assert (kept.start, kept.end) == (float(start), float(end))
+        ask(tab, DOG)
+        watch(tab, 1)
+        hold(tab)
+        right = tab.locator("[aria-label^='This is right']")
+        expect(right).to_have_attribute("aria-pressed", "true")
+        right.click()
+        expect(tab.locator(".toast")).to_contain_text("Taken back")
+        expect(right).to_have_attribute("aria-pressed", "false")
+        assert page.store.judgements() == []
 
 
 def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
@@ -430,6 +531,35 @@ def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
         expect(tab.locator(".toast")).to_contain_text("nowhere: no such file or folder")
 
 
+def test_what_was_cancelled_can_be_read_after_all(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    (tmp_path / "more.mp4").write_bytes(b"\0" * 1000)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        tab.fill("[name=path]", str(tmp_path / "more.mp4"))
+        tab.click(".path button")
+        tile = tab.locator(".videos li").last
+        expect(tile).to_contain_text("Waiting")
+        tab.locator(".job").get_by_text("Cancel").click()
+        expect(tile).to_contain_text("Not read yet")
+        tile.hover()
+        tile.locator("[aria-label='Try again']").click()
+        expect(tab.locator(".job")).to_contain_text("more.mp4")
+        expect(tile).to_contain_text("Waiting")
+
+
+def test_a_paused_queue_promises_no_time(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    source = page.source(1)
+    job = Job(1, source, "indexing", 0.3, stamp=FileStamp.of(source))
+    page.ingest.progress = lambda: Progress((job,), True, 1000.0, 90.0, "")
+    with served(page) as base:
+        tab = open_tab(base=base)
+        expect(tab.locator(".job .detail")).to_have_text("Paused")
+        expect(tab.locator(".queue")).to_contain_text("Paused")
+
+
 def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video at all")
@@ -440,6 +570,8 @@ def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
         row = tab.locator(".job.failed")
         expect(row).to_contain_text("bad.mp4", timeout=120_000)
         assert len(row.locator(".detail").inner_text()) > 10
+        tools = row.locator(".link").evaluate_all("all => all.map((e) => e.offsetTop)")
+        assert tools[0] == tools[1]  # in one line
         row.get_by_text("Try again").click()
         expect(row).to_contain_text("bad.mp4", timeout=120_000)
         row.get_by_text("Dismiss").click()
@@ -457,9 +589,29 @@ def test_a_folder_is_dropped(open_tab, tmp_path):
     sent = []
     tab.route("**/upload?**", lambda route: (sent.append(route.request.url), route.abort()))
     drop_folder(tab, folder)
-    expect(tab.locator(".toast")).to_contain_text("does not answer")  # the second was tried, too
-    tab.wait_for_function("!document.querySelector('.job')")
+    rows = tab.locator(".job.failed")
+    expect(rows).to_have_count(2)  # the second was tried, too
+    expect(rows.first).to_contain_text("does not answer")
     assert sorted(url.split("name=")[1] for url in sent) == ["one.mp4", "two.mp4"]
+
+
+def test_what_removing_deletes_is_said(open_tab, tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    mine = tmp_path / "mine.mp4"
+    counter_video(mine, 1.0)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        asked = []
+        tab.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+        drop(tab, mine)
+        expect(tab.locator(".videos .card")).to_have_count(4)
+        for place in (0, 3):
+            tile = tab.locator(".videos li").nth(place)
+            tile.hover()
+            tile.locator("[aria-label='Remove from the library']").click()
+    assert "The file itself stays." in asked[0]
+    assert "The library's copy is deleted; the file you added stays" in asked[1]
 
 
 def test_an_upload_is_taken_back(open_tab, tmp_path):
@@ -469,8 +621,11 @@ def test_an_upload_is_taken_back(open_tab, tmp_path):
     tab.route("**/upload?**", lambda route: None)  # it never ends
     drop(tab, film)
     expect(tab.locator(".job")).to_contain_text("long.mp4")
+    leave = "!window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert tab.evaluate(leave)  # the browser asks whether it is to be lost
     tab.locator(".job").get_by_text("Cancel").click()
     expect(tab.locator(".job")).to_have_count(0)
+    assert not tab.evaluate(leave)
 
 
 def test_the_keys_are_explained(open_tab):

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import shutil
 import subprocess
 import time
 import zipfile
@@ -24,6 +25,7 @@ from PIL import Image
 
 import app
 from tests.media import counter_video, read_counter
+from tests.planted import write_file
 from tests.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
 from vmr.download import make
 from vmr.ffmpeg import FfmpegError
@@ -350,7 +352,7 @@ def test_a_clip_is_copied_on_request(tmp_path, suffix, copied):
     moment = json.dumps([{"video": 1, "start": 6.0, "end": 8.0}])
     page.previews.folder.mkdir()
     clip = make(page, "film.mp4", moment, page.previews.folder, copy=True)
-    assert clip.name == f"film{copied}"
+    assert clip.name == f"beach 6.0-8.0{copied}"
     with av.open(str(clip)) as video, av.open(str(page.source(1))) as source:
         assert video.streams.video[0].codec.name == source.streams.video[0].codec.name
         packets = [bytes(packet) for packet in video.demux(video=0) if packet.size]
@@ -452,6 +454,36 @@ def test_an_upload_is_named_by_us(page, name):
     assert re.fullmatch(r"[\w\- ().,]+\.mp4", Intake(page).upload_name(name))
 
 
+@pytest.mark.parametrize("name", ["Bunny & friends (2024) 'cut'.mp4", "[a] #1 + b@c!.mp4"])
+def test_an_upload_keeps_a_name_that_harms_nobody(page, address, name, tmp_path):
+    intake = Intake(page)
+    assert intake.upload_name(name) == name
+    with intake.upload_folder() as folder:
+        counter_video(folder / name, 0.4)
+        clip = page.previews.still(folder / name, 0.2)  # as ffmpeg meets it
+    assert clip.is_file()
+
+
+def test_removing_a_video_deletes_our_copy_and_nothing_else(tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    intake = Intake(page)
+    counter_video(tmp_path / "mine.mp4", 1.0)
+    with intake.upload_folder() as folder:
+        shutil.copy(tmp_path / "mine.mp4", folder)
+        intake.take_upload(folder / "mine.mp4")
+    first, *_, sent = page.library()["videos"]
+    assert (first["copied"], sent["name"], sent["copied"]) == (False, "mine.mp4", True)
+    ours = page.store.video(sent["id"]).path
+    page.store.register(tmp_path / "mine.mp4")  # the visitor's own, under which it is known, too
+    for video in (first, sent):
+        intake.act("remove", video["id"])
+    assert not ours.parent.exists()
+    assert (tmp_path / "mine.mp4").exists()
+    assert (tmp_path / "videos" / "beach.mp4").exists()
+    page.ingest.close()
+
+
 def test_an_upload_over_the_limit_leaves_nothing(tmp_path):
     page = planted_page(tmp_path)
     with served(page, "--upload-gb", "0") as address:
@@ -463,6 +495,21 @@ def test_the_upload_route_of_gradio_takes_nothing(address):
     """Ours names, limits and probes; the one that comes with Gradio must not be a way around."""
     files = {"files": ("a.mp4", b"x" * 100)}
     assert post(address + "gradio_api/upload", files=files).status_code == 413
+
+
+@pytest.mark.parametrize("change", [True, False])
+def test_what_a_stopped_page_had_not_read_is_queued_at_its_next_start(tmp_path, change):
+    page = planted_page(tmp_path, rights=Rights(change=change))
+    page.ingest.pause()
+    states = {"waits.mp4": "new", "begun.mp4": "indexing", "bad.mp4": "refused"}
+    for number, (name, state) in enumerate(states.items()):
+        video = page.store.register(write_file(tmp_path / name, bytes([number])))
+        page.store.mark(video.id, state)
+    with served(page):
+        queued = [video["name"] for video in page.library()["videos"] if video["queued"]]
+        assert queued == (["waits.mp4", "begun.mp4"] if change else [])
+        page.ingest.cancel()
+        assert not any(video["queued"] for video in page.library()["videos"])
 
 
 # Who is turned away

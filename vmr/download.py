@@ -14,6 +14,7 @@ from vmr.export import Cut, ExportError, as_csv, as_edl, as_json, as_otio, write
 from vmr.page import LONGEST_TEXT, Page, PageError
 
 MOST_MOMENTS: Final = 200
+LONGEST_STEM: Final = 200  # bytes of a video's name; disks take some more
 # Containers that a copied clip stays in; Matroska takes the streams of all others.
 _COPIED: Final = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv"))
 # Elsewhere a backslash parts folders: a file called `..\\..\\x.mp4` here would leave them there.
@@ -27,7 +28,7 @@ _LISTS: Final[dict[str, Callable[[Sequence[Cut], bool], str]]] = {
 
 
 def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = False) -> Path:
-    """Write `file` into `folder`; what it is called there depends on the video where it is copied.
+    """Write `file` into `folder`; a film of one moment is called after its video and span there.
 
     Args:
         file: film.mp4, clips.zip, or moments with the ending .csv, .json, .edl or .otio.
@@ -50,7 +51,7 @@ def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = Fals
     elif file == "clips.zip":
         _write_clips(cuts, target, copy=copy)
     elif len(cuts) == 1:
-        target = target.with_suffix(_suffix(cuts[0], copy))
+        target = folder / f"{_title(cuts[0])}{_suffix(cuts[0], copy)}"
         write_clip(cuts[0], target, copy=copy)
     elif copy:
         raise PageError("clips that are only copied cannot be joined: take single clips")
@@ -66,14 +67,17 @@ def _suffix(cut: Cut, copy: bool) -> str:
     return suffix if suffix in _COPIED else ".mkv"
 
 
+def _title(cut: Cut) -> str:
+    stem = _UNSAFE.sub("_", Path(cut.name).stem).encode()[:LONGEST_STEM].decode(errors="ignore")
+    return f"{stem} {cut.start:.1f}-{cut.end:.1f}"
+
+
 def _write_clips(cuts: Sequence[Cut], target: Path, *, copy: bool) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for number, cut in enumerate(cuts, 1):
             clip = target.with_name(f"{number:03}{_suffix(cut, copy)}")
             write_clip(cut, clip, copy=copy)
-            stem = _UNSAFE.sub("_", Path(cut.name).stem)
-            name = f"{number:03} {stem} {cut.start:.1f}-{cut.end:.1f}{clip.suffix}"
-            archive.write(clip, name)
+            archive.write(clip, f"{number:03} {_title(cut)}{clip.suffix}")
             clip.unlink()
 
 

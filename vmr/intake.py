@@ -31,7 +31,7 @@ class Intake:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._uploads = (page.store.folder / "uploads").resolve()
+        self._uploads = page.uploads
 
     def add_path(self, path: str) -> dict[str, Any]:
         """Queue a file or folder of this computer.
@@ -60,7 +60,9 @@ class Intake:
         suffix = Path(name).suffix.lower()
         if suffix not in EXTENSIONS:
             raise PageError(f"{name}: not the name of a video file")
-        stem = re.sub(r"[^\w\- ().,]+", "_", Path(name.replace("\\", "/")).stem).strip(" ._")
+        stem = re.sub(r"[^\w\- ().,&'!+#[\]@]+", "_", Path(name.replace("\\", "/")).stem).strip(
+            " ._"
+        )
         short = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
         return f"{short or 'video'}{suffix}"
 
@@ -102,6 +104,16 @@ class Intake:
                 with suppress(OSError):  # not empty
                     folder.rmdir()
 
+    def queue_unfinished(self) -> None:
+        """Queue what nobody has read yet, such as what was queued when the page was stopped.
+
+        What another process of the same library is reading meanwhile is not read twice.
+        """
+        if self._page.rights.change:
+            videos = self._page.store.videos()
+            unread = [video.path for video in videos if video.state in ("new", "indexing")]
+            self._page.ingest.add(unread)
+
     def _taking(self) -> AbstractContextManager[bool]:
         """Held while an upload has come in and is not in the library yet: no other page of the
         same library may take it for a dead one's."""
@@ -127,8 +139,13 @@ class Intake:
             raise PageError(f"{what!r} is not something the page can do")
         return {}
 
-    def judge(self, query: str, video: int, start: float, end: float, good: bool) -> dict[str, Any]:
+    def judge(
+        self, query: str, video: int, start: float, end: float, good: bool | None
+    ) -> dict[str, Any]:
         """Keep what a visitor says of a moment; later answers to similar queries heed it.
+
+        Args:
+            good: None takes back what was said.
 
         Raises:
             PageError: visitors may not, there is no such video, or this is no span of it.
@@ -138,13 +155,14 @@ class Intake:
         known = self._page.video(video)
         if not (0 <= start < end <= known.duration + 1) or not query.strip():
             raise PageError("a judgement needs a query and a span of the video")
-        self._page.store.judge(Judgement(query[:LONGEST_TEXT], video, start, end, good))
+        said = Judgement(query[:LONGEST_TEXT], video, start, end, bool(good))
+        (self._page.store.withdraw if good is None else self._page.store.judge)(said)
         return {}
 
     def _remove(self, video: Video) -> None:
         self._page.ingest.cancel(video.id)
         self._page.store.remove(video.id)
-        if video.path.parent.parent == self._uploads:
-            video.path.unlink(missing_ok=True)  # our own copy; the user's files are never touched
+        for copy in self._page.copies(video):  # the user's own files are never touched
+            copy.unlink(missing_ok=True)
             with suppress(OSError):
-                video.path.parent.rmdir()
+                copy.parent.rmdir()

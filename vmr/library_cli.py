@@ -36,7 +36,11 @@ def add_parsers(command: Commands) -> None:
     listing = command("list", _list, "Show the videos and their state.")
     listing.add_argument("--json", action="store_true")
 
-    remove = command("remove", _remove, "Forget videos; the files themselves stay.")
+    remove = command(
+        "remove",
+        _remove,
+        "Forget videos. Your files stay; copies of uploads go when the page starts next.",
+    )
     remove.add_argument("videos", nargs="*", metavar="ID_OR_PATH")
     remove.add_argument("--missing", action="store_true", help="every video whose file is gone")
 

@@ -25,7 +25,7 @@ from vmr.picture import PictureReader
 from vmr.preview import LONGEST_PREVIEW, Previews
 from vmr.ranker import Ranker
 from vmr.search import Answer, Hit, Searcher
-from vmr.store import Library, LibraryError, Video
+from vmr.store import Judgement, Library, LibraryError, Video
 from vmr.text import QueryError, Words, tokenize
 from vmr.why import why
 
@@ -91,6 +91,7 @@ class Page:
         use_feedback: bool = True,
     ) -> None:
         self.store = library
+        self.uploads = (library.folder / "uploads").resolve()
         self._ranker = ranker
         self._words = words
         self._searcher = Searcher(library, ranker, words, use_feedback=use_feedback)
@@ -191,16 +192,22 @@ class Page:
         )
 
     def _view(self, answer: Answer) -> dict[str, Any]:
+        said = [word for word in self.store.judgements() if word.query == answer.query]
         return {
             "query": answer.query,
             "verdict": answer.verdict,
             "unknown": self._suggested(answer.unknown_words),
-            "moments": [self._moment(hit, answer) for hit in answer.moments],
+            "moments": [self._moment(hit, answer, said) for hit in answer.moments],
         }
 
-    def _moment(self, hit: Hit, answer: Answer) -> dict[str, Any]:
+    def _moment(self, hit: Hit, answer: Answer, said: Iterable[Judgement]) -> dict[str, Any]:
         # No moment may look surer than the whole answer does.
         own = self._ranker.verdict(hit.strength)
+        judged = [
+            word.good
+            for word in said
+            if word.video == hit.video and word.start < hit.end and word.end > hit.start
+        ]
         return {
             "video": hit.video,
             "name": hit.name,
@@ -210,6 +217,7 @@ class Page:
             "score": hit.score,
             "strength": hit.strength,
             "verdict": "none" if answer.verdict == "none" else own,
+            "judged": judged[-1] if judged else None,
         }
 
     def strip(self, query: str, video: int) -> dict[str, Any]:
@@ -235,8 +243,9 @@ class Page:
         videos = self.store.videos()
         here = {video.id for video in videos}  # what was removed needs no line either
         jobs = [job for job in progress.jobs if _shown(job) and job.video in here]
+        queued = {job.video for job in jobs if job.open}
         return {
-            "videos": [self._entry(video) for video in videos],
+            "videos": [self._entry(video, video.id in queued) for video in videos],
             "jobs": [self._job(job, progress) for job in jobs],
             "paused": progress.paused,
             "note": progress.note if self.rights.paths else "",
@@ -249,11 +258,12 @@ class Page:
             "examples": self._screen.examples,
         }
 
-    def _entry(self, video: Video) -> dict[str, Any]:
+    def _entry(self, video: Video, queued: bool) -> dict[str, Any]:
         entry = {
             "id": video.id,
             "name": video.name,
             "state": video.state,
+            "queued": queued,
             "reason": self._reason(video.reason),
             "progress": video.progress,
             "searchable": video.searchable,
@@ -264,6 +274,7 @@ class Page:
             "codec": video.codec,
             "origin": max(0.0, video.origin),  # below zero, browsers begin at 0 as we do
             "rows": video.rows,
+            "copied": bool(self.copies(video)),
             "added": video.added,
             "modified": video.modified,
             "playable": self.rights.originals and plays_in_browsers(video),
@@ -295,6 +306,10 @@ class Page:
             return self.store.video(id)
         except LibraryError as error:
             raise PageError(f"there is no video {id}") from error
+
+    def copies(self, video: Video) -> list[Path]:
+        """Those files of a video that are the library's own, made of uploads."""
+        return [path for path in (video.path, *video.also) if path.parent.parent == self.uploads]
 
     def thumbnail(self, id: int, row: int) -> bytes:
         """The JPEG of one second; PageError when there is none."""

@@ -196,16 +196,17 @@ class Library:
 
     def judge(self, judgement: Judgement) -> None:
         """Keep a judgement; a later one of the same query and overlapping span replaces it."""
-        query, video, start, end, good = astuple(judgement)
-        self.video(video)
+        self.video(judgement.video)
         with self._transaction() as db:
-            db.execute(
-                "DELETE FROM judgements WHERE query = ? AND video = ? AND start < ? AND end > ?",
-                (query, video, end, start),
-            )
-            db.execute(
-                "INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", (query, video, start, end, good)
-            )
+            self.withdraw(judgement)
+            db.execute("INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", astuple(judgement))
+
+    def withdraw(self, judgement: Judgement) -> None:
+        """Forget what was said of the same query and any overlapping span."""
+        query, video, start, end, _ = astuple(judgement)
+        about = "query = ? AND video = ? AND start < ? AND end > ?"
+        with self._transaction() as db:
+            db.execute(f"DELETE FROM judgements WHERE {about}", (query, video, end, start))
 
     def remember(self, folder: Path) -> None:
         """Have later rescans look through this folder, too."""

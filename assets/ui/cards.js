@@ -2,19 +2,24 @@
 
 import { h } from "./dom.js";
 import { filmUnderPointer, picture } from "./pictures.js";
+import { negation, withMinus } from "./negation.js";
 import { words } from "./words.js";
 
 const MOST_WEAK = 6; // weak matches that are worth folding away; further ones are noise
 
 /** One moment as a card; `choose` is called with the moment when it is pressed. */
-function card(moment, number, { choose, meaning }) {
+function card(moment, number, { choose, meaning, best }) {
   const percent = Math.round(moment.strength * 100);
   const span = words.span(moment);
   const shown = picture(moment.video, moment.best);
   const frame = h("span", { class: "frame" }, shown, h("span", { class: "span" }, span));
   const meter = h(
     "span",
-    { class: `meter ${moment.verdict}`, title: meaning(percent) },
+    {
+      class: `meter ${moment.verdict}`,
+      // What was measured is how often the first answer of a question is right.
+      title: moment === best ? meaning(percent) : words.strengthLabel(percent),
+    },
     h("span", {}),
   );
   meter.firstChild.style.width = `${Math.max(3, percent)}%`;
@@ -59,16 +64,12 @@ function byVideo(moments, options) {
   );
 }
 
+const chip = (text, onclick) => h("button", { type: "button", class: "chip", onclick }, text);
+
 /** Known words near those that nobody knows, as buttons that ask again. */
 function nearWords(answer, ask) {
   const offers = answer.unknown.flatMap(({ word, near }) =>
-    near.map((other) =>
-      h(
-        "button",
-        { type: "button", class: "chip", onclick: () => ask(corrected(answer.query, word, other)) },
-        other,
-      ),
-    ),
+    near.map((other) => chip(other, () => ask(corrected(answer.query, word, other)))),
   );
   return offers.length ? h("p", { class: "unknown" }, words.near, " ", ...offers) : null;
 }
@@ -79,6 +80,15 @@ function unknownWords(answer, ask) {
   const near = nearWords(answer, ask);
   near?.prepend(`${said} `);
   return near ?? h("p", { class: "unknown" }, said);
+}
+
+/** Where a question negates in plain words: that it is not heeded, and the form that is. */
+function negated({ query }, ask) {
+  const word = negation(query);
+  if (!word) return null;
+  const better = withMinus(query);
+  const offer = better ? [words.near, " ", chip(better, () => ask(better))] : [words.leaveOut];
+  return h("p", { class: "unknown" }, words.negated(word), " ", ...offer);
 }
 
 /** The query with another word in the place of `word`, which is in small letters whatever was typed. */
@@ -98,15 +108,17 @@ function headline(answer, shown, why) {
 /**
  * The whole answer as elements.
  * @param {{grouped: boolean, choose: (moment) => void, ask: (text) => void,
- *   arrange: (grouped) => void, meaning: (percent) => string, why: string}} options  `meaning` of a
- *   strength; `why` there can be no answer
+ *   arrange: (grouped) => void, meaning: (percent) => string, why: string,
+ *   everywhere?: () => void}} options  `meaning` of a strength; `why` there can be no answer;
+ *   `everywhere` searches all videos where the one that was to be searched is not there
  */
-export function answerView(answer, options) {
-  const { grouped, ask, arrange, why } = options;
+export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...rest }) {
+  const options = { ...rest, best: answer.moments[0] };
   if (answer.error)
     return [
       h("p", { class: "error", role: "alert" }, words.sentence(answer.error)),
       nearWords(answer, ask),
+      everywhere ? h("p", {}, chip(words.everywhere, everywhere)) : null,
     ].filter(Boolean);
   const shown = answer.moments.filter(({ verdict }) => verdict !== "none");
   const weak = answer.moments.filter(({ verdict }) => verdict === "none").slice(0, MOST_WEAK);
@@ -114,6 +126,7 @@ export function answerView(answer, options) {
   return [
     h("div", { class: "verdict" }, h("div", { role: "status" }, headline(answer, shown, why)), order),
     unknownWords(answer, ask),
+    negated(answer, ask),
     grouped ? byVideo(shown, options) : list(shown, options),
     weak.length
       ? h(

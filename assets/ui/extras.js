@@ -1,7 +1,6 @@
 // What can be done with the moment that is shown: keep it, judge it, find more like it, save it.
 
 import { exportAddress } from "./basket.js";
-import { key } from "./cards.js";
 import { address, h, icon, iconButton } from "./dom.js";
 import { words } from "./words.js";
 
@@ -12,7 +11,6 @@ export class Extras {
    */
   constructor(server, parts) {
     Object.assign(this, { server, ...parts });
-    this.judged = new Map(); // query and moment -> what this visitor said of it
     this.shown = null;
   }
 
@@ -47,18 +45,18 @@ export class Extras {
   }
 
   #thumbs(moment, query) {
-    const about = `${query} ${key(moment)}`;
-    const say = async (good) => {
+    const say = async (thumb) => {
+      const good = moment.judged === thumb ? null : thumb; // pressed again, it is taken back
       const { video, start, end } = moment;
       const answer = await this.server.judge({ query, video, start, end, good });
       if (!answer || answer.error) return this.tell(answer?.error ?? words.unreachable);
-      this.judged.set(about, good);
-      this.tell(words.heeded);
+      moment.judged = good;
+      this.tell(good === null ? words.withdrawn : words.heeded);
       this.draw();
     };
     const thumb = (name, label, good) =>
       iconButton(name, label, () => say(good), {
-        "aria-pressed": String(this.judged.get(about) === good),
+        "aria-pressed": String(moment.judged === good),
       });
     return [thumb("like", words.right, true), thumb("dislike", words.wrong, false)];
   }

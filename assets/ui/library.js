@@ -8,7 +8,7 @@ import { words } from "./words.js";
 const QUICK = 700; // milliseconds between looks while something is being read
 const SLOW = 8000; // and otherwise
 const LINES = 5; // of files that wait; the rest are counted
-const TRIED_AGAIN = { refused: true, missing: true, waiting: true }; // states with a retry
+const TRIED_AGAIN = ["refused", "missing", "waiting"]; // states with a retry
 
 export class LibraryView {
   /**
@@ -20,9 +20,15 @@ export class LibraryView {
     this.actions = actions;
     this.state = { videos: [], jobs: [], may_change: false };
     this.uploads = new Map(); // file -> {fraction, stop}
+    this.failures = new Map(); // file -> why it could not be sent or was not taken
     this.filter = "";
     this.tiles = new Map(); // id -> {told, tile}
     this.#build();
+    // The browser asks before it closes the page and loses what is still to be sent.
+    window.addEventListener(
+      "beforeunload",
+      (event) => this.uploads.size && event.preventDefault(),
+    );
   }
 
   #build() {
@@ -119,11 +125,12 @@ export class LibraryView {
     if (!this.state.may_change) return this.actions.tell(words.readOnly);
     this.picker.value = "";
     for (const file of files) this.uploads.set(file, { fraction: 0 });
+    this.#drawJobs();
     for (const file of files) {
       if (!this.uploads.has(file)) continue; // taken back while others were sent
       const failure = await this.#send(file);
       this.uploads.delete(file);
-      if (failure) this.actions.tell(failure);
+      if (failure) this.failures.set(file, failure);
       await this.refresh();
       this.wake?.();
     }
@@ -141,7 +148,7 @@ export class LibraryView {
         this.#drawJobs();
       };
       request.onabort = () => done("");
-      request.onload = () => done(request.status < 300 ? "" : reason(request));
+      request.onload = () => done(request.status < 300 ? "" : reason(request, file.name));
       request.onerror = () => done(words.unreachable);
       this.uploads.set(file, { fraction: 0, stop });
       this.#drawJobs();
@@ -173,9 +180,18 @@ export class LibraryView {
       state: "uploading",
       fraction,
     }));
+    const failed = [...this.failures].map(([file, reason]) => ({
+      file,
+      name: file.name,
+      state: "refused",
+      reason,
+    }));
     const entries = [
+      ...failed,
       ...sending,
-      ...this.state.jobs.filter((entry) => entry.state === "indexing"),
+      ...this.state.jobs
+        .filter((entry) => entry.state === "indexing")
+        .map((entry) => ({ ...entry, paused: this.state.paused })),
       ...this.state.jobs.filter((entry) => entry.state !== "indexing"),
     ];
     const waiting = this.state.jobs.filter(open);
@@ -223,6 +239,8 @@ export class LibraryView {
     const act = (what, label) =>
       tool(`${what} ${entry.id}`, label, () => this.#act(what, entry.id));
     if (open(entry)) return [act("cancel", words.cancel)];
+    if (entry.file)
+      return [tool(`dismiss ${entry.name}`, words.dismiss, () => this.#dismiss(entry.file))];
     return [act("retry", words.retry), act("remove", words.dismiss)];
   }
 
@@ -234,10 +252,20 @@ export class LibraryView {
     this.#drawJobs();
   }
 
+  #dismiss(file) {
+    this.failures.delete(file);
+    this.#drawJobs();
+  }
+
   #drawVideos() {
     const { videos } = this.state;
-    const total = videos.reduce((sum, { duration }) => sum + duration, 0);
-    this.summary.textContent = videos.length ? words.videos(videos.length, total) : words.empty;
+    const taken = videos.filter(({ state }) => state !== "refused");
+    const total = taken.reduce((sum, { duration }) => sum + duration, 0);
+    const refused = videos.length - taken.length;
+    this.summary.textContent = [
+      taken.length ? words.videos(taken.length, total) : words.empty,
+      ...(refused ? [words.notAdded(refused)] : []),
+    ].join(", ");
     this.filterBox.hidden = videos.length < 6;
     const shown = videos.filter(({ name }) => name.toLowerCase().includes(this.filter));
     const held = document.activeElement;
@@ -259,8 +287,11 @@ export class LibraryView {
 
   #tile(video) {
     const ready = video.searchable;
+    const unread = video.state === "new" && !video.queued; // it was cancelled, maybe
     const state =
-      video.state === "indexing" ? words.readSoFar(video.progress) : words.state[video.state];
+      video.state === "indexing"
+        ? words.readSoFar(video.progress)
+        : words.state[unread ? "unread" : video.state];
     const cover = ready ? picture(video.id, video.duration / 3) : icon("film");
     const open = h(
       "button",
@@ -273,8 +304,8 @@ export class LibraryView {
       ),
       h(
         "span",
-        { class: "facts" },
-        h("span", { class: "name" }, video.name),
+        { class: video.reason ? "facts with-reason" : "facts" },
+        h("span", { class: "name", title: video.name }, video.name),
         h(
           "span",
           {
@@ -292,13 +323,13 @@ export class LibraryView {
       ? h(
           "span",
           { class: "tile-tools" },
-          video.state in TRIED_AGAIN
+          TRIED_AGAIN.includes(video.state) || unread
             ? iconButton("loop", words.retry, () => this.#act("retry", video.id))
             : null,
           iconButton(
             "close",
             words.remove,
-            () => confirm(words.removeSure(video.name)) && this.#act("remove", video.id),
+            () => confirm(words.removeSure(video)) && this.#act("remove", video.id),
           ),
         )
       : null;
@@ -313,13 +344,15 @@ function tool(name, label, onclick) {
 
 const open = ({ state }) => state === "new" || state === "indexing";
 
-function job({ name, state, fraction, seconds_left: left, reason: why }, tools) {
+function job({ name, state, fraction, seconds_left: left, reason: why, paused }, tools) {
   const bar = h("progress", { max: "1", value: fraction ?? 0, "aria-label": name });
   const said =
     why ||
-    [words.state[state] ?? state, left && state === "indexing" ? words.left(left) : ""]
-      .filter(Boolean)
-      .join(", ");
+    (paused
+      ? words.state.paused
+      : [words.state[state] ?? state, left && state === "indexing" ? words.left(left) : ""]
+          .filter(Boolean)
+          .join(", "));
   const failed = !["new", "indexing", "uploading"].includes(state);
   return h(
     "li",
@@ -331,9 +364,10 @@ function job({ name, state, fraction, seconds_left: left, reason: why }, tools) 
   );
 }
 
-function reason(request) {
+/** Why the server did not take the file, without its name, which stands before it anyway. */
+function reason(request, name) {
   try {
-    return JSON.parse(request.responseText).detail;
+    return JSON.parse(request.responseText).detail.replace(`${name}: `, "");
   } catch {
     return `${request.status} ${request.statusText}`;
   }

@@ -125,6 +125,9 @@ class Page {
     );
     const dialogs = [this.basket.element, this.help.element];
     root.replaceChildren(this.bar, this.main, ...dialogs, this.veil, this.toast);
+    // What was said of an earlier press must not stand over what this one does. Enter in a form is
+    // a press of its button.
+    root.addEventListener("click", () => this.#hush(), { capture: true });
     root.addEventListener("click", (event) => {
       const link = event.target.closest("a[download]");
       if (!link) return;
@@ -194,6 +197,7 @@ class Page {
   }
 
   #take(files) {
+    this.#hush();
     const picture = files.find(({ type }) => type.startsWith("image/") && type !== "image/gif");
     if (picture) return this.search.take(picture);
     this.home();
@@ -208,6 +212,7 @@ class Page {
         meaning: this.question.query ? words.strengthMeaning : words.strengthAlike,
         choose: (moment) => this.watch(moment),
         ask: (text) => this.ask(text),
+        everywhere: this.scope && !this.library.video(this.scope) && (() => this.searchEverywhere()),
         arrange: (grouped) => {
           this.grouped = grouped;
           this.#drawAnswer();
@@ -248,7 +253,7 @@ class Page {
 
   /** A moment that was kept earlier: its query is asked again, and it is played as it was kept. */
   async openMoment(moment) {
-    this.scope = null;
+    this.setScope(null);
     if (!(await this.ask(moment.query || { like: moment }, { write: false }))) return;
     const found = this.answer.moments.find((other) => key(other) === key(moment));
     if (!found) this.answer.moments.push({ ...moment, verdict: "possible" });
@@ -279,6 +284,11 @@ class Page {
     this.setScope(video.id);
     if (Object.keys(this.question).length) this.ask(this.question);
     else this.search.focus();
+  }
+
+  searchEverywhere() {
+    this.setScope(null);
+    this.ask(this.question);
   }
 
   async #curve(video) {
@@ -321,7 +331,7 @@ class Page {
 
   setScope(id) {
     this.scope = id;
-    this.search.showScope(id && (this.library.video(id)?.name ?? id));
+    this.search.showScope(id && (this.library.video(id)?.name ?? words.videoNumber(id)));
     this.player.inside.hidden = Boolean(id) && id === this.player.video?.id;
   }
 
@@ -345,6 +355,7 @@ class Page {
 
   /** The moment has other edges now: the card, the address and the basket button follow. */
   #edgesMoved() {
+    this.moment.judged = null; // what was said was said of the other edges
     const card = this.results.querySelector(".card[aria-current='true']");
     card?.setAttribute("data-key", key(this.moment));
     card?.querySelector(".span")?.replaceChildren(words.span(this.moment));
@@ -378,8 +389,13 @@ class Page {
   tell(text, { stay = false } = {}) {
     this.toast.textContent = text;
     this.toast.hidden = false;
+    this.staying = stay;
     clearTimeout(this.quiet);
-    if (!stay) this.quiet = setTimeout(() => (this.toast.hidden = true), 8000);
+    if (!stay) this.quiet = setTimeout(() => this.#hush(), 8000);
+  }
+
+  #hush() {
+    if (!this.staying) this.toast.hidden = true;
   }
 }
 

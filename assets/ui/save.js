@@ -34,8 +34,12 @@ function hand(blob, name) {
   setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
 }
 
-/** The file name that the server gave, from a header such as `attachment; filename="film.mp4"`. */
+/**
+ * The file name that the server gave, from a header such as `attachment; filename="film.mp4"` or
+ * `attachment; filename*=utf-8''street%206.0-9.0.mp4`.
+ */
 function nameOf(reply) {
   const header = reply.headers.get("content-disposition") ?? "";
-  return /filename="([^"]+)"/.exec(header)?.[1];
+  const coded = /filename\*=utf-8''([^;]+)/i.exec(header)?.[1];
+  return coded ? decodeURIComponent(coded) : /filename="([^"]+)"/.exec(header)?.[1];
 }

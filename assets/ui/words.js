@@ -40,13 +40,15 @@ export const words = {
       ? `The word “${list[0]}” is not known and was left out.`
       : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
   near: "Did you mean",
+  negated: (word) => `What follows “${word}” was looked for, not left out.`,
+  leaveOut: "To leave something out, write -word beside what to look for.",
   strength: { strong: "strong", possible: "possible", none: "weak" },
   // To the nearest second: 11.9 s is the twelfth second to everybody.
   span: ({ start, end }) => `${hours(Math.round(start))} – ${hours(Math.round(end))}`,
   strengthLabel: (percent) => `Match strength ${percent} of 100`,
   strengthMeaning: (percent) =>
     // No measurement of some hundred answers tells 99 from 100.
-    `Match strength ${percent} of 100: of answers as strong as this, ${percent < 98 ? `about ${percent} in 100` : "nearly all"} were right where it was measured`,
+    `Match strength ${percent} of 100: of first answers as strong as this, ${percent < 98 ? `about ${percent} in 100` : "nearly all"} were right where it was measured`,
   strengthAlike: (percent) =>
     `Match strength ${percent} of 100; how often that is right was measured for words only`,
   flat: "Best first",
@@ -54,6 +56,7 @@ export const words = {
   arrange: "Order of results",
   inside: (name) => `in ${name}`,
   everywhere: "Search the whole library",
+  videoNumber: (id) => `video ${id}`,
   only: "Search inside this video",
   emptySearched: "There is nothing to search yet: no video has been read",
   noneChosen: "No video is left to search: the filter leaves all of them out",
@@ -112,7 +115,8 @@ export const words = {
   askingForms: [
     ["a dog runs on the beach", "what happens, in plain words"],
     ["a dog AND a ball", "both at the same time"],
-    ["a beach -crowd", "without what follows the minus sign; -\"parked car\" for several words"],
+    ["a beach -crowd", "without what follows the minus sign"],
+    ["a street -\"parked car\"", "the same with several words"],
     ["a man opens a door THEN sits down WITHIN 20", "one after the other, at most so many seconds apart"],
     ["a picture", "dropped on the page, pasted, or chosen with the button in the box"],
     ["more like this moment", "the button with two squares under the player"],
@@ -143,6 +147,7 @@ export const words = {
   emptyHint:
     "Drop a few videos here. They are read once on this computer; after that, any sentence finds its moment.",
   videos: (number, seconds) => `${count(number, "video", "videos")}, ${duration(seconds)}`,
+  notAdded: (number) => `${number} not added`,
   facts: ({ width, height, codec, fps, rows }) =>
     `${width}×${height}, ${codec}, ${Math.round(fps * 100) / 100} frames a second, ${rows} s read`,
   speedOfReading: (bytes) =>
@@ -150,6 +155,7 @@ export const words = {
   left: (seconds) => `${duration(seconds)} left`,
   state: {
     new: "Waiting",
+    unread: "Not read yet",
     waiting: "Waiting until the file is whole",
     indexing: "Reading",
     paused: "Paused",
@@ -168,14 +174,16 @@ export const words = {
   dismiss: "Dismiss",
   retry: "Try again",
   remove: "Remove from the library",
-  removeSure: (name) => `Remove “${name}” from the library? The file itself stays.`,
+  removeSure: ({ name, copied }) =>
+    `Remove “${name}” from the library? ${copied ? "The library's copy is deleted; the file you added stays where you had it." : "The file itself stays."}`,
   filter: "Filter by name",
   progress: "Videos being added",
 
   unreachable: "The server does not answer. Is it still running?",
-  right: "This is right, with these edges: later answers will heed it",
-  wrong: "This is wrong: later answers will heed it",
-  heeded: "Thank you. Later answers to similar questions will heed it.",
+  right: "This is right, with these edges: later answers will heed it. A second press takes it back",
+  wrong: "This is wrong: later answers will heed it. A second press takes it back",
+  heeded: "Thank you. Later answers to similar questions will heed it. A second press takes it back.",
+  withdrawn: "Taken back: what you said of this moment is forgotten.",
   alike: "More like this moment",
   likeMoment: ({ name, start }) => `like ${name} at ${clock(start)}`,
   likePicture: "like this picture",
