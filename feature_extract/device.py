@@ -3,11 +3,11 @@
 import contextlib
 import ctypes
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Final, TypeVar
 
 import torch
@@ -17,6 +17,8 @@ from feature_extract.video import give_back_memory
 T = TypeVar("T")
 
 DEVICES: Final = ("auto", "cpu", "cuda")
+BEHIND: Final = 10
+"""Niceness of what is done aside: a tenth of the share of others that want the same core."""
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Numbers of two settings of the GNU C library's mallopt."""
 
@@ -66,7 +68,8 @@ def beside_decoder(networks: int = 1) -> Iterator[None]:
 @contextmanager
 def aside(work: Callable[[T], None], ahead: int) -> Iterator[Callable[[T], None]]:
     """The same work, done in order in a thread of its own, with as many threads for its networks
-    as the caller's have.
+    as the caller's have, and behind all else that wants a core: a decoder that has to wait for one
+    leaves the other idle soon after.
 
     Giving it more waits once `ahead` calls are waiting. What the work raises comes out of a later
     call, or at the end; what the caller raises drops all that has not begun.
@@ -78,8 +81,13 @@ def aside(work: Callable[[T], None], ahead: int) -> Iterator[Callable[[T], None]
             waiting.popleft().result()
         waiting.append(thread.submit(work, item))
 
-    # A thread begins with as many as there are cores.
-    start = partial(torch.set_num_threads, torch.get_num_threads())
+    threads = torch.get_num_threads()
+
+    def start() -> None:
+        torch.set_num_threads(threads)  # a thread begins with as many as there are cores
+        if sys.platform == "linux":  # elsewhere the whole process would be
+            os.nice(BEHIND)
+
     thread = ThreadPoolExecutor(1, "aside", start)
     try:
         yield give

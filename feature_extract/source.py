@@ -22,8 +22,9 @@ from feature_extract.formats import FORMATS
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
-THREADS: Final = min(8, (os.cpu_count() or 1) + 1)
-"""Each decoding thread holds pictures; more than 8 cost memory and gain little."""
+THREADS: Final = min(8, (os.cpu_count() or 1) + 2)
+"""Two more than cores, as they wait for each other. Each holds pictures: more than 8 cost memory
+and gain little."""
 MAX_SECONDS: Final = 24 * 3600.0
 """A few bytes can claim any duration, and each second of it costs a row and a thumbnail."""
 MAX_PIXELS: Final = 1 << 27

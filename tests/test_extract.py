@@ -1,4 +1,5 @@
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from skimage import data
 
 from feature_extract.__main__ import main
 from feature_extract.appearance import BLOCKS, WIDTH, Appearance
-from feature_extract.device import aside
+from feature_extract.device import BEHIND, aside
 from feature_extract.extract import Extractor, extractor_fingerprint, row_times
 from feature_extract.features import Features
 from feature_extract.motion import motion_width
@@ -159,10 +160,12 @@ def test_progress_and_cancel(extractor: Extractor, tmp_path: Path) -> None:
 
 def test_aside_keeps_the_order_and_waits_for_the_end() -> None:
     done: list[int] = []
-    threads: set[tuple[str, int]] = set()
+    threads: set[tuple[str, int, int]] = set()
+    behind = BEHIND if sys.platform == "linux" else 0
+    usual = os.nice(0)
 
     def work(item: int) -> None:
-        threads.add((threading.current_thread().name, torch.get_num_threads()))
+        threads.add((threading.current_thread().name, torch.get_num_threads(), os.nice(0)))
         done.append(item)
 
     with aside(work, 2) as give:
@@ -170,7 +173,8 @@ def test_aside_keeps_the_order_and_waits_for_the_end() -> None:
             give(item)
             assert item - len(done) <= 3
     assert done == list(range(50))
-    assert threads == {("aside_0", torch.get_num_threads())}
+    assert threads == {("aside_0", torch.get_num_threads(), min(19, usual + behind))}
+    assert os.nice(0) == usual
 
 
 def test_errors_aside_come_out() -> None:
