@@ -10,7 +10,7 @@ from PIL import Image
 
 from feature_extract.extract import Extractor
 from tests.planted import plant, random_rows, tiny_ranker
-from vmr.asking import WITHIN_SECONDS, Request, Scope, parse, understand
+from vmr.asking import WITHIN_SECONDS, Request, Scope, parse, slips, understand
 from vmr.ingest import Ingest
 from vmr.moments import iou
 from vmr.picture import PictureError, PictureReader
@@ -158,6 +158,12 @@ def test_many_parts_cost_no_more_than_each_of_them():
     weak = [replace(hit, score=0.1 * i) for i, hit in enumerate(hits[:3])]
     (found,) = follow_on([weak, [replace(hits[5], score=0.15)]], 1e9)
     assert (found.start, found.score) == (6.0, 0.15)  # the best of the three that it could follow
+
+
+def test_a_word_that_was_taught_is_no_slip(words):
+    ranker = Ranker.load()
+    assert words.meant("kneels") == "knees"  # rare in GloVe, but not in captions
+    assert slips("a man kneels by a motocycle", words, ranker) == {"motocycle": "motorcycle"}
 
 
 def test_three_in_a_row(make, ranker, words):

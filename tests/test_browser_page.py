@@ -59,6 +59,14 @@ def test_unknown_words_are_shown_with_near_ones(open_tab):
     assert tab.input_value("#ask") == DOG
 
 
+def test_a_slip_is_searched_for_and_the_word_that_was_meant_offered(open_tab):
+    tab = open_tab()
+    ask(tab, "a motocycle")
+    tab.click(".unknown .chip >> text=motorcycle")
+    expect(tab.locator(".unknown")).to_have_count(0)
+    assert tab.input_value("#ask") == "a motorcycle"
+
+
 def test_results_by_video(open_tab):
     tab = open_tab()
     ask(tab, DOG)

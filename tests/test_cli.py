@@ -168,6 +168,10 @@ def test_search_in_words(run):
     assert any("00:00:0" in line and ".mp4" in line for line in lines)
     assert run("search", "red boardd")[1].splitlines()[-1].startswith("did you mean board")
     assert "did you mean board" in run("search", "a boardd")[2]
+    assert (
+        run("search", "a motocycle")[1].splitlines()[-1]
+        == "did you mean motorcycle, not motocycle?"
+    )
     _, out, _ = run("search", "a board", "--json")
     moment = json.loads(out)["moments"][0]
     lines = run("search", "a board")[1].splitlines()

@@ -117,6 +117,15 @@ def test_what_is_not_there_is_not_claimed(client):
     assert {moment["verdict"] for moment in answer["moments"]} == {"none"}
 
 
+def test_a_slip_that_has_a_vector_comes_with_what_it_means(client):
+    answer = client.predict("a motocycle and a retriever", api_name="/search")
+    assert (answer["unknown"], answer["slips"]) == (
+        [],
+        [{"word": "motocycle", "near": ["motorcycle"]}],
+    )
+    assert client.predict(DOG, api_name="/search")["slips"] == []
+
+
 def test_unknown_words_come_with_near_ones(client):
     answer = client.predict("a dog runs on the beachh", api_name="/search")
     assert [entry["word"] for entry in answer["unknown"]] == ["beachh"]

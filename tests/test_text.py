@@ -36,6 +36,12 @@ def test_unknown_words_are_reported_and_left_out(words: Words) -> None:
     assert query.vectors.shape == (2, 50)
 
 
+def test_a_rare_word_may_be_a_slip_of_a_usual_one(words: Words) -> None:
+    assert [words.meant(word) for word in ("motocycle", "runing")] == ["motorcycle", "running"]
+    for fine in ("motorcycle", "unicycle", "retrievers", "dogg", "qqzzxx"):
+        assert words.meant(fine) == ""
+
+
 def test_compounds_are_read_as_their_parts(words: Words) -> None:
     assert words.query("the dog's ball").words == ("the", "dog", "ball")
     assert words.query("skate-jumping").words == ("skate", "jumping")

@@ -25,7 +25,7 @@ from vmr.catalogue import Video
 from vmr.localise import Proposal
 from vmr.ranker import Ranker
 from vmr.reader import parts
-from vmr.text import Query, QueryError, Words
+from vmr.text import Query, QueryError, Words, tokenize
 from vmr.windows import Window
 
 WITHIN_SECONDS: Final = 60.0
@@ -149,6 +149,13 @@ def understand(
         for step in steps
     ]
     return targets, unknown
+
+
+def slips(text: str, words: Words, ranker: Ranker) -> dict[str, str]:
+    """Rare words of a question that the model was never taught, and what each probably means. They
+    are searched for as they are."""
+    rare = [word for word in dict.fromkeys(tokenize(text)) if not ranker.knows(word)]
+    return {word: meant for word in rare if (meant := words.meant(word))}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vmr.asking import slips
 from vmr.catalogue import readable
 from vmr.content import ContentError, FileStamp
 from vmr.ingest import Ingest, Job, Progress
@@ -131,7 +132,9 @@ class Page:
             if not unknown:
                 raise
             raise UnknownWordsError(str(error), self._suggested(unknown)) from error
-        return self._view(answer)
+        meant = slips(query, self._words, self._ranker)
+        slipped = [{"word": word, "near": [other]} for word, other in meant.items()]
+        return self._view(answer) | {"slips": slipped}
 
     def _suggested(self, unknown: Iterable[str]) -> list[dict[str, Any]]:
         return [{"word": word, "near": self._words.near(word)} for word in dict.fromkeys(unknown)]

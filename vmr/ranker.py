@@ -264,6 +264,11 @@ class Ranker:
             query[-1 - len(COLUMNS) : -1] *= MOVEMENT_WEIGHT
         return query
 
+    def knows(self, word: str) -> bool:
+        """Whether the model was taught a word, by captions or as a name that it sees."""
+        named = () if self.names is None else self.names.words
+        return self.towers.knows(word) or any(word in name.split() for name in named)
+
     @torch.inference_mode()
     def query_vector(self, query: Query) -> NDArray[np.float32]:
         """(E,): a unit vector, the names and movements in it, and 1; of a movement alone only that.

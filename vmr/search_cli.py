@@ -158,6 +158,7 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _answer(options: argparse.Namespace) -> int:
+    from vmr.asking import slips
     from vmr.doctor import disagreements
     from vmr.ranker import Ranker
     from vmr.search import Searcher
@@ -185,7 +186,11 @@ def _answer(options: argparse.Namespace) -> int:
         except QueryError as error:
             unknown = [word for word in tokenize(options.words) if word not in words]
             raise QueryError("; ".join([str(error), *_near(unknown, words)])) from error
-    print(json.dumps(_answer_record(answer)) if options.json else _answer_text(answer, words))
+    if options.json:
+        print(json.dumps(_answer_record(answer)))
+        return DONE
+    meant = _near(answer.unknown_words, words) + _meant(slips(answer.query, words, ranker))
+    print("\n".join([_answer_text(answer), *meant]))
     return DONE
 
 
@@ -212,7 +217,7 @@ def _answer_record(answer: "Answer") -> dict[str, Any]:
     }
 
 
-def _answer_text(answer: "Answer", words: "Words") -> str:
+def _answer_text(answer: "Answer") -> str:
     """A moment a line: as `export` takes it, its times, its strength, its file."""
     named = [f"{hit.video}@{hit.start:.1f}-{hit.end:.1f}" for hit in answer.moments]
     width = max(map(len, named), default=0)
@@ -228,13 +233,16 @@ def _answer_text(answer: "Answer", words: "Words") -> str:
         lines.insert(0, "no clear match; the best:")
     if answer.unknown_words:
         lines.append(f"unknown words, not used: {', '.join(answer.unknown_words)}")
-    return "\n".join([*lines, *_near(answer.unknown_words, words)])
+    return "\n".join(lines)
 
 
 def _near(unknown: Iterable[str], words: "Words") -> list[str]:
     """What else may have been meant, where a known word is spelt like an unknown one."""
-    near = {word: words.near(word) for word in unknown}
-    return [f"did you mean {' or '.join(near[word])}, not {word}?" for word in near if near[word]]
+    return _meant({word: " or ".join(words.near(word)) for word in unknown})
+
+
+def _meant(instead: dict[str, str]) -> list[str]:
+    return [f"did you mean {other}, not {word}?" for word, other in instead.items() if other]
 
 
 # Feedback

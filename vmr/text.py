@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
 _LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
 _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
+_USUAL = 20_000  # words that a slip may have been meant for
 _SAY_NOTHING = """
 a an the this that these those and or but nor not no if as so than then there here of to in on at by
 for with from into onto about is are was were be been being am do does did has have had will would
@@ -156,6 +157,19 @@ class Words:
         # A typing error rarely hits the first letter; without this cut the search takes a second.
         candidates = [other for other in common if other[:1] == word[:1] and other.isalpha()]
         return difflib.get_close_matches(word, candidates, count, cutoff=0.7)
+
+    def meant(self, word: str) -> str:
+        """The usual word that a very rare one is probably a slip of ("motocycle"), or "": the tail
+        of GloVe has a vector for many a slip. Other forms of a word are none ("retrievers")."""
+        if self._places.get(word, 0) < _COMMON:
+            return ""
+        usual = [
+            other
+            for other in self._vocabulary[:_USUAL]
+            if other[:1] == word[:1] and abs(len(other) - len(word)) < 2 and other.isalpha()
+            if not (other.startswith(word) or word.startswith(other))
+        ]
+        return next(iter(difflib.get_close_matches(word, usual, 1, cutoff=0.88)), "")
 
     def _parts(self, token: str) -> list[str]:
         if token in self or token.isalpha():

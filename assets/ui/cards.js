@@ -66,10 +66,10 @@ function byVideo(moments, options) {
 
 const chip = (text, onclick) => h("button", { type: "button", class: "chip", onclick }, text);
 
-/** Known words near those that nobody knows, as buttons that ask again. */
-function nearWords(answer, ask) {
-  const offers = answer.unknown.flatMap(({ word, near }) =>
-    near.map((other) => chip(other, () => ask(corrected(answer.query, word, other)))),
+/** Known words near those that nobody knows, or near slips, as buttons that ask again. */
+function nearWords(query, unknown, ask) {
+  const offers = unknown.flatMap(({ word, near }) =>
+    near.map((other) => chip(other, () => ask(corrected(query, word, other)))),
   );
   return offers.length ? h("p", { class: "unknown" }, words.near, " ", ...offers) : null;
 }
@@ -77,7 +77,7 @@ function nearWords(answer, ask) {
 function unknownWords(answer, ask) {
   if (!answer.unknown.length) return null;
   const said = words.unknown(answer.unknown.map(({ word }) => word));
-  const near = nearWords(answer, ask);
+  const near = nearWords(answer.query, answer.unknown, ask);
   near?.prepend(`${said} `);
   return near ?? h("p", { class: "unknown" }, said);
 }
@@ -117,7 +117,7 @@ export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...
   if (answer.error)
     return [
       h("p", { class: "error", role: "alert" }, words.sentence(answer.error)),
-      nearWords(answer, ask),
+      nearWords(answer.query, answer.unknown, ask),
       everywhere ? h("p", {}, chip(words.everywhere, everywhere)) : null,
     ].filter(Boolean);
   const shown = answer.moments.filter(({ verdict }) => verdict !== "none");
@@ -126,6 +126,7 @@ export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...
   return [
     h("div", { class: "verdict" }, h("div", { role: "status" }, headline(answer, shown, why)), order),
     unknownWords(answer, ask),
+    answer.slips ? nearWords(answer.query, answer.slips, ask) : null,
     negated(answer, ask),
     grouped ? byVideo(shown, options) : list(shown, options),
     weak.length
