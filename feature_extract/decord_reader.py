@@ -12,7 +12,7 @@ import numpy as np
 
 from feature_extract.av_reader import breaks_off
 from feature_extract.complaints import Complaints
-from feature_extract.source import MAX_SECONDS, THREADS, Picture, Source
+from feature_extract.source import MAX_SECONDS, Picture, Source, threads_for
 from feature_extract.timing import CUT_SECONDS, slot
 
 CODECS: Final = frozenset(("h264", "hevc", "vp8", "vp9", "av1", "libdav1d"))
@@ -53,8 +53,9 @@ class DecordReader:
 
         try:
             width, height = size
+            threads = threads_for(source.info.codec)
             self._reader = decord.VideoReader(
-                path, width=width, height=height, num_threads=THREADS, fault_tol=2
+                path, width=width, height=height, num_threads=threads, fault_tol=2
             )
             spans = self._reader.get_frame_timestamp(range(len(self._reader)))
         except Exception as error:

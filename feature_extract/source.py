@@ -23,8 +23,8 @@ from feature_extract.formats import FORMATS
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
 THREADS: Final = min(8, (os.cpu_count() or 1) + 2)
-"""Two more than cores, as they wait for each other. Each holds pictures: more than 8 cost memory
-and gain little."""
+"""Decoding threads: two more than cores, as they wait for each other. Each holds pictures, and more
+than 8 cost memory and gain little."""
 MAX_SECONDS: Final = 24 * 3600.0
 """A few bytes can claim any duration, and each second of it costs a row and a thumbnail."""
 MAX_PIXELS: Final = 1 << 27
@@ -135,8 +135,14 @@ def open_video(path: str) -> tuple[Any, Any]:
     if (stream.width or 0) * (stream.height or 0) > MAX_PIXELS:
         raise RefusedError(f"claims {stream.width} x {stream.height} pixels")
     stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = THREADS
+    stream.codec_context.thread_count = threads_for(stream.codec_context.name)
     return container, stream
+
+
+def threads_for(codec: str) -> int:
+    """Decoding threads for a codec, or a decoder of it: dav1d's work on one picture together, and
+    more of them than cores only change places."""
+    return min(THREADS, os.cpu_count() or 1) if "av1" in codec else THREADS
 
 
 def packets(container: Any, *streams: Any) -> Iterator[Any]:
