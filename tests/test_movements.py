@@ -156,9 +156,11 @@ def test_a_movement_alone_is_asked_for_whatever_is_seen(
 
 def test_a_movement_alone_is_as_strong_as_it_is_fast(ranker: Ranker) -> None:
     speeds = np.array([NOTICED + NOTICED_SPREAD, NOTICED, 0], np.float32)
-    clips = clips_of(ranker, speeds[:, None] * np.float32([1, 0, 0, 0]))
+    seen = np.append(speeds[:, None] * np.float32([1, 0, 0, 0]), np.float32([[0, 0.9, 0, 0]]), 0)
+    clips = clips_of(ranker, seen)
     vector = ranker.query_vector(Words.load().query("everything moves to the right"))
-    expected = [1, 0, -NOTICED / NOTICED_SPREAD]
+    still = -NOTICED / NOTICED_SPREAD  # as what goes another way
+    expected = [1, 0, still, still]
     np.testing.assert_allclose(ranker.curve(clips, vector), expected, atol=1e-5)
 
 

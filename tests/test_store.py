@@ -271,6 +271,7 @@ def test_files_of_others_are_never_deleted(library, tmp_path):
     with pytest.raises(LibraryError, match="features/ holds files already"):
         Library(project)
     assert (project / "features" / "7.safetensors").read_bytes() == b"mine"
+    assert [*project.iterdir()] == [project / "features"]
 
 
 def test_nothing_is_put_right_while_somebody_is_indexing(library, tmp_path):

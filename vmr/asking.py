@@ -154,8 +154,8 @@ def understand(
 def slips(text: str, words: Words, ranker: Ranker) -> dict[str, str]:
     """Rare words of a question that the model was never taught, and what each probably means. They
     are searched for as they are."""
-    rare = [word for word in dict.fromkeys(tokenize(text)) if not ranker.knows(word)]
-    return {word: meant for word in rare if (meant := words.meant(word))}
+    meant = {word: words.meant(word) for word in tokenize(text)}
+    return {word: other for word, other in meant.items() if other and not ranker.knows(word)}
 
 
 @dataclass(frozen=True)

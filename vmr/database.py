@@ -60,13 +60,14 @@ def make_folders(library: Path, *inside: Path) -> None:
             library yet.
     """
     with plain_errors(library):
+        taken = [folder for folder in inside if folder.is_dir() and any(folder.iterdir())]
+        if taken and not (library / "library.db").exists():
+            raise LibraryError(
+                f"{library}: no library, but its {taken[0].name}/ holds files already; choose "
+                "another folder, or delete that one"
+            )
         for folder in inside:
             folder.mkdir(parents=True, exist_ok=True)
-            if not (library / "library.db").exists() and any(folder.iterdir()):
-                raise LibraryError(
-                    f"{library}: no library, but its {folder.name}/ holds files already; choose "
-                    "another folder, or delete that one"
-                )
 
 
 def open_database(path: Path) -> sqlite3.Connection:

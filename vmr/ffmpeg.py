@@ -63,5 +63,5 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise FfmpegError(f"{name}: not done within {timeout_seconds:.0f} s") from error
     except (OSError, LibraryError) as error:
-        why = "disk full?" if target.parent.is_dir() else f"no folder {target.parent}"
+        why = "disk full?" if target.parent.is_dir() else "its folder is not there"
         raise FfmpegError(f"{name}: {target.name} cannot be written ({why})") from error

@@ -151,6 +151,11 @@ class ClipIndex:
             _, times, cuts = self._vectors.of(self._place(video))
         return Timeline(times[:, 0], times[:, 1], cuts)
 
+    def __contains__(self, video: int) -> bool:
+        """Whether a video has clips here."""
+        with self._lock:
+            return video in self._by_video
+
     def __len__(self) -> int:
         """How many clips."""
         return sum(self._vectors.parts[place].count for place in self._places.values())

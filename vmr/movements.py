@@ -15,35 +15,32 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.text import word_set
+
 COLUMNS: Final = ("right", "down", "nearer", "clockwise")
 FAST: Final = (0.15, 0.15, 0.2, 0.3)
 """Rates that count as 1: widths, widths, logarithm of the size and radians a second."""
 WEIGHT: Final = 0.3
 """Of a movement that is asked for, beside a cosine; as much as a name has, and not tuned."""
 NOTICED: Final = 0.25
-"""Of fast: what scores 0 where a movement alone is asked for. An idle camera's shake and slow zoom
-and what is misread stay below it, nearly always."""
+"""Of fast: what scores 0 where a movement alone is asked for. What is misread stays below it, and
+most of an idle camera's shake and slow zooms."""
 NOTICED_SPREAD: Final = 0.15
 """Of fast: what is a standard deviation there."""
 
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_MOVE: Final = _set(
+_MOVE: Final = word_set(
     "go goes going move moves moving moved pass passes passing passed drift drifts drifting slide "
     "slides sliding head heads heading scroll scrolls scrolling sweep sweeps sweeping come comes "
     "coming get gets getting"
 )
 """Verbs that say no more than that something moves."""
-_GO: Final = _MOVE | _set(
+_GO: Final = _MOVE | word_set(
     "glide glides gliding float floats floating fly flies flying run runs running walk walks "
     "walking ride rides riding drive drives driving roll rolls rolling travel travels traveling "
     "travelling swim swims swimming crawl crawls crawling"
 )
-_CAMERA: Final = _set("camera pan pans panning panned tilt tilts tilting tilted")
-_ZOOM: Final = _set("zoom zooms zooming zoomed")
+_CAMERA: Final = word_set("camera pan pans panning panned tilt tilts tilting tilted")
+_ZOOM: Final = word_set("zoom zooms zooming zoomed")
 _REACH: Final = 4
 """Words from a verb of motion to the way it goes."""
 _WAYS: Final = {
@@ -61,12 +58,12 @@ _ALONE: Final = {
     **dict.fromkeys(("anticlockwise", "counterclockwise"), (3, -1)),
 }
 """Words that need no verb of motion before them."""
-_SIDES: Final = _set("hand side arm leg foot eye of")
+_SIDES: Final = word_set("hand side arm leg foot eye of")
 """After these words "left" is a side."""
-_GOES_ON: Final = _set("and while then as slowly quickly fast past from")
+_GOES_ON: Final = word_set("and while then as slowly quickly fast past from")
 """What may follow a way itself: "runs down the street" tells where, "goes down" the way."""
-_US: Final = _set("us me camera viewer")
-_FILLING: Final = _set(
+_US: Final = word_set("us me camera viewer")
+_FILLING: Final = word_set(
     "a an the it is in out to on and from very fast slowly quickly something everything view "
     "picture scene turn turns turning rotate rotates rotating spin spins spinning"
 )

@@ -200,7 +200,7 @@ class Searcher:
         if not judgements:
             return Feedback(self._ranker)
         # A video that is away teaches nothing, until it is back.
-        known = judgements, {video.id for video in self.library.videos() if video.searchable}
+        known = judgements, [judgement.video in self._index for judgement in judgements]
         if known != self._learnt[0]:
             learnt = Feedback.learn(judgements, self._words, self._ranker, self._clips_of)
             self._learnt = known, learnt

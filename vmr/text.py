@@ -35,13 +35,20 @@ _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
 _LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
 _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
 _USUAL = 20_000  # words that a slip may have been meant for
-_SAY_NOTHING = """
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a string."""
+    return frozenset(words.split())
+
+
+_SAY_NOTHING = word_set("""
 a an the this that these those and or but nor not no if as so than then there here of to in on at by
 for with from into onto about is are was were be been being am do does did has have had will would
 can could may might must shall should it its itself i me my we us our you your what which who whom
 whose when where why how any some every each both such very just only also too please something
 anything everything happens happening video videos clip clips scene scenes moment moments footage
-"""
+""")
 """Words that by themselves show nothing, though each has a vector, nearer to some clips."""
 KEYED_VECTORS = "words.kv"
 VECTORS = "words.kv.vectors.npy"  # as gensim names the array that it saves separately
@@ -135,7 +142,7 @@ class Words:
             )
         known = [token for token in tokens if token in self]
         unknown = tuple(dict.fromkeys(token for token in tokens if token not in self))
-        if set(_SAY_NOTHING.split()).issuperset(known):
+        if _SAY_NOTHING.issuperset(known):
             if unknown:
                 raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
             said = " ".join(dict.fromkeys(known))
