@@ -9,7 +9,7 @@ demo: .venv/runtime
 	$(BIN)/python -m vmr demo --port $(PORT) $(ARGS)
 
 test: .venv/dev
-	@sh tests/setup_chromium.sh
+	@sh tests/support/setup_chromium.sh
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -2,7 +2,7 @@
 
 Gradio carries the page, the login, the share link and the public interface (search, list, clip).
 The page itself is one HTML component whose scripts lie in assets/ui and whose server functions are
-the methods of `vmr.page.Page`; the files it shows come over the routes of `vmr.media`.
+the methods of `vmr.page.page.Page`; the files it shows come over the routes of `vmr.page.routes`.
 """
 
 import gc
@@ -21,18 +21,18 @@ import gradio as gr
 from gradio.events import api
 
 from feature_extract.extract import Extractor
-from vmr.database import default_library
-from vmr.doctor import disagreements
-from vmr.guard import Guard, RateLimit, is_loopback
-from vmr.ingest import Ingest
-from vmr.intake import Intake
-from vmr.media import routes
-from vmr.page import Page, Rights, Screen, UnknownWordsError
-from vmr.preview import Previews
-from vmr.ranker import Ranker
-from vmr.scratch import sweep_noted
-from vmr.store import Library
-from vmr.text import Words
+from vmr.cli.doctor import disagreements
+from vmr.library.database import default_library
+from vmr.library.ingest import Ingest
+from vmr.library.scratch import sweep_noted
+from vmr.library.store import Library
+from vmr.media.preview import Previews
+from vmr.model.ranker import Ranker
+from vmr.model.text import Words
+from vmr.page.changes import Intake
+from vmr.page.guard import Guard, RateLimit, is_loopback
+from vmr.page.page import Page, Rights, Screen, UnknownWordsError
+from vmr.page.routes import routes
 
 gc.enable()
 

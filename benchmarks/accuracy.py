@@ -3,11 +3,11 @@
     python -m benchmarks.accuracy --data DIR --cache DIR --split test [--plot FILE.png]
 
 Retrieval: every caption of the split over all pictures of the split (Flickr8k: 5,000 over 1,000).
-Timelines: 5 to 30 shots composed in feature space (vmr/compose.py), searched for captions of what
-is shown and of what is not; then also for movements and orders (vmr/questions.py), by the
-similarity curve of pictures alone, by the curve that knows movements, and by the second stage,
-where there is one. Actions: held-out pictures of 15 actions (har15), and of 7 in held-out clips of
-people seen from afar (vmr/people.py), each named by the nearest sentence.
+Timelines: 5 to 30 shots composed in feature space (vmr/training/compose.py), searched for captions
+of what is shown and of what is not; then also for movements and orders (vmr/training/questions.py),
+by the similarity curve of pictures alone, by the curve that knows movements, and by the second
+stage, where there is one. Actions: held-out pictures of 15 actions (har15), and of 7 in held-out
+clips of people seen from afar (vmr/training/people.py), each named by the nearest sentence.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.base_training import Recall
-from vmr.calibration import Trial, trials
-from vmr.movement_training import Bank, moved_rows
-from vmr.people import DOING, SAME_AS, people_pictures
-from vmr.questions import KINDS
-from vmr.ranker import Ranker
-from vmr.stills import ACTIONS, Pictures, load_pictures
-from vmr.text import Words
+from vmr.model.ranker import Ranker
+from vmr.model.text import Words
+from vmr.training.base import Recall
+from vmr.training.calibration import Trial, trials
+from vmr.training.movements import Bank, moved_rows
+from vmr.training.people import DOING, SAME_AS, people_pictures
+from vmr.training.pictures import ACTIONS, Pictures, load_pictures
+from vmr.training.questions import KINDS
 
 
 def main() -> None:

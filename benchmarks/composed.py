@@ -3,14 +3,14 @@
     python -m benchmarks.composed make --data DIR --cache DIR --split test --out DIR
     python -m benchmarks.composed search --films DIR [--weights DIR] [--curve | --pictures]
 
-`make` composes films (vmr/compose.py, vmr/film.py) of held-out material and prints its shares: all
-captioned photographs of the split, photographs of actions, short generated clips, and clips of
-people (interactions by whole sequences, street fights by place). Nothing is trained on them. It
-indexes the films, and writes down what is where and what to ask. `search` asks: inside the film,
-and in all films at once. Besides things, movements and orders are asked for (vmr/questions.py).
-Movements alone ("something moves left") are asked of every film, in a table of their own. `--curve`
-reads moments off the similarity curve instead of the second stage, on the same features;
-`--pictures` too, and asks for no movement.
+`make` composes films (vmr/training/compose.py, vmr/training/film.py) of held-out material and
+prints its shares: all captioned photographs of the split, photographs of actions, short generated
+clips, and clips of people (interactions by whole sequences, street fights by place). Nothing is
+trained on them. It indexes the films, and writes down what is where and what to ask. `search` asks:
+inside the film, and in all films at once. Besides things, movements and orders are asked for
+(vmr/training/questions.py). Movements alone ("something moves left") are asked of every film, in a
+table of their own. `--curve` reads moments off the similarity curve instead of the second stage, on
+the same features; `--pictures` too, and asks for no movement.
 """
 
 import argparse
@@ -29,20 +29,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from feature_extract.appearance import SIZE, Appearance
 from feature_extract.extract import Extractor
-from vmr.compose import MOVES, Pool, Segment, Timeline, compose, pool_of
-from vmr.film import Clip, Moving, Shot, Still, film
-from vmr.folders import find_videos
-from vmr.ingest import Ingest
-from vmr.moments import iou
-from vmr.people import TARS, held_out, members, read_clips, sequence
-from vmr.questions import KINDS, Kind, Question, ask
-from vmr.ranker import Ranker
-from vmr.search import Hit, Searcher
-from vmr.stills import load_pictures
-from vmr.store import Library
-from vmr.text import Words
+from feature_extract.networks.appearance import SIZE, Appearance
+from vmr.library.folders import find_videos
+from vmr.library.ingest import Ingest
+from vmr.library.store import Library
+from vmr.model.ranker import Ranker
+from vmr.model.spans import iou
+from vmr.model.text import Words
+from vmr.search.searcher import Hit, Searcher
+from vmr.training.compose import MOVES, Pool, Segment, Timeline, compose, pool_of
+from vmr.training.film import Clip, Moving, Shot, Still, film
+from vmr.training.people import TARS, held_out, members, read_clips, sequence
+from vmr.training.pictures import load_pictures
+from vmr.training.questions import KINDS, Kind, Question, ask
 
 FILMS: Final = {"dev": 16, "test": 48}
 QUESTIONS: Final[dict[Kind, int]] = {"thing": 5, "move": 2, "order": 3}

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from benchmarks.table import Row, Size, gains
 from benchmarks.training_speed import WORDS, random_batch
-from vmr.model import MomentModel, ProposalHead, candidates
-from vmr.moments import suppress
-from vmr.preset import load_preset
-from vmr.reader import EXTRA_COLUMNS, MomentReader, reader_config
-from vmr.reader_loss import Example, reader_loss
-from vmr.reader_training import ReaderTraining
-from vmr.run import Run
-from vmr.training import Processes, train_step
-from vmr.windows import WINDOW
+from vmr.model.network import MomentModel, ProposalHead, candidates
+from vmr.model.second_stage import EXTRA_COLUMNS, MomentReader, reader_config
+from vmr.model.spans import suppress
+from vmr.model.windows import WINDOW
+from vmr.research.preset import load_preset
+from vmr.research.run import Run
+from vmr.research.train import Processes, train_step
+from vmr.training.second_stage import ReaderTraining
+from vmr.training.second_stage_loss import Example, reader_loss
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ import time
 
 import numpy as np
 
-from vmr.annotations import AnnotatedQuery
-from vmr.evaluation import score
-from vmr.model import candidates
-from vmr.predict import ranked
+from vmr.model.network import candidates
+from vmr.research.annotations import AnnotatedQuery
+from vmr.research.evaluation import score
+from vmr.research.predict import ranked
 
 BOUND_SECONDS = 60.0
 

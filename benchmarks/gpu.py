@@ -20,7 +20,10 @@ from benchmarks import gpu_search
 from benchmarks.indexing import H264
 from benchmarks.table import Row, Size, drawn_film, in_turn, looped, seconds
 from benchmarks.training_speed import random_batch
-from feature_extract.c3d import (
+from feature_extract.clips import ClipNetwork
+from feature_extract.extract import MOTION_RATE, Extractor
+from feature_extract.extract import SIZE as SQUARE
+from feature_extract.networks.c3d import (
     C3D,
     FRAMES,
     LAYERS,
@@ -30,13 +33,10 @@ from feature_extract.c3d import (
     WIDENING,
     C3DConfig,
 )
-from feature_extract.clips import ClipNetwork
-from feature_extract.extract import MOTION_RATE, Extractor
-from feature_extract.extract import SIZE as SQUARE
-from feature_extract.video import read_frames
-from vmr.model import MomentModel
-from vmr.predict import answer
-from vmr.preset import load_preset
+from feature_extract.video.frames import read_frames
+from vmr.model.network import MomentModel
+from vmr.research.predict import answer
+from vmr.research.preset import load_preset
 
 RUNS = 10
 LONGEST = 120  # seconds of the film, whose decoding takes most of this part's time

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from benchmarks.large import statistics
 from benchmarks.table import Row, Size
-from vmr.index import LEAST, WIDER
-from vmr.ranker import Ranker
-from vmr.recall import COUNT
-from vmr.search import CANDIDATES
-from vmr.sketch import Sketch, exact
+from vmr.model.ranker import Ranker
+from vmr.search.index import LEAST, WIDER
+from vmr.search.quantised import Sketch, exact
+from vmr.search.recall import COUNT
+from vmr.search.searcher import CANDIDATES
 
 PART = 1 << 18  # rows made at once
 ASKED = 30  # questions at most

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.table import HEAD, Row, Size
-from vmr.index import LEAST, WIDER
-from vmr.ranker import Ranker
-from vmr.recall import COUNT
-from vmr.search import CANDIDATES
-from vmr.sketch import Sketch, exact
+from vmr.model.ranker import Ranker
+from vmr.search.index import LEAST, WIDER
+from vmr.search.quantised import Sketch, exact
+from vmr.search.recall import COUNT
+from vmr.search.searcher import CANDIDATES
 
 _BATCH = 1 << 15
 IN_MEMORY = 1_000_000

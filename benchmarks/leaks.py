@@ -1,12 +1,12 @@
 """Is anything that we test on also trained on? Pictures of different splits that are the same.
 
     python -m benchmarks.leaks --data DIR                # the table, and every pair
-    python -m benchmarks.leaks --data DIR --write        # renew vmr/duplicates.txt
+    python -m benchmarks.leaks --data DIR --write        # renew vmr/training/duplicates.txt
 
 Training pictures (flickr8k, har15, gym, clips of people) against everything that is only tested on:
 their dev and test pictures, held-out clips of people, and generated clips. Same name, or nearly the
 same perceptual hash (64 signs of low frequencies) and nearly the same small grey picture, mirrored
-or not. vmr/stills.py leaves the pictures of vmr/duplicates.txt out of training.
+or not. vmr/training/pictures.py leaves the pictures of vmr/training/duplicates.txt out of training.
 """
 
 import argparse
@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vmr.people import held_out
-from vmr.stills import DUPLICATES, splits_of_har15
+from vmr.training.people import held_out
+from vmr.training.pictures import DUPLICATES, splits_of_har15
 
 SIDE: Final = 32
 BITS_APART: Final = 10
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _without_split(name: str) -> str:
-    """`set/split/name` -> `set/name`, as vmr/stills.py knows it."""
+    """`set/split/name` -> `set/name`, as vmr/training/pictures.py knows it."""
     set_name, _, picture = name.split("/", 2)
     return f"{set_name}/{picture}"
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from feature_extract.appearance import BLOCKS, SIZE, Appearance
-from feature_extract.c3d import FRAMES
 from feature_extract.clips import BATCH, ClipNetwork
 from feature_extract.extract import Extraction
 from feature_extract.features import Features
 from feature_extract.motion import load_motion, motion_frames, motion_width, with_ones
-from feature_extract.video import VideoInfo
-from vmr.content import full_digest
-from vmr.store import Library
+from feature_extract.networks.appearance import BLOCKS, SIZE, Appearance
+from feature_extract.networks.c3d import FRAMES
+from feature_extract.video.frames import VideoInfo
+from vmr.library.content import full_digest
+from vmr.library.store import Library
 
 PICTURES = ("astronaut", "camera", "cat", "coffee", "rocket", "coins", "page", "retina", "moon")
 HOLD = 7  # seconds from one picture to the next

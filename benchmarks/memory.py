@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.table import ffmpeg
-from vmr.samples import build_samples
-from vmr.store import Library
+from vmr.cli.demo import build_samples
+from vmr.library.store import Library
 
 LIMIT_BYTES = 1.5e9
 DISK_LIMIT_BYTES = 40e6

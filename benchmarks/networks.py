@@ -17,12 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.table import Row, Size, drawn_film, gains
-from feature_extract.appearance import MEAN as GREY
-from feature_extract.appearance import SCALE, Appearance, load_network, pooled
-from feature_extract.appearance import SIZE as SQUARE
-from feature_extract.c3d import C3D, FRAMES, SIDE, SMALL, SPORTS_1M
 from feature_extract.clips import LEFT, MEAN, PROTOCOLS, SIZE, TOP, ClipNetwork, extract_clips
-from feature_extract.device import memory_kept
+from feature_extract.networks.appearance import MEAN as GREY
+from feature_extract.networks.appearance import SCALE, Appearance, load_network, pooled
+from feature_extract.networks.appearance import SIZE as SQUARE
+from feature_extract.networks.c3d import C3D, FRAMES, SIDE, SMALL, SPORTS_1M
+from feature_extract.networks.device import memory_kept
 
 WINDOWS = 4
 PICTURES = 16

@@ -18,13 +18,13 @@ from playwright.sync_api import sync_playwright
 from benchmarks.made_up import library_of
 from benchmarks.searching import WHAT, WHO
 from feature_extract.extract import Extractor, extractor_fingerprint
-from tests.browser import CHROMIUM, FLAGS
-from tests.planted_page import served
-from vmr.ingest import Ingest
-from vmr.page import Page
-from vmr.preview import Previews
-from vmr.ranker import Ranker
-from vmr.text import Words
+from tests.support.browser import CHROMIUM, FLAGS
+from tests.support.planted_page import served
+from vmr.library.ingest import Ingest
+from vmr.media.preview import Previews
+from vmr.model.ranker import Ranker
+from vmr.model.text import Words
+from vmr.page.page import Page
 
 PAUSE = 1500  # milliseconds between two questions: the pictures of the last answer have come
 

@@ -15,12 +15,12 @@ from typing import Final
 
 import numpy as np
 
-from vmr.asking import WITHIN_SECONDS, Target, parse, understand
-from vmr.ranker import Ranker
-from vmr.search import Hit, follow_on
-from vmr.stills import Pictures, load_pictures
-from vmr.text import Words
-from vmr.windows import cut_windows, distinct
+from vmr.model.ranker import Ranker
+from vmr.model.text import Words
+from vmr.model.windows import cut_windows, distinct
+from vmr.search.query import WITHIN_SECONDS, Target, parse, understand
+from vmr.search.searcher import Hit, follow_on
+from vmr.training.pictures import Pictures, load_pictures
 
 PROBES: Final = Path(__file__).with_name("probes.tsv")
 ORDER_SECONDS: Final = 8

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.extract import Extractor
-from vmr.export import write_still
-from vmr.ingest import Ingest
-from vmr.moments import iou
-from vmr.ranker import Ranker
-from vmr.samples import SAMPLES, build_samples, spans
-from vmr.search import Answer, Searcher
-from vmr.store import Library
-from vmr.text import Words
+from vmr.cli.demo import SAMPLES, build_samples, spans
+from vmr.library.ingest import Ingest
+from vmr.library.store import Library
+from vmr.media.export import write_still
+from vmr.model.ranker import Ranker
+from vmr.model.spans import iou
+from vmr.model.text import Words
+from vmr.search.searcher import Answer, Searcher
 
 QUESTIONS: Final = Path(__file__).with_name("sample_questions.tsv")
 WORDS: Final = Path(__file__).with_name("sample_words.tsv")

@@ -18,10 +18,10 @@ from statistics import mean
 
 import torch
 
-from vmr.loss import Batch
-from vmr.preset import Preset, load_preset
-from vmr.run import Run
-from vmr.training import Processes, train_step
+from vmr.research.loss import Batch
+from vmr.research.preset import Preset, load_preset
+from vmr.research.run import Run
+from vmr.research.train import Processes, train_step
 
 WORDS = 12  # of every query
 

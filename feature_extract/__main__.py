@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from feature_extract.features import Features, sweep
-from feature_extract.video import VideoError, shown_name
+from feature_extract.video.frames import VideoError, shown_name
 
 if TYPE_CHECKING:
     from feature_extract.clips import RowNetwork
@@ -54,7 +54,7 @@ def _seconds(options: argparse.Namespace) -> Extract:
 def _clips(options: argparse.Namespace) -> Extract:
     """Rows by a protocol of the research sets, with the user's weights."""
     from feature_extract.clips import PROTOCOLS, extract_clips
-    from feature_extract.device import chosen_device
+    from feature_extract.networks.device import chosen_device
 
     device, protocol = chosen_device(options.device), PROTOCOLS[options.clips]
     network, weights = (_c3d if options.backbone == "c3d" else _other)(options, device)
@@ -66,9 +66,9 @@ def _clips(options: argparse.Namespace) -> Extract:
 
 
 def _c3d(options: argparse.Namespace, device: str) -> "tuple[RowNetwork, Path]":
-    from feature_extract.c3d import C3D, SPORTS_1M, WeightsError, load_weights
     from feature_extract.clips import ClipNetwork
-    from feature_extract.weights import sports_1m
+    from feature_extract.networks.c3d import C3D, SPORTS_1M, WeightsError, load_weights
+    from feature_extract.networks.weights import sports_1m
 
     weights = options.weights or sports_1m()
     if weights is None:
@@ -79,7 +79,7 @@ def _c3d(options: argparse.Namespace, device: str) -> "tuple[RowNetwork, Path]":
 
 
 def _other(options: argparse.Namespace, device: str) -> "tuple[RowNetwork, Path]":
-    from feature_extract.backbones import Backbone, cached_weights
+    from feature_extract.networks.backbones import Backbone, cached_weights
 
     weights = options.weights or cached_weights(options.backbone)
     return Backbone(options.backbone, weights, device=device), weights

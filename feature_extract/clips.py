@@ -24,12 +24,12 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from feature_extract.c3d import C3D, FRAMES, SIDE, fold_input, fold_norms
-from feature_extract.device import fast_dtype, memory_kept
 from feature_extract.features import Features
-from feature_extract.fused import Fused
-from feature_extract.video import Frames, read_frames
-from feature_extract.winograd import Winograd
+from feature_extract.networks.c3d import C3D, FRAMES, SIDE, fold_input, fold_norms
+from feature_extract.networks.device import fast_dtype, memory_kept
+from feature_extract.networks.fused import Fused
+from feature_extract.networks.winograd import Winograd
+from feature_extract.video.frames import Frames, read_frames
 
 SIZE: Final = (171, 128)
 """(width, height) that pictures are squashed to before the crop."""

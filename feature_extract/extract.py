@@ -6,7 +6,7 @@ Sits on top of the package. The networks load with the Extractor, not with this 
     extraction = extractor.extract(Path("a.mp4"))       # VideoError when it is no video
     extraction.features.rows                            # (T, D) float16, one row a second
 
-Row i describes [i, i + 1) seconds of presentation time (see video.py), the last one up to the end
+Row i describes [i, i + 1) seconds of presentation time (see frames.py), the last one up to the end
 of the video: the mean over the pictures shown at i + 0.25 and i + 0.75 s. Where there is none (past
 the end, in a damaged span) the last one looked at stands in; before the first, the first. Pictures
 are squashed whole to a square, and their features are not scaled to unit length.
@@ -34,8 +34,8 @@ from PIL import Image
 
 from feature_extract.features import Features
 from feature_extract.shots import ShotDetector
-from feature_extract.timing import slot
-from feature_extract.video import FrameReader, Frames, VideoInfo, read_frames
+from feature_extract.video.frames import FrameReader, Frames, VideoInfo, read_frames
+from feature_extract.video.timing import slot
 
 if TYPE_CHECKING:
     from feature_extract.clips import ClipNetwork
@@ -110,10 +110,10 @@ class Extractor:
                 or damaged (WeightsError).
         """
         # Here: torch costs seconds of start-up that listing and searching do not need.
-        from feature_extract.appearance import BLOCKS, Appearance
         from feature_extract.clips import ClipNetwork
-        from feature_extract.device import chosen_device
         from feature_extract.motion import load_motion
+        from feature_extract.networks.appearance import BLOCKS, Appearance
+        from feature_extract.networks.device import chosen_device
 
         device = chosen_device(device)
         self._appearance = Appearance(device=device)
@@ -135,7 +135,7 @@ class Extractor:
         Raises:
             VideoError: the file cannot be read as video.
         """
-        from feature_extract.device import aside, beside_decoder
+        from feature_extract.networks.device import aside, beside_decoder
 
         rows: _Kept[NDArray[np.float32]] = _Kept(NETWORK_SAMPLES)
         thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))

@@ -29,10 +29,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from feature_extract.c3d import C3D, SMALL, C3DConfig, WeightsError, load_weights
 from feature_extract.clips import Bytes, ClipNetwork
-from feature_extract.timing import slot
-from feature_extract.video import Frames
+from feature_extract.networks.c3d import C3D, SMALL, C3DConfig, WeightsError, load_weights
+from feature_extract.video.frames import Frames
+from feature_extract.video.timing import slot
 
 MOTION: Final = Path(__file__).resolve().parents[1] / "assets" / "weights" / "c3d-small"
 """The weights of a fresh install."""

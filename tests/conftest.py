@@ -4,8 +4,8 @@ import pytest
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
 
-from tests.browser import CHROMIUM, FLAGS, HOSTILE
-from tests.planted_page import planted_page, served
+from tests.support.browser import CHROMIUM, FLAGS, HOSTILE
+from tests.support.planted_page import planted_page, served
 
 PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
 

@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import vmr.library_cli
-import vmr.research_cli
-import vmr.search_cli
-import vmr.weights_cli
-from vmr.console import DONE, FAILED, REFUSED, one_line
-from vmr.database import default_library
-from vmr.scratch import sweep_noted
+import vmr.cli.library
+import vmr.cli.research
+import vmr.cli.search
+import vmr.cli.weights
+from vmr.cli.console import DONE, FAILED, REFUSED, one_line
+from vmr.library.database import default_library
+from vmr.library.scratch import sweep_noted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,10 +78,10 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    vmr.library_cli.add_parsers(command)
-    vmr.search_cli.add_parsers(command)
-    vmr.research_cli.add_parsers(commands)
-    vmr.weights_cli.add_parsers(commands)
+    vmr.cli.library.add_parsers(command)
+    vmr.cli.search.add_parsers(command)
+    vmr.cli.research.add_parsers(commands)
+    vmr.cli.weights.add_parsers(commands)
     text = "Open the page on a small sample library; options are those of app.py, such as --port."
     demo = commands.add_parser("demo", help=text, description=text)
     demo.set_defaults(run=_demo)
@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(options: argparse.Namespace) -> int:
     import app
-    from vmr.library_cli import ingest_files, report
-    from vmr.samples import QUERIES, build_samples
-    from vmr.store import Library
+    from vmr.cli.demo import QUERIES, build_samples
+    from vmr.cli.library import ingest_files, report
+    from vmr.library.store import Library
 
     library = Path(".demo") / "library"
     print("the sample library is made at the first start, which takes a minute", file=sys.stderr)

@@ -5,7 +5,7 @@ import { address, clamp, h } from "./dom.js";
 
 const REST = 250; // milliseconds in view before a sharp still is made: scrolling past costs nothing
 const STEP = 220; // milliseconds a picture while the pointer rests
-const CELL = 160; // pixels of one picture in a sprite (vmr/preview.py)
+const CELL = 160; // pixels of one picture in a sprite (vmr/media/preview.py)
 
 /** The picture of a second of a video; small until it has been in view for a moment, then sharp. */
 export function picture(video, seconds) {

@@ -1,0 +1,339 @@
+"""Timed pictures from a video file, read by a child process that can be killed.
+
+Above `decoder.py`, which does the decoding; below everything that looks at pictures.
+
+    info = probe(Path("a.mp4"))                          # VideoError: one line, names the file
+    with read_frames(Path("a.mp4"), rate=4) as frames:
+        for batch in frames:
+            batch.times, batch.pixels                    # (N,) seconds, (N, 224, 224, 3) uint8
+    frames.duration, frames.unreadable                   # known once the last batch has come
+
+Time is presentation time in seconds from the start of the file: 0 is the earliest start of its
+streams. A file whose pictures start after its sound has its first picture later than 0.
+"""
+
+import contextlib
+import ctypes
+import errno
+import io
+import json
+import os
+import queue
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+WAIT_SECONDS: Final = 60.0
+"""Longest wait for a file to open, and then for each batch."""
+DISK_BYTES_A_SECOND: Final = 10e6
+"""decord reads a file through before its first picture; large files may take longer to start."""
+SLOWNESS: Final = 30.0
+"""Seconds of waiting that a second of video may cost in all; 8K AV1 on two cores costs about 20."""
+QUEUE: Final = 4
+"""Batches decoded ahead of their use: 16 pictures each, 2.4 MB at 224 x 224."""
+GIVE_BACK_BATCHES: Final = 64
+"""After so many batches what is free goes back to the system: pictures, and the maps that networks
+make of them, leave holes between rows that stay, which add up to a gigabyte in three hours."""
+LONGEST_HEADER: Final = 1 << 24
+"""Bytes: the damaged spans of a very damaged long file, with room to spare."""
+NO_PIXELS: Final = np.empty((0, 1, 1, 3), np.uint8)
+
+_Message = tuple[str, dict[str, Any], NDArray[np.uint8]]
+"""Its kind, its fields, and pixels (N, H, W, 3), none in most."""
+
+
+class VideoError(ValueError):
+    """A file that cannot be read as video: one line with its name, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file holds, by its header."""
+
+    duration: float
+    """Seconds; 0 where the header does not say."""
+    width: int
+    """Pixels as shown: rotation and pixel aspect applied."""
+    height: int
+    fps: float
+    """Average frames a second; 0 when unknown."""
+    codec: str
+    rotation: int
+    """Degrees, counter-clockwise, that the coded picture is turned for showing."""
+    has_audio: bool
+    size_bytes: int
+    origin: float = 0.0
+    """The container's clock at our 0 s; almost always 0. ffmpeg's `-ss` counts from it, as we do;
+    a browser's `currentTime` is the container's clock: add it before seeking there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Consecutive pictures of one video."""
+
+    pixels: NDArray[np.uint8]
+    """(N, H, W, 3) RGB, each the whole picture squashed to the size asked for."""
+    times: NDArray[np.float64]
+    """(N,) seconds at which each is first shown; ascending."""
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(f"pixels must be (N, H, W, 3) uint8, not {self.pixels.shape}")
+        if self.times.shape != (len(self.pixels),) or (np.diff(self.times) <= 0).any():
+            raise ValueError("times must be one a picture, ascending")
+
+
+class FrameReader:
+    """The pictures of one file, in order; iterate once. Closing it ends the child process."""
+
+    def __init__(
+        self, path: Path, *, rate: float, size: tuple[int, int], deadline_seconds: float | None
+    ) -> None:
+        self._path, self._rate, self._size = path, rate, size
+        self._stat = check_file(path)
+        self._last = -1.0
+        self.duration = 0.0
+        """Seconds, once read through: to the end of the last picture, or of a damaged tail."""
+        self.unreadable: tuple[tuple[float, float], ...] = ()
+        """Damaged spans in seconds, once read through."""
+        self._child, self.info = self._start(after=None)
+        self._left = deadline_seconds or 2 * WAIT_SECONDS + SLOWNESS * self.info.duration
+
+    def __enter__(self) -> "FrameReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frames]:
+        try:
+            yield from self._batches()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the child process, finished or not."""
+        self._child.close()
+
+    def _start(self, *, after: float | None) -> "tuple[_Child, VideoInfo]":
+        request = {
+            "path": os.path.abspath(self._path),
+            "rate": self._rate,
+            "size": self._size,
+            "after": after,
+        }
+        child = _Child(request, self._size)
+        try:
+            patience = WAIT_SECONDS + self._stat.st_size / DISK_BYTES_A_SECOND
+            kind, fields, _ = child.next(patience)
+            if kind == "refused":
+                raise self._error(fields["reason"])
+            return child, VideoInfo(**fields, size_bytes=self._stat.st_size)
+        except BaseException as error:
+            child.close()
+            if isinstance(error, _LostError):
+                raise self._error(f"{error} while it was opened") from error
+            raise
+
+    def _batches(self) -> Iterator[Frames]:
+        for count, (kind, fields, pixels) in enumerate(self._messages(), 1):
+            if count % GIVE_BACK_BATCHES == 0:
+                give_back_memory()
+            if kind == "refused":
+                raise self._error(fields["reason"])
+            if kind == "end":
+                self._finish(fields["end"], fields["unreadable"])
+                return
+            times = np.asarray(fields["times"], np.float64)
+            new = times > self._last  # a second child may repeat what the first one sent
+            if new.any():
+                self._last = float(times[-1])
+                yield Frames(pixels[new] if not new.all() else pixels, times[new])
+
+    def _messages(self) -> Iterator["_Message"]:
+        """What the child sends; when decord hangs or crashes, PyAV reads on in another child. If
+        that is lost too, what has come is kept, and the rest marked as unreadable."""
+        try:
+            yield from self._waited_for()
+        except _LostError as lost:
+            self._child.close()
+            try:
+                self._child, _ = self._start(after=self._last)
+                yield from self._waited_for()
+            except (_LostError, VideoError) as again:
+                if self._last < 0:
+                    reason = f"{lost} before its first picture; convert it and index the copy"
+                    raise self._error(reason) from again
+                end = max(self.info.duration, self._last + 1 / self._rate)
+                yield "end", {"end": end, "unreadable": [(self._last, end)]}, NO_PIXELS
+
+    def _waited_for(self) -> Iterator["_Message"]:
+        """Messages of the child, up to the last; time counts only while we wait for it."""
+        kind = ""
+        while kind not in ("end", "refused"):
+            began = time.monotonic()
+            try:
+                message = self._child.next(min(WAIT_SECONDS, self._left))
+            finally:  # what a hung child cost does not come back with the next one
+                self._left -= time.monotonic() - began
+            kind = message[0]
+            yield message
+
+    def _finish(self, end: float, unreadable: list[tuple[float, float]]) -> None:
+        now = check_file(self._path)
+        if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):
+            raise self._error("changed while it was read; index it again when it is complete")
+        if self._last < 0:
+            raise self._error("holds no picture that can be read")
+        self.duration = end
+        self.unreadable = tuple((start, stop) for start, stop in unreadable)
+
+    def _error(self, reason: str) -> VideoError:
+        return VideoError(f"{shown_name(self._path)}: {reason}")
+
+
+def read_frames(
+    path: Path,
+    *,
+    rate: float,
+    size: tuple[int, int] = (224, 224),
+    deadline_seconds: float | None = None,
+) -> FrameReader:
+    """The pictures shown at the times k/`rate`, each once, and the first picture.
+
+    Args:
+        rate: sample times a second. A picture shown at several of them comes once.
+        size: (width, height) of the pictures.
+        deadline_seconds: of waiting in all; by default in proportion to the duration.
+
+    Raises:
+        VideoError: the file cannot be read as video. Damage further in is no error: the pictures
+            around it come, and `unreadable` says where it was.
+    """
+    if rate <= 0:
+        raise ValueError(f"rate must be positive, not {rate}")
+    return FrameReader(path, rate=rate, size=size, deadline_seconds=deadline_seconds)
+
+
+def probe(path: Path) -> VideoInfo:
+    """What a file holds, by its header and first picture.
+
+    Raises:
+        VideoError: the file cannot be read as video.
+    """
+    with FrameReader(path, rate=0, size=(1, 1), deadline_seconds=None) as reader:
+        return reader.info
+
+
+def check_file(path: Path) -> os.stat_result:
+    """The state of a regular file that may be read; never blocks on a pipe or a device.
+
+    Raises:
+        VideoError: anything else.
+    """
+    name = shown_name(path)
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ENOENT and path.is_symlink():
+            raise VideoError(f"{name}: a link to a file that is not there") from error
+        raise VideoError(f"{name}: {(error.strerror or str(error)).lower()}") from error
+    if stat.S_ISDIR(state.st_mode):
+        raise VideoError(f"{name}: a folder, not a video file")
+    if not stat.S_ISREG(state.st_mode):
+        raise VideoError(f"{name}: a pipe or device, not a video file")
+    if state.st_size == 0:
+        raise VideoError(f"{name}: empty (0 bytes); copy or record it again")
+    if not os.access(path, os.R_OK):
+        raise VideoError(f"{name}: no permission to read it; change its mode or owner")
+    return state
+
+
+def give_back_memory() -> None:
+    """Let the C library return memory that is free, from between what is in use, too."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # GNU only
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def shown_name(path: Path) -> str:
+    """The path on one line: what cannot be printed, such as a newline, is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+
+
+class _LostError(Exception):
+    """The child process hung or ended without a word; the text says which."""
+
+
+class _Child:
+    """A running decoder process and the thread that takes its messages."""
+
+    def __init__(self, request: dict[str, Any], size: tuple[int, int]) -> None:
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # One thread for numpy: its idle ones would cost memory and time to start.
+        one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | one | {"PYTHONPATH": os.pathsep.join(paths)}
+        self._shape = (size[1], size[0], 3)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "feature_extract.video.decoder", json.dumps(request)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        self._messages: queue.Queue[_Message | None] = queue.Queue(QUEUE)
+        self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._thread.start()
+
+    def next(self, seconds: float) -> "_Message":
+        """The next message, waiting so long at most; _LostError when there is none."""
+        try:
+            message = self._messages.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            raise _LostError(f"the decoder hung for {seconds:.0f} s") from None
+        if message is None:
+            raise _LostError("the decoder crashed")
+        return message
+
+    def close(self) -> None:
+        """Kill the process and take back everything it held."""
+        self._process.kill()
+        while self._thread.is_alive():
+            with contextlib.suppress(queue.Empty):  # the thread may be waiting for room
+                self._messages.get(timeout=0.01)
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def _receive(self) -> None:
+        assert isinstance(self._process.stdout, io.BufferedReader)
+        with self._process.stdout as stream:
+            try:
+                while True:
+                    (length,) = struct.unpack("<Q", _exactly(stream, 8))
+                    if length > LONGEST_HEADER:
+                        raise EOFError  # out of step: as good as lost
+                    fields = json.loads(_exactly(stream, length))
+                    pixels = np.empty((len(fields.get("times", ())), *self._shape), np.uint8)
+                    if pixels.size and stream.readinto(pixels.data) < pixels.nbytes:
+                        raise EOFError
+                    self._messages.put((fields.pop("kind"), fields, pixels))
+            except (EOFError, ValueError):
+                self._messages.put(None)
+
+
+def _exactly(stream: io.BufferedReader, count: int) -> bytes:
+    content = stream.read(count)
+    if len(content) < count:
+        raise EOFError
+    return content

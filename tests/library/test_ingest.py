@@ -1,0 +1,347 @@
+"""The queue: what is taken, skipped, refused, cancelled; and that nothing stops the others."""
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from feature_extract.extract import Extractor
+from tests.support.media import counter_video
+from tests.support.planted import PlantedExtractor, write_file
+from vmr.library.folders import find_videos
+from vmr.library.ingest import Ingest
+from vmr.library.store import Library, LibraryError
+
+
+@pytest.fixture
+def library(tmp_path):
+    library = Library(tmp_path / "library")
+    yield library
+    library.close()
+
+
+LONG = 60.0
+"""Seconds after which a test gives up; none of them depends on how fast this machine is."""
+
+
+def endless():
+    """Never comes to the end of a file by itself: a test is never too late to find it at work."""
+    return PlantedExtractor(steps=10**9, pause_seconds=0.01)
+
+
+class Stepped(PlantedExtractor):
+    """Makes the four steps of a file one by one, when a test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps, self.asked = threading.Semaphore(0), 0
+
+    def extract(self, path, *, on_progress=None):
+        def report(fraction):
+            self.asked += 1
+            assert self.steps.acquire(timeout=LONG)
+            on_progress(fraction)
+
+        return super().extract(path, on_progress=report)
+
+
+@pytest.fixture
+def stepped():
+    extractor = Stepped()
+    yield extractor
+    extractor.steps.release(1000)  # so that a test that failed ends
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {LONG:.0f} s"
+        time.sleep(0.005)
+
+
+# Finding
+
+
+def test_find_videos_in_folders(tmp_path):
+    folder = tmp_path / "holiday"
+    wanted = ["a.MP4", "b.mkv", "deep/er/c.webm", "x.mp4/inside.avi"]
+    others = [".hidden.mp4", ".trash/d.mp4", "notes.txt", "poster.jpg", "deep/._a.mp4"]
+    for name in (*wanted, *others):
+        write_file(folder / name)
+    (folder / "loop").symlink_to(folder)
+    found = [path.relative_to(folder).as_posix() for path in find_videos([folder])]
+    assert found == wanted
+
+
+def test_find_videos_takes_what_is_named_once(tmp_path):
+    note = write_file(tmp_path / "film.dat")
+    video = write_file(tmp_path / "films/a.mp4")
+    assert find_videos([note, video, tmp_path / "films", note]) == [note, video]
+
+
+def test_find_videos_says_what_is_wrong(tmp_path):
+    (tmp_path / "empty.mp4").mkdir()
+    with pytest.raises(LibraryError, match="no video files in this folder"):
+        find_videos([tmp_path / "empty.mp4"])
+    with pytest.raises(LibraryError, match=r"nowhere\.mp4: no such file"):
+        find_videos([tmp_path / "nowhere.mp4"])
+
+
+# Indexing
+
+
+def test_real_videos_with_the_real_networks(library, tmp_path):
+    counter_video(tmp_path / "a.mp4", 3.0)
+    counter_video(tmp_path / "b.mp4", 5.0)
+    with Ingest(library, Extractor) as ingest:
+        ingest.add([tmp_path / "a.mp4", tmp_path / "b.mp4"])
+        assert ingest.wait(120)
+        progress = ingest.progress()
+    assert [(job.state, job.taken, job.skipped) for job in progress.jobs] == [
+        ("ready", True, False)
+    ] * 2
+    assert (progress.running, progress.fraction, progress.seconds_left) == (False, 1.0, 0.0)
+    assert progress.bytes_per_second > 0
+    for video, seconds in zip(library.videos(), (3, 5), strict=True):
+        features = library.features(video.id)
+        assert (video.rows, video.duration) == (seconds, pytest.approx(seconds))
+        np.testing.assert_array_equal(features.starts, np.arange(seconds))
+        assert library.thumbnails(video.id, [seconds - 1])[0].startswith(b"\xff\xd8")
+
+
+def test_one_bad_file_never_stops_the_rest(library, tmp_path):
+    contents = {"a": b"fine 1", "b": b"bad", "c": b"bug", "e": b"fine 2"}
+    paths = [write_file(tmp_path / f"{name}.mp4", data) for name, data in contents.items()]
+    paths.insert(3, tmp_path / "d.mp4")
+    paths[3].symlink_to(tmp_path / "nowhere")
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add(paths)
+        ingest.wait()
+        jobs = ingest.progress().jobs
+    assert [job.state for job in jobs] == ["ready", "refused", "refused", "refused", "ready"]
+    assert [job.reason for job in jobs] == [
+        "",
+        "not a video",
+        "could not be indexed (ZeroDivisionError: nobody thought of this)",
+        "a link to a file that is not there",
+        "",
+    ]
+    shown = {video.path: (video.state, video.reason) for video in library.videos()}
+    assert shown == {job.path: (job.state, job.reason) for job in jobs}
+
+
+def test_what_is_unchanged_is_skipped_and_what_was_refused_tried_again(library, tmp_path):
+    good = write_file(tmp_path / "good.mp4")
+    bad = write_file(tmp_path / "bad.mp4", b"bad")
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add([good, bad])
+        ingest.wait()
+        ingest.add([good, bad], retry=False)
+        ingest.wait()
+        assert [(job.skipped, job.state) for job in ingest.progress().jobs] == [
+            (True, "ready"),
+            (True, "refused"),
+        ]
+        assert ingest.progress().fraction == 1.0
+        write_file(bad, b"good now")
+        ingest.pause()
+        ingest.add([good, bad], retry=False)
+        assert ingest.progress().fraction == 0.0  # what is skipped is no work that was done
+        ingest.resume()
+        ingest.wait()
+    assert {video.state for video in library.videos()} == {"ready"}
+    assert len(library.videos()) == 2
+
+
+def test_the_same_content_twice_is_one_video_under_two_names(library, tmp_path):
+    one, two = (write_file(tmp_path / name, b"same") for name in ("one.mp4", "two.mp4"))
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add([one, two])
+        ingest.wait()
+        assert [job.state for job in ingest.progress().jobs] == ["ready", "ready"]
+    (video,) = library.videos()
+    assert {video.path, *video.also} == {one, two}
+
+
+def test_a_file_that_changes_while_it_is_read_waits(library, stepped, tmp_path):
+    path = write_file(tmp_path / "a.mp4", b"first part")
+    with Ingest(library, lambda: stepped) as ingest:
+        ingest.add([path])
+        stepped.steps.release()
+        wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
+        write_file(path, b"first part and second part")
+        stepped.steps.release(3)
+        assert ingest.wait(LONG)
+        (job,) = ingest.progress().jobs
+        assert (job.state, job.taken) == ("waiting", False)
+    assert library.videos()[0].state == "waiting"
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add([path])
+        ingest.wait()
+    assert [video.state for video in library.videos()] == ["ready"]
+
+
+# Steering
+
+
+def test_progress_speed_and_time_left(library, stepped, tmp_path, monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: clock.seconds, seconds=100.0)
+    monkeypatch.setattr("vmr.library.ingest.time", clock)
+    with Ingest(library, lambda: stepped) as ingest:
+        ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i]) * 1000) for i in range(2)])
+        wait_for(lambda: stepped.asked == 1)
+        clock.seconds += 1.0  # a second for each quarter of 1,000 bytes
+        stepped.steps.release()
+        wait_for(lambda: ingest.progress().jobs[0].fraction == 0.25)
+        progress = ingest.progress()
+        assert (progress.running, progress.paused, progress.note) == (True, False, "")
+        assert progress.fraction == 0.125
+        assert progress.bytes_per_second == pytest.approx(250)
+        assert progress.seconds_left == pytest.approx(7)
+        wait_for(lambda: library.videos()[0].progress == 0.25)  # what `list` elsewhere shows
+        assert library.videos()[0].state == "indexing"
+        assert not ingest.wait(0.01)
+        stepped.steps.release(7)
+        assert ingest.wait(LONG)
+
+
+def test_cancel_one_and_all(library, tmp_path):
+    with Ingest(library, endless) as ingest:
+        ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i])) for i in range(4)])
+        wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
+        first, second, *_ = (job.video for job in ingest.progress().jobs)
+        ingest.cancel(second)
+        assert [job.path.name for job in ingest.progress().jobs] == ["0.mp4", "2.mp4", "3.mp4"]
+        ingest.cancel(first)
+        wait_for(lambda: ingest.progress().jobs[0].state == "indexing")
+        assert [job.path.name for job in ingest.progress().jobs] == ["2.mp4", "3.mp4"]
+        ingest.cancel()
+        assert ingest.wait(LONG)
+    assert {video.state for video in library.videos()} == {"new"}
+    assert not [*library.folder.glob("features/*")]
+
+
+def test_cancelled_at_the_last_moment(library, tmp_path):
+    """Off the queue, not yet begun: it was indexed whole, and closing waited for that."""
+
+    def make():
+        ingest.cancel()
+        return endless()
+
+    with Ingest(library, make) as ingest:
+        ingest.add([write_file(tmp_path / "a.mp4")])
+        assert ingest.wait(LONG)
+    assert library.videos()[0].state == "new"
+
+
+def test_what_was_cancelled_can_be_added_again(library, stepped, tmp_path):
+    """At once, while the worker does not know of it yet: the file is done from its beginning."""
+    one, two = (write_file(tmp_path / name) for name in ("a.mp4", "b.mp4"))
+    with Ingest(library, lambda: stepped) as ingest:
+        ingest.add([one, two])
+        wait_for(lambda: stepped.asked == 1)
+        ingest.cancel(ingest.progress().jobs[0].video)
+        ingest.add([one])
+        stepped.steps.release()
+        wait_for(lambda: stepped.asked == 2)
+        shown = [(job.path, job.state, job.fraction) for job in ingest.progress().jobs]
+        assert shown == [(two, "indexing", 0), (one, "new", 0)]
+        stepped.steps.release(8)
+        assert ingest.wait(LONG)
+    assert [video.state for video in library.videos()] == ["ready"] * 2
+
+
+def test_pause_and_resume(library, tmp_path):
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.pause()
+        ingest.add([write_file(tmp_path / "a.mp4")])
+        assert not ingest.wait(0.2)
+        assert ingest.progress().paused
+        ingest.resume()
+        assert ingest.wait(LONG)
+    assert library.videos()[0].state == "ready"
+
+
+def test_pause_holds_the_file_in_work(library, stepped, tmp_path):
+    with Ingest(library, lambda: stepped) as ingest:
+        ingest.add([write_file(tmp_path / "a.mp4")])
+        stepped.steps.release()
+        wait_for(lambda: stepped.asked == 2)
+        ingest.pause()
+        stepped.steps.release(3)  # the step that is being made ends, and is the last
+        wait_for(lambda: ingest.progress().jobs[0].fraction == 0.5)
+        assert not ingest.wait(0.2)
+        assert ingest.progress().jobs[0].fraction == 0.5
+        ingest.resume()
+        assert ingest.wait(LONG)
+    assert library.videos()[0].state == "ready"
+
+
+def test_a_video_removed_while_it_waits_is_let_go(library, tmp_path):
+    with Ingest(library, endless) as ingest:
+        ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i])) for i in range(2)])
+        wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
+        first, second = (job.video for job in ingest.progress().jobs)
+        library.remove(second)
+        ingest.cancel(first)
+        assert ingest.wait(LONG)
+    assert [video.id for video in library.videos()] == [first]
+
+
+def test_files_can_be_added_while_it_works(library, tmp_path):
+    with Ingest(library, PlantedExtractor) as ingest:
+        adders = [
+            threading.Thread(target=ingest.add, args=([write_file(tmp_path / f"{i}.mp4")],))
+            for i in range(8)
+        ]
+        for adder in adders:
+            adder.start()
+        for adder in adders:
+            adder.join()
+        assert ingest.wait(LONG)
+    assert [video.state for video in library.videos()] == ["ready"] * 8
+
+
+# The library's own troubles
+
+
+def test_another_extractor_is_refused_before_anything_is_mixed(library, tmp_path):
+    library.adopt("somebody else's")
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add([write_file(tmp_path / "a.mp4")])
+        with pytest.raises(LibraryError, match="rescan --reindex"):
+            ingest.wait()
+        assert "rescan --reindex" in ingest.progress().note
+    assert library.videos()[0].state == "new"
+
+
+def test_it_waits_while_another_process_indexes(library, tmp_path):
+    with Ingest(library, PlantedExtractor) as ingest:
+        with library.exclusive():
+            ingest.add([write_file(tmp_path / "a.mp4")])
+            wait_for(lambda: "another process" in ingest.progress().note)
+        assert ingest.wait(LONG)
+        assert ingest.progress().note == ""
+
+
+def test_what_another_process_finished_meanwhile_is_not_done_again(tmp_path, library):
+    made: list[Path] = []
+
+    class Counting(PlantedExtractor):
+        def extract(self, path, *, on_progress=None):
+            made.append(path)
+            return super().extract(path, on_progress=on_progress)
+
+    paths = [write_file(tmp_path / f"{i}.mp4") for i in range(10)]
+    other = Library(library.folder)
+    with Ingest(library, Counting) as one, Ingest(other, Counting) as two:
+        one.add(paths)
+        two.add(paths)
+        assert one.wait(LONG)
+        assert two.wait(LONG)
+        for ingest in (one, two):
+            assert [job.state for job in ingest.progress().jobs] == ["ready"] * 10
+    assert sorted(made) == sorted(paths)

@@ -1,0 +1,202 @@
+"""A folder that is followed while files come, grow, move and go."""
+
+import os
+import shutil
+import threading
+import time
+
+import pytest
+
+from tests.support.planted import PlantedExtractor, write_file
+from vmr.library.ingest import Ingest
+from vmr.library.store import Library, LibraryError
+from vmr.library.watch import keep_indexed, wait_for_copies
+
+SETTLE = 0.2
+LONG = 60.0
+"""Seconds after which a test gives up; none of them depends on how fast this machine is."""
+
+
+class Clock:
+    """Stands still unless told to go on; counts how often it was looked at."""
+
+    def __init__(self):
+        self.seconds, self.looks = 1e9, 0
+        self.meanwhile = lambda: None
+
+    def monotonic(self):
+        self.looks += 1
+        return self.seconds
+
+    def time(self):
+        return self.seconds
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+        self.meanwhile()
+
+    def wait_for_looks(self, count):
+        """Until whoever follows a growing file has looked at the clock so often from now on."""
+        seen, deadline = self.looks, time.monotonic() + LONG
+        while self.looks < seen + count:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def followed(tmp_path, monkeypatch):
+    """A library that follows `films`, in the background."""
+    films, library = tmp_path / "films", Library(tmp_path / "library")
+    films.mkdir()
+    write_file(films / "there before.mp4")
+    monkeypatch.setattr("vmr.library.watch.TICK_SECONDS", 0.05)
+    stop, failures = threading.Event(), []
+
+    def work():
+        try:
+            with Ingest(library, PlantedExtractor) as ingest:
+                for _ in keep_indexed(library, ingest, films, stop, settle_seconds=SETTLE):
+                    pass
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_for(library, {"there before.mp4": "ready"})
+    yield films, library
+    stop.set()
+    thread.join()
+    assert failures == []
+
+
+def states(library):
+    return {video.name: video.state for video in library.videos()}
+
+
+def wait_for(library, expected):
+    deadline = time.monotonic() + LONG
+    while states(library) != expected:
+        assert time.monotonic() < deadline, states(library)
+        time.sleep(0.05)
+
+
+def test_files_that_come_move_change_and_go(followed, tmp_path):
+    films, library = followed
+    write_file(films / "deep/er/new.mp4")
+    write_file(films / ".hidden.mp4")
+    write_file(films / "notes.txt")
+    wait_for(library, {"there before.mp4": "ready", "new.mp4": "ready"})
+    ids = {video.name: video.id for video in library.videos()}
+    (films / "there before.mp4").rename(films / "renamed.mp4")
+    wait_for(library, {"renamed.mp4": "ready", "new.mp4": "ready"})
+    assert library.find(films / "renamed.mp4").id == ids["there before.mp4"]
+    write_file(films / "deep/er/new.mp4", b"another film")
+    deadline = time.monotonic() + LONG
+    while library.find(films / "deep/er/new.mp4").id == ids["new.mp4"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (films / "renamed.mp4").unlink()
+    wait_for(library, {"renamed.mp4": "missing", "new.mp4": "ready"})
+
+
+def test_a_copy_is_waited_for(followed, monkeypatch):
+    films, library = followed
+    there = {"there before.mp4": "ready"}
+    clock = Clock()
+    monkeypatch.setattr("vmr.library.watch.time", clock)
+    with (films / "copy.mp4").open("wb") as file:
+        for part in range(4):  # almost long enough each time
+            file.write(b"part %d" % part)
+            file.flush()
+            clock.wait_for_looks(2)  # the first look may have begun before the part was written
+            clock.seconds += 0.9 * SETTLE
+            clock.wait_for_looks(2)
+            assert states(library) == there | {"copy.mp4": "waiting"}
+    clock.seconds += SETTLE
+    wait_for(library, there | {"copy.mp4": "ready"})
+    assert len(library.videos()) == 2  # nothing is left of the unfinished ones
+
+
+def test_a_folder_that_is_moved_in_and_out(followed, tmp_path):
+    films, library = followed
+    for name in ("a.mp4", "b.mp4"):
+        write_file(tmp_path / "trip" / name)
+    shutil.move(tmp_path / "trip", films / "trip")
+    there = {"there before.mp4": "ready", "a.mp4": "ready", "b.mp4": "ready"}
+    wait_for(library, there)
+    shutil.move(films / "trip", tmp_path / "away")
+    wait_for(library, there | {"a.mp4": "missing", "b.mp4": "missing"})
+    shutil.move(tmp_path / "away", films / "back")
+    wait_for(library, there)
+    assert len(library.videos()) == 3
+
+
+def test_a_folder_that_may_not_be_listed_does_not_end_it(followed, monkeypatch):
+    films, library = followed
+
+    def denied(folder):
+        raise LibraryError(f"{folder}: permission denied")
+
+    monkeypatch.setattr("vmr.library.watch.videos_inside", denied)
+    (films / "locked").mkdir()
+    write_file(films / "after.mp4")
+    wait_for(library, {"there before.mp4": "ready", "after.mp4": "ready", "locked": "refused"})
+
+
+def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):
+    films, library = followed
+    write_file(films / "bad.mp4", b"bad")
+    wait_for(library, {"there before.mp4": "ready", "bad.mp4": "refused"})
+    write_file(films / "bad.mp4", b"mended")
+    wait_for(library, {"there before.mp4": "ready", "bad.mp4": "ready"})
+
+
+def test_a_rescan_waits_for_copies_but_not_for_ever(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("vmr.library.watch.time", clock)
+    began = clock.seconds
+    old, whole, growing = (write_file(tmp_path / f"{i}.mp4") for i in range(3))
+    for path in (old, whole, growing):
+        os.utime(path, (began - (3600 if path == old else 0),) * 2)
+
+    def write():
+        """Once more at every look, for four seconds."""
+        if clock.seconds < began + 4:
+            with growing.open("ab") as file:
+                file.write(b"more")
+            os.utime(growing, (clock.seconds, clock.seconds))
+
+    clock.meanwhile = write
+    gone = tmp_path / "gone.mp4"
+    assert wait_for_copies([old, gone]) == []
+    assert clock.seconds == began
+    paths = [old, whole, growing, gone]
+    assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=1.5) == [growing]
+    assert clock.seconds == pytest.approx(began + 1.5, abs=0.15)
+    assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=20) == []
+    assert clock.seconds == pytest.approx(began + 4.4, abs=0.3)
+
+
+def test_nothing_is_missed_while_the_watch_begins(tmp_path):
+    """Files that came between the first look and the first event were never seen."""
+    films, library = tmp_path / "films", Library(tmp_path / "library")
+    films.mkdir()
+    stop = threading.Event()
+    names = {f"{number}.mp4" for number in range(60)}
+
+    def write():
+        for name in sorted(names):
+            write_file(films / name)
+            time.sleep(0.015)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = set()
+    with Ingest(library, PlantedExtractor) as ingest:
+        deadline = time.monotonic() + LONG
+        for job in keep_indexed(library, ingest, films, stop, settle_seconds=0.1):
+            found.add(job.path.name)
+            if found == names or time.monotonic() > deadline:
+                stop.set()
+    writer.join()
+    assert found == names

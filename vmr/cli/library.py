@@ -1,0 +1,257 @@
+"""The commands that look after a library: index, list, remove, rescan, watch, doctor.
+
+Heavy modules are imported inside the commands that need them, so that `--help` answers at once.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vmr.cli.console import (
+    DONE,
+    FAILED,
+    REFUSED,
+    Commands,
+    clock,
+    one_line,
+    open_library,
+    video_named,
+)
+
+if TYPE_CHECKING:
+    from vmr.library.ingest import Ingest, Job
+    from vmr.library.store import Library, Video
+
+
+def add_parsers(command: Commands) -> None:
+    """Register the commands."""
+    index = command("index", _index, "Add videos: files, or folders searched to the bottom.")
+    index.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    index.add_argument("--json", action="store_true", help="print what became of every file")
+
+    listing = command("list", _list, "Show the videos and their state.")
+    listing.add_argument("--json", action="store_true")
+
+    remove = command(
+        "remove",
+        _remove,
+        "Forget videos. Your files stay; copies of uploads go when the page starts next.",
+    )
+    remove.add_argument("videos", nargs="*", metavar="ID_OR_PATH")
+    remove.add_argument("--missing", action="store_true", help="every video whose file is gone")
+
+    rescan = command("rescan", _rescan, "Look again for new, moved, changed and missing files.")
+    rescan.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="default: all folders indexed so far"
+    )
+    rescan.add_argument("--reindex", action="store_true", help="redo what other networks made")
+
+    watch = command("watch", _watch, "Follow a folder: index what comes, once its copy is whole.")
+    watch.add_argument("folder", type=Path, metavar="DIR")
+
+    doctor = command("doctor", _doctor, "Say what is installed and what is missing.")
+    doctor.add_argument(
+        "--words", dest="words_file", type=Path, metavar="FILE", help="as for search"
+    )
+    doctor.add_argument("--json", action="store_true")
+
+
+def _index(options: argparse.Namespace) -> int:
+    from vmr.library.store import Library
+
+    library = Library(options.library)
+    files, problems = _find(library, options.paths)
+    jobs = ingest_files(library, files)
+    if options.json:
+        print(json.dumps({"files": [_job_record(job) for job in jobs], "problems": problems}))
+    return report(jobs, problems)
+
+
+def _rescan(options: argparse.Namespace) -> int:
+    from feature_extract.extract import extractor_fingerprint
+    from vmr.library.store import Library
+    from vmr.library.watch import wait_for_copies
+    from vmr.model.ranker import Ranker
+    from vmr.search.index import ClipIndex
+
+    library = Library(options.library)
+    if options.reindex:
+        library.adopt(extractor_fingerprint(), reindex=True)
+        ClipIndex.open(library, Ranker.load())  # of other weights it is made anew
+    library.check_presence()
+    files, problems = _find(library, options.paths or library.folders())
+    known = [video.path for video in library.videos() if video.state != "missing"]
+    files = [*dict.fromkeys([*known, *(path.absolute() for path in files)])]
+    growing = wait_for_copies(files)
+    for path in growing:
+        library.register_unread(path, "waiting", "waiting for its copy to finish")
+        problems.append(f"{path}: still being written; rescan when it is whole")
+    jobs = ingest_files(library, [path for path in files if path not in growing], retry=False)
+    for video in library.videos():
+        if video.state == "missing":
+            line = one_line(f"missing: {video.path}")
+            print(f"{line}; `remove --missing` forgets it", file=sys.stderr)
+    return report(jobs, problems)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    import signal
+    from threading import Event
+
+    from feature_extract.extract import Extractor
+    from vmr.library.ingest import Ingest
+    from vmr.library.store import Library
+    from vmr.library.watch import keep_indexed
+
+    stop = Event()
+
+    def interrupted(*_: object) -> None:
+        """An exception may be raised where nobody hears it, such as in a finaliser: an event is
+        seen at the next tick. The second Ctrl-C is an exception again."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop.set()
+
+    if not options.folder.is_dir():
+        raise ValueError(f"{options.folder}: no such folder")
+    library = Library(options.library)
+    print(f"following {options.folder}; Ctrl-C stops", file=sys.stderr)
+    signal.signal(signal.SIGINT, interrupted)
+    with Ingest(library, Extractor) as ingest:
+        for job in keep_indexed(library, ingest, options.folder, stop):
+            print(one_line(f"{job.state}: {job.path}  {job.reason}").rstrip(), flush=True)
+    raise KeyboardInterrupt  # nothing else ends it
+
+
+def _find(library: "Library", paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """The video files that these paths name, and what is wrong with the others."""
+    from vmr.library.folders import find_videos
+    from vmr.library.store import LibraryError
+
+    files, problems = [], []
+    for path in paths:
+        try:
+            files += find_videos([path])
+        except LibraryError as error:
+            problems.append(str(error))
+        if path.is_dir():
+            library.remember(path)
+    return files, problems
+
+
+def ingest_files(
+    library: "Library", files: Iterable[Path], *, retry: bool = True
+) -> Sequence["Job"]:
+    """Index files, with a progress bar, and bring the index up to date; what became of each."""
+    from feature_extract.extract import Extractor
+    from vmr.library.ingest import Ingest
+
+    with Ingest(library, Extractor) as ingest:
+        ingest.add(files, retry=retry)
+        _show(ingest)
+        jobs = ingest.progress().jobs
+    if any(job.taken and not job.skipped for job in jobs):
+        from vmr.model.ranker import Ranker
+        from vmr.search.index import ClipIndex
+
+        # Any search brings the index up to date; this one spares the next search the wait.
+        ClipIndex.open(library, Ranker.load())
+    return jobs
+
+
+def _show(ingest: "Ingest") -> None:
+    """A progress bar over the bytes of all files, until the queue is empty."""
+    from tqdm import tqdm
+
+    total = sum(job.size_bytes for job in ingest.progress().jobs if job.open)
+    with tqdm(total=total, unit="B", unit_scale=True, disable=None if total else True) as bar:
+        while not ingest.wait(0.2):
+            progress = ingest.progress()
+            bar.n = round(total * progress.fraction)
+            current = [job.path.name for job in progress.jobs if job.state == "indexing"]
+            bar.set_description(progress.note or "".join(current[:1]), refresh=True)
+        bar.n = total
+
+
+def report(jobs: Sequence["Job"], problems: Sequence[str]) -> int:
+    """Say what was refused, and how many files were taken; the exit status."""
+    refused = [f"{job.path}: {job.reason}" for job in jobs if not job.taken]
+    for line in (*problems, *refused):
+        print(f"refused: {one_line(line)}", file=sys.stderr)
+    for job in jobs:
+        if job.state == "partly readable":
+            print(f"partly readable: {one_line(f'{job.path}: {job.reason}')}", file=sys.stderr)
+    skipped = sum(job.skipped and job.taken for job in jobs)
+    indexed = len(jobs) - skipped - len(refused)
+    count = len(problems) + len(refused)
+    print(f"{indexed} indexed, {skipped} unchanged, {count} refused", file=sys.stderr)
+    return REFUSED if count else DONE
+
+
+def _job_record(job: "Job") -> dict[str, Any]:
+    return {
+        "video": job.video,
+        "path": str(job.path),
+        "state": job.state,
+        "reason": job.reason,
+        "unchanged": job.skipped,
+    }
+
+
+# Asking
+
+
+def _list(options: argparse.Namespace) -> int:
+    videos = open_library(options.library).videos()
+    if options.json:
+        print(json.dumps({"videos": [_video_record(video) for video in videos]}))
+        return DONE
+    for video in videos:
+        print(_video_line(video))
+        for name in video.also:
+            print(f"{'':36}also {one_line(str(name))}")
+    return DONE
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from vmr.library.store import Library
+
+    if not options.videos and not options.missing:
+        raise ValueError("name the videos to forget, or use --missing")
+    library = Library(options.library)
+    chosen = [video_named(library, name) for name in options.videos]
+    if options.missing:
+        library.check_presence()
+        chosen += [video for video in library.videos() if video.state == "missing"]
+    for video in {video.id: video for video in chosen}.values():
+        library.remove(video.id)
+        print(f"forgotten: {one_line(str(video.path))}")
+    return DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from vmr.cli.doctor import examine, examine_library
+
+    checks = [*examine(), *examine_library(options.library, options.words_file)]
+    if options.json:
+        print(json.dumps({"checks": [asdict(check) for check in checks]}))
+    else:
+        for check in checks:
+            print(f"{'ok  ' if check.good else 'LACK'}  {check.name}: {check.finding}")
+            if not check.good and check.advice:
+                print(f"      {check.advice}")
+    return DONE if all(check.good for check in checks) else FAILED
+
+
+def _video_record(video: "Video") -> dict[str, Any]:
+    names = {"name": video.name, "path": str(video.path), "also": [str(p) for p in video.also]}
+    return asdict(video) | names
+
+
+def _video_line(video: "Video") -> str:
+    state = f"indexing {video.progress:.0%}" if video.state == "indexing" else video.state
+    line = f"{video.id:5}  {state:15}  {clock(video.duration)}  {video.path}"
+    return one_line(f"{line}  ({video.reason})" if video.reason else line)

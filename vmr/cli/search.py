@@ -1,0 +1,327 @@
+"""The commands that ask a library: search, rate, bench and export.
+
+Heavy modules are imported inside the commands that need them, so that `--help` answers at once.
+"""
+
+import argparse
+import gc
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vmr.cli.console import DONE, Commands, clock, one_line, open_library, video_named
+
+if TYPE_CHECKING:
+    from vmr.library.store import Library
+    from vmr.media.export import Cut
+    from vmr.model.text import Words
+    from vmr.search.searcher import Answer
+
+ASKING = """forms of WORDS:
+  a dog on a beach                              words, as they come
+  a dog AND a ball                              both at the same time
+  a dog -crowd -"parked car"                    without what follows a minus sign
+  a man enters THEN sits down WITHIN 20         in this order, at most 20 s apart (default: 60)
+words that begin with a minus sign go after --, as in: search -- -crowd a dog"""
+
+
+def add_parsers(command: Commands) -> None:
+    """Register the commands."""
+    search = command("search", _search, "Find moments by words, by a picture, or by a moment.")
+    search.formatter_class = argparse.RawDescriptionHelpFormatter
+    search.epilog = ASKING
+    asked = search.add_mutually_exclusive_group(required=True)
+    asked.add_argument("words", metavar="WORDS", nargs="?")
+    asked.add_argument("--like", type=_moment, metavar="ID@SECONDS", help="like this moment")
+    asked.add_argument("--picture", type=Path, metavar="FILE", help="like this picture")
+    search.add_argument("--video", metavar="ID_OR_PATH", help="look only into this video")
+    search.add_argument("--folder", type=Path, metavar="DIR", help="only into videos in here")
+    search.add_argument("--since", type=_day, metavar="DATE", help="files of this day and later")
+    search.add_argument("--until", type=_day, metavar="DATE", help="files from before this day")
+    search.add_argument(
+        "--min-length", type=float, default=0.0, metavar="SECONDS", help="videos as long or longer"
+    )
+    search.add_argument("--top", type=_positive, default=10, metavar="N", help="default: 10")
+    search.add_argument(
+        "--words", dest="words_file", type=Path, metavar="FILE", help="glove.*.txt or word2vec"
+    )
+    search.add_argument("--no-feedback", action="store_true", help="as if nothing had been rated")
+    search.add_argument("--json", action="store_true")
+
+    rate = command("rate", _rate, "Say whether a moment was what a query asked for.")
+    rate.add_argument("words", metavar="WORDS")
+    rate.add_argument("moment", type=_span, metavar="ID@START-END", help="with the right edges")
+    rate.add_argument("judgement", choices=["right", "wrong"])
+
+    ratings = command(
+        "ratings", _ratings, "Write what was rated right as lines that `train` reads."
+    )
+    ratings.add_argument("file", type=Path, metavar="FILE")
+
+    bench = command("bench", _bench, "Measure the search on this library.")
+    bench.add_argument(
+        "--recall", action="store_true", required=True, help="against comparing every clip"
+    )
+    bench.add_argument("--queries", type=_positive, default=100, metavar="N", help="default: 100")
+    bench.add_argument("--json", action="store_true")
+
+    export = command("export", _export, "Take moments out: a clip, a film of several, a list.")
+    export.add_argument(
+        "moments",
+        nargs="+",
+        type=_span_or_input,
+        metavar="ID@START-END",
+        help="seconds; or -: what search --json prints",
+    )
+    export.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="its ending says what: .mp4 .mov .mkv .jpg .png .csv .json .edl .otio; "
+        "a folder: a clip of each",
+    )
+    export.add_argument(
+        "--copy", action="store_true", help="clips without encoding, from the key picture before"
+    )
+
+
+def _span(text: str) -> tuple[int, float, float]:
+    found = re.fullmatch(r"(\d+)@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID@START-END, such as 3@72.5-80")
+    return int(found[1]), float(found[2]), float(found[3])
+
+
+def _span_or_input(text: str) -> tuple[int, float, float] | None:
+    return None if text == "-" else _span(text)
+
+
+def _moment(text: str) -> tuple[int, float]:
+    id, _, second = text.partition("@")
+    if not (id.isdecimal() and second.replace(".", "", 1).isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID@SECONDS, such as 3@72.5")
+    return int(id), float(second)
+
+
+def _day(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date, such as 2026-05-31") from error
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from statistics import median
+
+    from vmr.model.ranker import Ranker
+    from vmr.search.index import ClipIndex
+    from vmr.search.recall import measure
+
+    ranker = Ranker.load()
+    index = ClipIndex.open(open_library(options.library), ranker)
+    measured = measure(index, ranker, queries=options.queries)
+    if options.json:
+        print(json.dumps({"clips": len(index), **asdict(measured)}))
+        return DONE
+    times, exact = sorted(measured.milliseconds), median(measured.exact_milliseconds)
+    slow = times[math.ceil(0.99 * len(times)) - 1]
+    print(
+        f"{len(index)} clips, {len(times)} questions\n"
+        f"recall@100 against comparing every clip: {measured.recall:.4f} "
+        f"(worst question {measured.least:.2f})\n"
+        f"index: {median(times):.1f} ms median, {slow:.1f} ms of 99 in 100; "
+        f"every clip in numpy: {exact:.1f} ms median"
+    )
+    return DONE
+
+
+def _search(options: argparse.Namespace) -> int:
+    # A tenth of the start goes into looking for garbage, of which one search makes next to none.
+    gc.disable()
+    try:
+        return _answer(options)
+    finally:
+        gc.enable()
+
+
+def _answer(options: argparse.Namespace) -> int:
+    from vmr.cli.doctor import disagreements
+    from vmr.model.ranker import Ranker
+    from vmr.model.text import QueryError, Words, tokenize
+    from vmr.search.query import slips
+    from vmr.search.searcher import Searcher
+
+    library = open_library(options.library)
+    video = None if options.video is None else video_named(library, options.video).id
+    among = _among(options, library)
+    ranker, words = Ranker.load(), Words.load(options.words_file)
+    for check in disagreements(library, ranker, words):
+        print(f"note: {check.name}: {check.finding}; {check.advice}", file=sys.stderr)
+    searcher = Searcher(library, ranker, words, use_feedback=not options.no_feedback)
+    if options.like:
+        id, second = options.like
+        only = among if video is None else [video]
+        answer = searcher.like(id, second, second + 0.001, among=only, top=options.top)
+    elif options.picture:
+        from vmr.search.picture import PictureReader
+
+        row = PictureReader().row(options.picture)
+        answer = searcher.like_picture(row, video=video, among=among, top=options.top)
+    else:
+        try:
+            answer = searcher.search(options.words, video=video, among=among, top=options.top)
+        except QueryError as error:
+            unknown = [word for word in tokenize(options.words) if word not in words]
+            raise QueryError("; ".join([str(error), *_near(unknown, words)])) from error
+    if options.json:
+        print(json.dumps(_answer_record(answer)))
+        return DONE
+    meant = _near(answer.unknown_words, words) + _meant(slips(answer.query, words, ranker))
+    print("\n".join([_answer_text(answer), *meant]))
+    return DONE
+
+
+def _among(options: argparse.Namespace, library: "Library") -> Collection[int] | None:
+    if options.folder is None and not (options.since or options.until or options.min_length):
+        return None
+    from vmr.search.query import Scope
+
+    since, until = options.since or -math.inf, options.until or math.inf
+    return Scope(options.folder, since, until, options.min_length).choose(library.videos())
+
+
+def _answer_record(answer: "Answer") -> dict[str, Any]:
+    return {
+        "query": answer.query,
+        "unknown_words": list(answer.unknown_words),
+        "verdict": answer.verdict,
+        "moments": [
+            asdict(hit)
+            | {"path": str(hit.path)}
+            | {time: round(getattr(hit, time), 3) for time in ("start", "end", "best")}
+            for hit in answer.moments
+        ],
+    }
+
+
+def _answer_text(answer: "Answer") -> str:
+    """A moment a line: as `export` takes it, its times, its strength, its file."""
+    named = [f"{hit.video}@{hit.start:.1f}-{hit.end:.1f}" for hit in answer.moments]
+    width = max(map(len, named), default=0)
+    lines = [
+        f"{name:{width}}  {clock(hit.start)} - {clock(hit.end)}  {hit.strength:4.0%}  "
+        f"{one_line(str(hit.path))}"
+        for name, hit in zip(named, answer.moments, strict=True)
+    ]
+    if answer.verdict == "none":
+        weak = "; the nearest:" if lines else ""
+        lines.insert(0, f"nothing in the library looks like that{weak}")
+    elif answer.verdict == "possible":
+        lines.insert(0, "no clear match; the best:")
+    if answer.unknown_words:
+        lines.append(f"unknown words, not used: {', '.join(answer.unknown_words)}")
+    return "\n".join(lines)
+
+
+def _near(unknown: Iterable[str], words: "Words") -> list[str]:
+    """What else may have been meant, where a known word is spelt like an unknown one."""
+    return _meant({word: " or ".join(words.near(word)) for word in unknown})
+
+
+def _meant(instead: dict[str, str]) -> list[str]:
+    return [f"did you mean {other}, not {word}?" for word, other in instead.items() if other]
+
+
+# Feedback
+
+
+def _rate(options: argparse.Namespace) -> int:
+    from vmr.library.store import Judgement
+
+    (id, start, end), good = options.moment, options.judgement == "right"
+    open_library(options.library).judge(Judgement(options.words, id, start, end, good))
+    return DONE
+
+
+def _ratings(options: argparse.Namespace) -> int:
+    from vmr.search.feedback import save_annotations
+
+    library = open_library(options.library)
+    videos = {video.id: video for video in library.videos()}
+    count = save_annotations(library.judgements(), videos, options.file)
+    print(f"{count} lines in {one_line(str(options.file))}", file=sys.stderr)
+    return DONE
+
+
+# Taking moments out
+
+
+def _export(options: argparse.Namespace) -> int:
+    from vmr.media.export import (
+        as_csv,
+        as_edl,
+        as_json,
+        as_otio,
+        write_clip,
+        write_film,
+        write_still,
+    )
+
+    library, target = open_library(options.library), options.to
+    cuts = _cuts(options.moments, library)
+    lists: dict[str, Callable[[list[Cut]], str]]
+    lists = {".csv": as_csv, ".json": as_json, ".edl": as_edl, ".otio": as_otio}
+    if target.is_dir():
+        for number, cut in enumerate(cuts, 1):
+            write_clip(cut, target / f"{number:03} {cut.path.stem}.mp4", copy=options.copy)
+    elif target.suffix in lists:
+        with target.open("w", encoding="utf-8", newline="") as file:
+            file.write(lists[target.suffix](cuts))
+    elif target.suffix in (".jpg", ".png"):
+        write_still(cuts[0].path, cuts[0].start, target)
+    elif target.suffix not in (".mp4", ".mov", ".mkv"):
+        raise ValueError(f"{target}: no folder, and no ending that says what to write")
+    elif len(cuts) == 1:
+        write_clip(cuts[0], target, copy=options.copy)
+    elif options.copy:
+        raise ValueError("--copy makes single clips: name one moment, or a folder")
+    else:
+        write_film(cuts, target)
+    print(f"{len(cuts)} moments in {one_line(str(target))}", file=sys.stderr)
+    return DONE
+
+
+def _cuts(spans: list[tuple[int, float, float] | None], library: "Library") -> list["Cut"]:
+    named = [_cut(library, *span) for span in spans if span is not None]
+    if None not in spans:
+        return named
+    try:
+        answer = json.load(sys.stdin)
+        return named + [
+            _cut(library, m["video"], m["start"], m["end"], answer["query"], m["strength"])
+            for m in answer["moments"]
+        ]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError("standard input is not what `search --json` prints") from error
+
+
+def _cut(
+    library: "Library", id: int, start: float, end: float, query: str = "", strength: float = 0.0
+) -> "Cut":
+    from vmr.media.export import Cut
+
+    video = library.video(id)
+    return Cut(video.path, start, end, video.fps, query, strength)

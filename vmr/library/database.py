@@ -1,0 +1,156 @@
+"""The library's SQLite file: its tables, and how it is opened, also where nothing may be written.
+
+db = open_database(folder / "library.db")
+with plain_errors(folder):
+    db.execute("SELECT ...")
+"""
+
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from feature_extract.networks.weights import user_folder
+from vmr.library.locks import LibraryError, plain_errors
+from vmr.library.scratch import scratch_folder
+
+SCHEMA_VERSION: Final = 3
+BUSY_SECONDS: Final = 10.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS videos (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: the index relies on it
+    state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', progress REAL NOT NULL DEFAULT 0,
+    quick TEXT NOT NULL DEFAULT '', full TEXT NOT NULL DEFAULT '', added REAL NOT NULL,
+    fingerprint TEXT NOT NULL DEFAULT '', rows INTEGER NOT NULL DEFAULT 0,
+    features_bytes INTEGER NOT NULL DEFAULT 0, thumbnails_bytes INTEGER NOT NULL DEFAULT 0,
+    duration REAL NOT NULL DEFAULT 0, width INTEGER NOT NULL DEFAULT 0,
+    height INTEGER NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0,
+    codec TEXT NOT NULL DEFAULT '', unreadable TEXT NOT NULL DEFAULT '[]',
+    origin REAL NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS paths (
+    path BLOB PRIMARY KEY,                  -- bytes: a file name need not be text
+    video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
+    size_bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
+    present INTEGER NOT NULL DEFAULT 1);
+CREATE INDEX IF NOT EXISTS videos_quick ON videos (quick);
+CREATE INDEX IF NOT EXISTS paths_video ON paths (video);
+CREATE TABLE IF NOT EXISTS folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS judgements (
+    query TEXT NOT NULL, video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
+    start REAL NOT NULL, end REAL NOT NULL, good INTEGER NOT NULL);
+PRAGMA user_version = 3;
+COMMIT;
+"""
+
+_ORIGIN: Final = "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"  # version 3
+
+
+def default_library() -> Path:
+    """$VMR_LIBRARY, or a folder of the user's data."""
+    return user_folder("VMR_LIBRARY", "library")
+
+
+def make_folders(library: Path, *inside: Path) -> None:
+    """Make what is missing of a library's folders.
+
+    Raises:
+        LibraryError: they cannot be made, or one holds files of somebody else, as there is no
+            library yet.
+    """
+    with plain_errors(library):
+        taken = [folder for folder in inside if folder.is_dir() and any(folder.iterdir())]
+        if taken and not (library / "library.db").exists():
+            raise LibraryError(
+                f"{library}: no library, but its {taken[0].name}/ holds files already; choose "
+                "another folder, or delete that one"
+            )
+        for folder in inside:
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """The database for reading and writing, made when missing.
+
+    Raises:
+        LibraryError: it cannot be opened, is damaged, or is of another version.
+    """
+    with plain_errors(path.parent):
+        db = _connect(f"{path.absolute().as_uri()}?mode=rwc")
+        # FULL: a power cut must not undo a video that was reported as ready.
+        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+        db.execute("PRAGMA foreign_keys = ON")
+        if _version(db) < SCHEMA_VERSION:
+            _create(db)  # so far, newer versions only add tables and columns
+        _check_version(db, path)
+    return db
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """The database without a right to write, even to its folder.
+
+    Raises:
+        LibraryError: there is none, it is damaged, or of another version.
+    """
+    if not path.is_file():
+        raise LibraryError(f"{path.parent}: no library here; `index` makes one")
+    with plain_errors(path.parent):
+        try:
+            db = _connect(f"{path.absolute().as_uri()}?mode=ro")
+            _check_version(db, path)
+        except sqlite3.OperationalError:
+            # WAL wants to write a file of shared memory beside the database; where it may not, a
+            # copy serves: a folder that nobody can write does not change under us.
+            db = _copy_in_memory(path)
+            _check_version(db, path)
+    return db
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _create(db: sqlite3.Connection) -> None:
+    """Make what is missing: of a new library everything, of an older one what came later."""
+    older = _ORIGIN if _version(db) else ""
+    try:
+        db.executescript(f"BEGIN IMMEDIATE;{older}{_SCHEMA}")
+    except sqlite3.OperationalError:
+        if db.in_transaction:
+            db.rollback()
+        if _version(db) < SCHEMA_VERSION:
+            raise  # otherwise another process was first, with the same tables
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    version = _version(db)
+    if 0 < version < SCHEMA_VERSION:  # met by readers only: writers have just brought it up to date
+        raise LibraryError(
+            f"{path.parent}: made by an older version of this program; open it once where it may "
+            "be written, such as with `rescan`"
+        )
+    if version != SCHEMA_VERSION:
+        raise LibraryError(
+            f"{path.parent}: made by another version of this program (library version {version}, "
+            f"expected {SCHEMA_VERSION}); index into a new folder"
+        )
+
+
+def _copy_in_memory(path: Path) -> sqlite3.Connection:
+    with scratch_folder() as folder:
+        for suffix in ("", "-wal"):
+            source = Path(f"{path}{suffix}")
+            if source.is_file():
+                shutil.copyfile(source, folder / f"library.db{suffix}")
+        copy = _connect((folder / "library.db").as_uri())
+        memory = _connect("file::memory:")
+        copy.backup(memory)
+        copy.close()
+    return memory

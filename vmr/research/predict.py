@@ -1,0 +1,84 @@
+"""Network output -> ranked moments in seconds.
+
+moments = predict(model, data, suppression=0.37)     # one (K, 3) array per query of the data
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vmr.model.network import MomentModel, Output
+from vmr.model.spans import suppress
+from vmr.research.data import MomentData
+from vmr.research.loss import Batch
+
+Moments = NDArray[np.float64]  # (K, 3) start, end in seconds, score 0..1; best first
+KEEP = 5  # the deepest rank that MSAT's protocol asks for
+
+
+def predict(
+    model: MomentModel,
+    data: MomentData,
+    *,
+    suppression: float,
+    keep: int = KEEP,
+    batch: int = 32,
+    device: torch.device | None = None,
+) -> list[Moments]:
+    """The best moments of every query of `data`, in the order of `data.queries`."""
+    return list(predictions(model, data, suppression, keep, batch, device or torch.device("cpu")))
+
+
+def predictions(
+    model: MomentModel,
+    data: MomentData,
+    suppression: float,
+    keep: int,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[Moments]:
+    """As `predict`, one query at a time."""
+    training = model.training
+    model.eval()
+    try:
+        for batch in data.batches(batch_size):
+            output = answer(model, batch.to(device))
+            arrays = [
+                part.cpu().numpy() for part in (output.spans, output.logits.sigmoid(), output.valid)
+            ]
+            for number, spans, scores, valid in zip(batch.queries.tolist(), *arrays, strict=True):
+                clips = data.video(data.queries[number].video).extent
+                best = ranked(spans[valid], scores[valid], clips, suppression, keep)
+                best[:, :2] *= data.queries[number].duration / clips
+                yield best
+    finally:
+        model.train(training)
+
+
+@torch.inference_mode()
+def answer(model: MomentModel, batch: Batch) -> Output:
+    """The network's output for a batch, in mixed precision where there is a GPU."""
+    device = batch.rows.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        output: Output = model(batch.rows, batch.words, batch.word_mask, clips=batch.clips)
+    return output
+
+
+def ranked(
+    spans: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    extent: float,
+    suppression: float,
+    keep: int,
+) -> Moments:
+    """At most `keep` moments (K, 3) in clips, best first, overlapping ones suppressed.
+
+    Refined edges can leave the video; they are cut to it, 0..extent, before they are compared.
+    """
+    cut = np.clip(spans.astype(np.float64), 0, extent)
+    some = cut[:, 0] < cut[:, 1]
+    cut, scores = cut[some], scores[some]
+    kept = suppress(cut, scores, threshold=suppression, keep=keep)
+    return np.column_stack([cut[kept], scores[kept]])

@@ -1,0 +1,234 @@
+"""The training loop: one process or several, resumable to the bit.
+
+    best = train(preset, training_data, validation_data, vocabulary, Path("runs/tacos"))
+
+Every step is seeded by its number, so that a resumed run needs no state of a random generator.
+Start it with `torchrun` to use several GPUs: each process takes its share of every batch.
+"""
+
+import math
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from vmr.model.network import MomentModel
+from vmr.research.data import MomentData, Stream, collate
+from vmr.research.evaluation import Scores, score
+from vmr.research.loss import Batch
+from vmr.research.predict import predict
+from vmr.research.preset import Preset
+from vmr.research.run import BEST, LAST, Log, Run
+
+LOG_EVERY = 10  # steps
+SELECTED_BY = (0.3, 0.5, 0.7)  # the mean R@1 over these IoUs decides which weights are best
+
+
+class TrainingError(ValueError):
+    """Training cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of `torchrun`; alone without it."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+
+@contextmanager
+def processes(device: str = "auto") -> Iterator[Processes]:
+    """Join the group that torchrun's environment describes, and leave it at the end."""
+    count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        torch.cuda.set_device(device)
+    if count > 1:
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield Processes(rank, count, torch.device(device))
+    finally:
+        if count > 1:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def interruptible() -> Iterator[list[bool]]:
+    """Ctrl-C asks for a stop after the current step (the list gains an item); twice: at once."""
+    asked: list[bool] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def train(
+    preset: Preset,
+    training: MomentData,
+    validation: MomentData | None,
+    vocabulary: Sequence[str],
+    out: Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    steps: int | None = None,
+) -> Path:
+    """Train, and return the file with the best weights (the last ones without validation).
+
+    Args:
+        steps: stop after so many steps instead of preset.train.epochs.
+
+    Raises:
+        CheckpointError: `resume` and the run in `out` do not fit.
+        TrainingError: `out` holds a run that is not to be resumed, the batch does not divide by
+            the processes, or the loss is no number.
+        KeyboardInterrupt: after Ctrl-C, with everything saved.
+    """
+    with processes(device) as place:
+        if preset.train.batch % place.count:
+            raise TrainingError(
+                f"train.batch {preset.train.batch} does not divide by {place.count} processes"
+            )
+        if (out / LAST).exists() and not resume:
+            raise TrainingError(f"{out} holds a run: go on with --resume, or give another --out")
+        run = Run(preset, vocabulary, out, place.device)
+        if resume:
+            run.resume()
+        per_epoch = len(training.pairs) / preset.train.batch
+        total = steps or math.ceil(preset.train.epochs * per_epoch)
+        every = max(1, round(preset.train.validate_every * per_epoch))
+        batches = _batches(run, training, total, place)
+        log = Log(out, preset, run.step) if place.rank == 0 else None
+        try:
+            _loop(run, place, batches, validation, total, every, log)
+        finally:
+            if log is not None:
+                log.close()
+    return out / (BEST if validation is not None else LAST)
+
+
+def _loop(
+    run: Run,
+    place: Processes,
+    batches: Iterable[Batch],
+    validation: MomentData | None,
+    total: int,
+    every: int,
+    log: Log | None,
+) -> None:
+    """Steps until `total`; validates and saves after every `every` steps and at the end."""
+    objective: nn.Module = run.objective
+    if place.count > 1:
+        objective = DistributedDataParallel(
+            run.objective,
+            broadcast_buffers=False,  # the queues are equal already, and large
+            find_unused_parameters=not run.preset.model.vocabulary,
+        )
+    bar = tqdm(batches, "training", initial=run.step, total=total, disable=log is None)
+    with interruptible() as asked:
+        for batch in bar:
+            losses = train_step(run, objective, batch.to(place.device), place)
+            done, stop = run.step == total, _anyone(bool(asked), place)
+            due = done or run.step % every == 0
+            if log is not None and (due or stop or run.step % LOG_EVERY == 0):
+                _write(log, run.step, losses)
+                bar.set_postfix(loss=f"{losses['total'].item():.3f}")
+            if log is not None and due and validation is not None:
+                _validate(run, validation, place.device, log)
+            if log is not None and (due or stop):
+                run.save_last()
+            if stop and not done:
+                raise KeyboardInterrupt
+
+
+def train_step(run: Run, objective: nn.Module, batch: Batch, place: Processes) -> dict[str, Tensor]:
+    """One update of the weights."""
+    torch.manual_seed((run.preset.train.seed * 1_000_003 + run.step) * place.count + place.rank)
+    objective.train()
+    device = place.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        losses: dict[str, Tensor] = objective(batch)
+    run.optimizer.zero_grad(set_to_none=True)
+    losses["total"].backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(run.objective.parameters(), run.preset.train.clip)
+    run.optimizer.step()
+    run.step += 1
+    return losses
+
+
+def _batches(run: Run, training: MomentData, total: int, place: Processes) -> Iterable[Batch]:
+    """The batches of this process from the run's step on."""
+    size, workers = run.preset.train.batch, run.preset.train.workers
+    shares = [
+        list(range(step * size + place.rank, (step + 1) * size, place.count))
+        for step in range(run.step, total)
+    ]
+    return DataLoader(
+        Stream(training, run.preset.train.seed),
+        batch_sampler=shares,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=place.device.type == "cuda",
+    )
+
+
+def _write(log: Log, step: int, losses: dict[str, Tensor]) -> None:
+    values = {name: loss.item() for name, loss in losses.items()}
+    if not all(map(math.isfinite, values.values())):
+        raise TrainingError(
+            f"the loss is no longer a number at step {step} ({values}): "
+            "lower train.rate, or go on from the last save with --resume"
+        )
+    log.write("train", step, values)
+
+
+def _validate(run: Run, validation: MomentData, device: torch.device, log: Log) -> None:
+    """Score the validation split, and keep the weights if they are the best so far."""
+    scores = evaluate(run.objective.model, validation, run.preset, device)
+    log.write("validation", run.step, scores.record())
+    mean = sum(scores.recall.rate(1, m) for m in SELECTED_BY) / len(SELECTED_BY)
+    if mean > run.best:
+        run.best = mean
+        run.save_best()
+
+
+def evaluate(
+    model: MomentModel,
+    data: MomentData,
+    preset: Preset,
+    device: torch.device,
+    *,
+    strict: bool | None = None,
+) -> Scores:
+    """Scores of a model over all queries of `data`, by the protocol of the preset's dataset."""
+    found = predict(model, data, suppression=preset.train.suppression, device=device)
+    return score(preset.dataset, data.queries, found, strict=strict)
+
+
+def _anyone(asked: bool, place: Processes) -> bool:
+    """Whether any process was asked to stop, so that all stop after the same step."""
+    if place.count == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=place.device)
+    dist.all_reduce(flag)
+    return bool(flag.item() > 0)

@@ -1,0 +1,116 @@
+"""What people said of answers, put to use for later questions of the same library.
+
+A judgement moves the vector of every similar question a little: towards the clips of a moment that
+was right, away from those of one that was wrong (Rocchio, 1971, in the shared space). How far, goes
+with how similar the questions are; questions that are not similar are not touched at all.
+
+    feedback = Feedback.learn(library.judgements(), words, ranker, clips_of)
+    feedback.adjust(vector)                     # (E,), the same vector where nothing applies
+    feedback.edges(vector, video, second)       # corrected edges of a moment, or None
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from vmr.library.catalogue import Judgement, Video
+from vmr.library.store import LibraryError
+from vmr.model.ranker import Ranker
+from vmr.model.text import QueryError, Words
+from vmr.search.query import Vector, cosine, unit
+
+SIMILAR: Final = 0.5
+"""Cosine from which two questions have to do with each other: paraphrases lie above it."""
+SAME: Final = 0.98
+"""Cosine from which they are one question, so that corrected edges are meant for it."""
+TOWARDS: Final = 0.8
+AWAY: Final = 0.3
+"""Steps for the same question, against a vector of length 1; the hub weight of the space takes its
+share of the first. What is wrong says less."""
+
+ClipsOf = Callable[[int, float, float], Vector]
+"""The clip vectors (T, E) of a span of a video, seconds; LibraryError when there are none."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    judgement: Judgement
+    question: Vector
+    step: Vector
+    "what the judgement adds to the vector of the same question"
+
+
+@dataclass(frozen=True, eq=False)
+class Feedback:
+    """All judgements of a library, ready to be applied."""
+
+    ranker: Ranker
+    lessons: tuple[_Lesson, ...] = ()
+
+    @classmethod
+    def learn(
+        cls, judgements: Sequence[Judgement], words: Words, ranker: Ranker, clips_of: ClipsOf
+    ) -> "Feedback":
+        """Judgements whose video or words are not there (any more) teach nothing."""
+        lessons = []
+        for judgement in judgements:
+            try:
+                question = ranker.query_vector(words.query(judgement.query))
+                clips = clips_of(judgement.video, judgement.start, judgement.end)
+            except (QueryError, LibraryError):
+                continue
+            step = unit(clips.mean(axis=0)) * (TOWARDS if judgement.good else -AWAY)
+            lessons.append(_Lesson(judgement, question, step.astype(np.float32)))
+        return cls(ranker, tuple(lessons))
+
+    def adjust(self, vector: Vector) -> Vector:
+        """A question's vector (E,), moved by what was said of similar questions. One for a movement
+        alone stays: how a moment looks tells nothing of it."""
+        if not vector[-1]:
+            return vector
+        near = [(self._nearness(lesson, vector), lesson.step) for lesson in self.lessons]
+        total = sum(nearness for nearness, _ in near)
+        if not total:
+            return vector
+        # A mean, not a sum: a hundred judgements must not outweigh the words.
+        step = sum(nearness * step for nearness, step in near) / max(1.0, total)
+        return self.ranker.as_query(unit(vector + step))
+
+    def edges(self, vector: Vector, video: int, second: float) -> tuple[float, float] | None:
+        """The edges that somebody confirmed or corrected for this very question, if any."""
+        for lesson in reversed(self.lessons):  # the latest word counts
+            said = lesson.judgement
+            here = said.video == video and said.start <= second < said.end
+            if said.good and here and cosine(lesson.question, vector) >= SAME:
+                return said.start, said.end
+        return None
+
+    @staticmethod
+    def _nearness(lesson: _Lesson, vector: Vector) -> float:
+        """0..1: from not similar to the same question."""
+        return max(0.0, (cosine(lesson.question, vector) - SIMILAR) / (1.0 - SIMILAR))
+
+
+def save_annotations(
+    judgements: Sequence[Judgement], videos: dict[int, Video], target: Path
+) -> int:
+    """The right moments as JSON lines that `train` reads; how many lines."""
+    moments: dict[tuple[str, int], list[list[float]]] = {}
+    for said in judgements:
+        if said.good and said.video in videos:
+            moments.setdefault((said.query, said.video), []).append([said.start, said.end])
+    lines = [
+        {
+            "video": videos[id].name,
+            "query": query,
+            "duration": videos[id].duration,
+            "moments": sorted(spans),
+        }
+        for (query, id), spans in moments.items()
+    ]
+    target.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return len(lines)

@@ -1,0 +1,183 @@
+"""The forms a question can take in one line of text, and what they mean in the shared space.
+
+    a dog on a beach                    words, as they come
+    a dog AND a ball                    both at the same time
+    a dog -crowd -"parked car"          without what follows a minus sign
+    a man opens a door THEN sits down WITHIN 20     one after the other, at most 20 s apart
+
+The operators are words in capitals, so that "and" and "then" stay words of a query.
+
+    request = parse('a dog AND a ball -crowd')
+    targets, unknown = understand(request, words, ranker)
+    targets[0].curve(ranker, clips)     # (T,) standard deviations above unrelated footage
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmr.library.catalogue import Video
+from vmr.model.localise import Proposal
+from vmr.model.ranker import Ranker
+from vmr.model.second_stage import parts
+from vmr.model.text import Query, QueryError, Words, tokenize
+from vmr.model.windows import Window
+
+WITHIN_SECONDS: Final = 60.0
+"""How far apart the parts of a THEN may be when the question does not say."""
+_WITHIN = re.compile(r"\s+WITHIN\s+(\d+(?:\.\d+)?)\s*s?\s*$")
+_AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]*)"|([^\W\d_]\S*))')
+
+Vector = NDArray[np.float32]
+"(E,) of a query or a clip, as ranker.py makes it: its last column is apart, for hubs"
+
+
+def unit(vector: Vector) -> Vector:
+    """The vector scaled to unit length, its last column not counted."""
+    length = float(np.linalg.norm(vector[:-1]))
+    return np.asarray(vector / max(length, 1e-6), dtype=np.float32)
+
+
+def cosine(a: Vector, b: Vector) -> float:
+    """How similar two queries are, -1..1."""
+    return float(unit(a)[:-1] @ unit(b)[:-1])
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question in its parts."""
+
+    steps: tuple[tuple[str, ...], ...]
+    "one after the other; each the things that have to be there together"
+    avoided: tuple[str, ...] = ()
+    within: float = WITHIN_SECONDS
+    "seconds between the end of a step and the start of the next, at most"
+
+
+def parse(text: str) -> Request:
+    """Take a question apart.
+
+    Raises:
+        QueryError: an operator without words on both sides, or nothing to look for.
+    """
+    avoided = tuple((quoted or word).strip() for quoted, word in _AVOIDED.findall(text))
+    rest = _AVOIDED.sub(" ", text)
+    within = _WITHIN.search(rest)
+    rest = _WITHIN.sub("", rest)
+    steps = tuple(
+        tuple(thing.strip() for thing in re.split(r"(?:^|\s)AND(?=\s|$)", step))
+        for step in re.split(r"(?:^|\s)THEN(?=\s|$)", rest)
+    )
+    if within and len(steps) == 1:
+        raise QueryError("WITHIN tells how far apart the parts of a THEN may be; there is no THEN")
+    if avoided and steps == (("",),):
+        raise QueryError("say what to look for, too, not only what to avoid")
+    if (len(steps) > 1 or len(steps[0]) > 1) and not all(all(step) for step in steps):
+        raise QueryError("AND and THEN need words on both sides")
+    return Request(steps, avoided, float(within[1]) if within else WITHIN_SECONDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What one step of a question looks for."""
+
+    wanted: tuple[Vector, ...]
+    "all of them have to be there"
+    avoided: tuple[Vector, ...] = ()
+    query: Query | None = None
+    "its words, where words are all there is to it"
+
+    def moved(self, move: Callable[[Vector], Vector]) -> "Target":
+        """The same target with its wanted vectors moved; itself, when none was. A query in two
+        parts is still read by the second stage, which goes by its words."""
+        wanted = tuple(move(vector) for vector in self.wanted)
+        if all(new is old for new, old in zip(wanted, self.wanted, strict=True)):
+            return self
+        in_parts = self.query is not None and parts(self.query)[0] is not self.query
+        return Target(wanted, self.avoided, self.query if in_parts else None)
+
+    def directions(self, ranker: Ranker) -> list[Vector]:
+        """The vectors whose neighbours are worth reading: each thing, and all of them in one; of a
+        query that a second stage reads, its two parts."""
+        if len(self.wanted) == 1 and not self.avoided:
+            if self.query is None or ranker.reader is None:
+                return list(self.wanted)
+            both = [part for part in parts(self.query) if part is not self.query]
+            return [*self.wanted, *(ranker.query_vector(part) for part in both)]
+        total = np.sum(self.wanted, axis=0) - np.sum(self.avoided, axis=0)
+        return [*self.wanted, ranker.as_query(unit(total))]
+
+    def curve(self, ranker: Ranker, clips: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(T, E) -> (T,): the least of the wanted things, less what is seen of the avoided ones."""
+        wanted = np.min([ranker.curve(clips, vector) for vector in self.wanted], axis=0)
+        for vector in self.avoided:
+            # Less of it than the best of unrelated footage has is no merit.
+            wanted = wanted - np.maximum(ranker.curve(clips, vector), 0.0)
+        return np.asarray(wanted, dtype=np.float32)
+
+    def propose(self, ranker: Ranker, windows: Sequence[Window]) -> list[list[Proposal]]:
+        """Moments of each window, best first: by the model that reads words, or by the curve."""
+        if self.query is not None:
+            return ranker.propose(windows, self.query)
+        return [ranker.along(window, self.curve(ranker, window.clips)) for window in windows]
+
+
+def understand(
+    request: Request, words: Words, ranker: Ranker
+) -> tuple[list[Target], tuple[str, ...]]:
+    """A target for each step, and the words that are not known.
+
+    Raises:
+        QueryError: a part without a known word.
+    """
+    steps = [[words.query(thing) for thing in step] for step in request.steps]
+    avoided = [words.query(thing) for thing in request.avoided]
+    queries = [query for group in (*steps, avoided) for query in group]
+    unknown = tuple(dict.fromkeys(word for query in queries for word in query.unknown))
+    away = tuple(ranker.query_vector(query) for query in avoided)
+    targets = [
+        Target(
+            tuple(ranker.query_vector(query) for query in step),
+            away,
+            step[0] if len(step) == 1 and not away else None,
+        )
+        for step in steps
+    ]
+    return targets, unknown
+
+
+def slips(text: str, words: Words, ranker: Ranker) -> dict[str, str]:
+    """Rare words of a question that the model was never taught, and what each probably means. They
+    are searched for as they are."""
+    meant = {word: words.meant(word) for word in tokenize(text)}
+    return {word: other for word, other in meant.items() if other and not ranker.knows(word)}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which part of a library to look into."""
+
+    folder: Path | None = None
+    since: float = -np.inf
+    "POSIX seconds: the file was last changed then or later"
+    until: float = np.inf
+    "POSIX seconds, exclusive"
+    min_length: float = 0.0
+    "seconds"
+
+    def choose(self, videos: Iterable[Video]) -> Collection[int]:
+        """The ids of the videos in it."""
+        return {video.id for video in videos if self._holds(video)}
+
+    def _holds(self, video: Video) -> bool:
+        folder = None if self.folder is None else self.folder.absolute()
+        return (
+            (folder is None or any(folder in path.parents for path in (video.path, *video.also)))
+            and self.since <= video.modified < self.until
+            and video.duration >= self.min_length
+        )

@@ -1,0 +1,324 @@
+"""Words in, ranked moments out: the two stages joined.
+
+Stage one finds the clips of the whole library that are nearest to the query; stage two reads a
+window of up to 128 rows around each hit and says where the moment starts and ends.
+
+    searcher = Searcher(library, Ranker.load(), Words.load())
+    answer = searcher.search("a dog runs on the beach")
+    answer.verdict, answer.moments[0].start, answer.moments[0].end
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmr.library.store import Library, LibraryError, Video
+from vmr.model.localise import Proposal
+from vmr.model.ranker import Ranker
+from vmr.model.text import Words
+from vmr.model.windows import Window, apart, cut_windows, distinct, window_of
+from vmr.search.feedback import Feedback
+from vmr.search.index import ClipIndex, Timeline
+from vmr.search.query import Target, parse, understand, unit
+
+CANDIDATES: Final = 512
+"""Clips that stage one returns."""
+WINDOWS: Final = 24
+"""Windows that stage two reads: enough for recall, few enough for an answer at once."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One moment of an answer; times in seconds."""
+
+    video: int
+    name: str
+    path: Path
+    start: float
+    end: float
+    score: float
+    "of the model; comparable within one answer"
+    strength: float
+    "0..1, calibrated: comparable between answers"
+    best: float
+    "the second that matches best"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found, best first."""
+
+    query: str
+    unknown_words: tuple[str, ...]
+    verdict: str
+    "strong, possible, or none: how sure we are that the best moment is what was asked for"
+    moments: tuple[Hit, ...]
+
+
+class Searcher:
+    """Answers queries over one library; follows the library as it grows."""
+
+    def __init__(
+        self, library: Library, ranker: Ranker, words: Words, *, use_feedback: bool = True
+    ) -> None:
+        self.library = library
+        self.use_feedback = use_feedback
+        self._ranker = ranker
+        self._words = words
+        self._index = ClipIndex.open(library, ranker)
+        self._learnt: tuple[object, Feedback] = (None, Feedback(ranker))
+
+    def search(
+        self,
+        text: str,
+        *,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = 10,
+    ) -> Answer:
+        """The moments that match a question, in the whole library or in a part of it.
+
+        Args:
+            text: words, or one of the forms that query.py describes.
+            video: the only video to look into.
+            among: ids of the videos to look into; what is not searchable is passed over.
+
+        Raises:
+            QueryError: no word of the query, or of one of its parts, is known.
+            LibraryError: there is no such video, or it is not searchable.
+        """
+        request = parse(text)
+        targets, unknown = understand(request, self._words, self._ranker)
+        chosen = self._chosen(video, among)
+        steps = [self._find_as_taught(target, chosen) for target in targets]
+        return self._answer(text, unknown, follow_on(steps, request.within), top)
+
+    def like(
+        self,
+        video: int,
+        start: float,
+        end: float,
+        *,
+        among: Collection[int] | None = None,
+        top: int = 10,
+    ) -> Answer:
+        """Moments that look like one of them; that one itself is left out.
+
+        Raises:
+            LibraryError: there is no such video or span, or it is not searchable.
+        """
+        chosen = self._chosen(None, among)
+        seen = self._searchable(video)
+        vector = self._ranker.as_query(unit(self._clips_of(video, start, end).mean(axis=0)))
+        others = [
+            hit
+            for hit in self._find(Target((vector,)), chosen)
+            if hit.video != video or hit.end <= start or hit.start >= end
+        ]
+        return self._answer(f"like {seen.name} at {start:.1f} s", (), others, top)
+
+    def like_picture(
+        self,
+        row: NDArray[np.float32],
+        *,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = 10,
+    ) -> Answer:
+        """Moments that look like a picture.
+
+        Args:
+            row: (D,) the picture's features, from picture.py.
+
+        Raises:
+            LibraryError: there is no such video, or it is not searchable.
+        """
+        vector = self._ranker.as_query(self._ranker.clip_vectors(row[None])[0])
+        found = self._find(Target((vector,)), self._chosen(video, among))
+        return self._answer("a picture", (), found, top)
+
+    def strip(self, text: str, video: int) -> NDArray[np.float64]:
+        """How strongly every row (T,) of a video matches a question, 0..1; of THEN, any part."""
+        self._index.sync()
+        clips = self._index.vectors(self._searchable(video).id)
+        targets, _ = understand(parse(text), self._words, self._ranker)
+        adjust = self._feedback().adjust
+        curves = [target.moved(adjust).curve(self._ranker, clips) for target in targets]
+        return self._ranker.strength(np.max(curves, axis=0))
+
+    def timeline(self, video: int) -> Timeline:
+        """When the rows of a video are, and where its shots change."""
+        self._index.sync()
+        return self._index.timeline(self._searchable(video).id)
+
+    def window(self, video: int, second: float) -> Window:
+        """The window that answers for a second of a video."""
+        timeline = self.timeline(video)
+        row = int(np.searchsorted(timeline.starts, second, side="right")) - 1
+        first = window_of(max(0, row), len(timeline.starts))
+        clips = self._index.vectors(video)
+        return cut_windows(clips, timeline.starts, timeline.ends, timeline.cuts, [first])[0]
+
+    def _answer(self, text: str, unknown: tuple[str, ...], found: list[Hit], top: int) -> Answer:
+        if top < 1:
+            raise ValueError(f"top must be at least 1, not {top}")
+        best = sorted(found, key=lambda hit: -hit.score)[:top]
+        verdict = self._ranker.verdict(best[0].strength) if best else "none"
+        return Answer(text, unknown, verdict, tuple(best))
+
+    def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
+        """The searchable videos to look into, with the index up to date for them."""
+        videos = {video.id: video for video in self._index.sync()}
+        if video is not None:
+            return {video: self._searchable(video)}
+        return videos if among is None else {id: videos[id] for id in videos.keys() & set(among)}
+
+    def _searchable(self, id: int) -> Video:
+        video = self.library.video(id)
+        if not video.searchable:
+            raise LibraryError(f"{video.path} cannot be searched: it is {video.state}")
+        return video
+
+    def _clips_of(self, video: int, start: float, end: float) -> NDArray[np.float32]:
+        """The clip vectors (T, E) of a span."""
+        timeline = self._index.timeline(self._searchable(video).id)
+        inside = (timeline.starts < end) & (timeline.ends > start)
+        if not inside.any():
+            raise LibraryError(f"video {video} has nothing from {start:.1f} to {end:.1f} s")
+        return self._index.vectors(video)[inside].astype(np.float32)
+
+    def _feedback(self) -> Feedback:
+        """What can be learnt from the judgements that the library holds now."""
+        if not self.use_feedback:
+            return Feedback(self._ranker)
+        judgements = self.library.judgements()
+        if not judgements:
+            return Feedback(self._ranker)
+        # A video that is away teaches nothing, until it is back.
+        known = judgements, [judgement.video in self._index for judgement in judgements]
+        if known != self._learnt[0]:
+            learnt = Feedback.learn(judgements, self._words, self._ranker, self._clips_of)
+            self._learnt = known, learnt
+        return self._learnt[1]
+
+    def _find_as_taught(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
+        feedback = self._feedback()
+        found = self._find(target.moved(feedback.adjust), videos)
+        if len(target.wanted) > 1 or not feedback.lessons:
+            return found
+        edges = [feedback.edges(target.wanted[0], hit.video, hit.best) for hit in found]
+        return [
+            replace(hit, start=known[0], end=known[1]) if known else hit
+            for hit, known in zip(found, edges, strict=True)
+        ]
+
+    def _find(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
+        """Every moment of these videos that the two stages find."""
+        directions = target.directions(self._ranker)
+        near = [self._index.nearest(v, CANDIDATES, videos=videos) for v in directions]
+        ids = np.stack([found[0] for found in near], axis=1).ravel()  # the best of each, in turn
+        rows = np.stack([found[1] for found in near], axis=1).ravel()
+        lengths = {id: video.rows for id, video in videos.items()}
+        opened = [
+            (videos[id], windows)
+            for id, firsts in open_windows(ids, rows, lengths)
+            for windows in [self._windows(videos[id], firsts)]
+        ]
+        read = target.propose(self._ranker, [w for _, windows in opened for w in windows])
+        hits = []
+        for video, windows in opened:
+            hits += self._hits(video, distinct(windows, read[: len(windows)]))
+            read = read[len(windows) :]
+        return hits
+
+    def _windows(self, video: Video, firsts: list[int]) -> list[Window]:
+        """The windows of one video that begin at these rows."""
+        try:
+            timeline, clips = self._index.timeline(video.id), self._index.vectors(video.id)
+        except LibraryError:
+            return []  # removed or found damaged since stage one: the others still answer
+        return cut_windows(clips, timeline.starts, timeline.ends, timeline.cuts, firsts)
+
+    def _hits(self, video: Video, moments: list[Proposal]) -> list[Hit]:
+        return [
+            Hit(
+                video.id,
+                video.name,
+                video.path,
+                moment.start,
+                moment.end,
+                moment.score,
+                float(self._ranker.strength(moment.score)),
+                moment.best,
+            )
+            for moment in moments
+            if not _was_unreadable(video, moment.best)
+        ]
+
+
+def _was_unreadable(video: Video, second: float) -> bool:
+    """Whether the row of a second lies in a damaged span. Such rows match nothing, but where all
+    others match even less, they would stand out."""
+    start = math.floor(second)
+    end = min(start + 1, video.duration)
+    return any(first <= start and end <= last for first, last in video.unreadable)
+
+
+def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:
+    """Moments that follow each other in a video, joined; a sequence is as good as its worst part.
+    Of those that end with the same part the best is kept.
+
+    Args:
+        within: seconds from the end of a step to the start of the next, at most.
+    """
+    if len(steps) == 1:
+        return steps[0]
+    chains = [(hit, hit) for hit in steps[0]]  # the sequence so far, and its last part
+    for step in steps[1:]:
+        longer = []
+        for hit in step:
+            before = [
+                chain
+                for chain, last in chains
+                if hit.video == last.video
+                and hit.best > last.best
+                and hit.end > last.end
+                and hit.start - last.end <= within
+            ]
+            if before:
+                longer.append((_joined(max(before, key=lambda chain: chain.score), hit), hit))
+        chains = longer
+    by_video: dict[int, list[Hit]] = {}
+    for chain, _ in chains:
+        by_video.setdefault(chain.video, []).append(chain)
+    return [
+        hits[i]
+        for hits in by_video.values()
+        for i in apart([(hit.start, hit.end) for hit in hits], [hit.score for hit in hits])
+    ]
+
+
+def _joined(first: Hit, last: Hit) -> Hit:
+    return replace(
+        first,
+        end=last.end,
+        score=min(first.score, last.score),
+        strength=min(first.strength, last.strength),
+    )
+
+
+def open_windows(
+    ids: NDArray[np.int64], rows: NDArray[np.int64], lengths: dict[int, int]
+) -> list[tuple[int, list[int]]]:
+    """The first rows of the windows that answer for the hits, by video; the best windows only."""
+    hits = zip(ids.tolist(), rows.tolist(), strict=True)
+    chosen = dict.fromkeys((id, window_of(row, lengths[id])) for id, row in hits)
+    by_video: dict[int, list[int]] = {}
+    for id, first in list(chosen)[:WINDOWS]:
+        by_video.setdefault(id, []).append(first)
+    return list(by_video.items())

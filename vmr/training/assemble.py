@@ -1,0 +1,111 @@
+"""Trained towers -> a model that can be searched with: names, movements, and what is unrelated.
+
+    ranker = assemble(towers, words, sets, moved)       # its calibration is still a blank
+
+Classes that the appearance network names are moved to the sentences that name them; what moves is
+fitted on pictures that were moved; and clips of all training sets, some of them moving, become the
+background that scores are measured against.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from vmr.model.movements import Movements
+from vmr.model.names import Names
+from vmr.model.ranker import Calibration, Ranker, shown
+from vmr.model.text import Words
+from vmr.model.towers import Towers
+from vmr.training.captioned import Captions, encoded
+from vmr.training.concepts import class_captions, class_codes
+from vmr.training.movements import Moved, fit_movements
+from vmr.training.pictures import Pictures
+
+MAIN: Final = "flickr8k"
+_BACKGROUND: Final = 2048  # unrelated clips kept with the weights: two megabytes
+_ASKED: Final = 1000  # captions kept with them: one megabyte
+NAMED: Final = 18.0
+"""Weight of a class's name beside rows, whose vectors are some 60 long before they are made unit
+vectors; chosen on development pictures."""
+
+
+def assemble(
+    towers: Towers,
+    words: Words,
+    sets: dict[str, Pictures],
+    moved: Moved,
+    *,
+    named: float = NAMED,
+) -> Ranker:
+    """The model of towers whose classes have not been moved yet: they are changed."""
+    captions = Captions(words)
+    name_classes(towers, captions, named)
+    names = class_codes(captions.counts(training_captions(sets[MAIN])))
+    return with_movements(towers, names, words, sets, moved)
+
+
+def with_movements(
+    towers: Towers, names: Names | None, words: Words, sets: dict[str, Pictures], moved: Moved
+) -> Ranker:
+    """The model of towers and names that are done, with movements fitted to the motion network."""
+    movements = fit_movements(moved)
+    unrelated = _background(towers, names, movements, list(sets.values()), moved)
+    return Ranker(
+        towers,
+        torch.from_numpy(unrelated),
+        asked_for(towers, words, sets[MAIN], names.words if names else ()),
+        Calibration(1, 0, 0.25, 0.75),
+        words.fingerprint,
+        names=names,
+        movements=movements,
+    )
+
+
+def training_captions(main: Pictures) -> list[str]:
+    """All of the training split."""
+    return [text for i in main.of("train") for text in main.captions[i]]
+
+
+@torch.inference_mode()
+def name_classes(towers: Towers, captions: Captions, weight: float = NAMED) -> None:
+    """Move what the classifier sees towards the sentences that name it: captions say little of most
+    classes, so training alone leaves them where they began."""
+    judgement = towers.eval().video.judgement
+    assert judgement is not None
+    named = [
+        F.normalize(encoded(towers, [captions[text] for text in said]).mean(0), dim=0)
+        for said in class_captions()
+    ]
+    told = torch.stack(named)  # (1000, E)
+    judgement.move(weight * (told - judgement.usual @ told))
+
+
+def _background(
+    towers: Towers, names: Names | None, movements: Movements, sets: list[Pictures], moved: Moved
+) -> NDArray[np.float32]:
+    """(K, E - 1) clips of training pictures of every set, moving as shots do: what unrelated
+    footage looks like."""
+    rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
+    rows = rows[:: max(1, len(rows) // _BACKGROUND)][:_BACKGROUND]
+    draw = random.Random(0)
+    moving = moved.rows[[draw.randrange(len(moved.rows)) for _ in rows]]
+    both = np.concatenate([rows, moving], axis=1).astype(np.float32)
+    return shown(towers.eval(), names, movements, both)
+
+
+@torch.inference_mode()
+def asked_for(towers: Towers, words: Words, main: Pictures, names: Sequence[str]) -> Tensor:
+    """(C, E) what people ask for, to know hubs by: training captions, one a picture, and a bare
+    name each, as words that captions seldom use lie elsewhere, where other clips are hubs."""
+    chosen = main.of("train")
+    chosen = chosen[:: max(1, len(chosen) // _ASKED)][:_ASKED]
+    asked = [main.captions[i][0] for i in chosen]
+    asked += [f"a {name}" for name in names if all(word in words for word in name.split())]
+    captions = Captions(words)
+    return encoded(towers.eval(), [captions[text] for text in asked])

@@ -1,0 +1,361 @@
+"""`python -m vmr train base`: the shared space of clips and sentences, from captioned stills.
+
+    train_base(data=Path("data"), cache=Path("cache"), out=Path("assets/weights/base"))
+
+Symmetric contrast (InfoNCE) between the rows of pictures and their captions: all captions of a
+picture, and of pictures that show the same action, are positives. The text side starts from frozen
+word vectors and learns maps of them, so every word that has a vector can be asked for; words that
+captions use often get a vector of their own beside it. Weights are averaged over steps, and the
+epoch is chosen on the development split. The calibration is fitted on timelines composed of
+development pictures. A run that was stopped goes on from the epoch it had finished.
+"""
+
+import copy
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from feature_extract.networks.appearance import BLOCKS, load_network
+from vmr.model.ranker import Ranker
+from vmr.model.text import Query, Words
+from vmr.model.towers import Towers, TowersConfig
+from vmr.research.contrast import follow
+from vmr.training.assemble import MAIN, assemble, training_captions, with_movements
+from vmr.training.calibration import TIMELINES, fit_calibration, trials
+from vmr.training.captioned import Captions, encoded
+from vmr.training.concepts import class_captions, class_names
+from vmr.training.movements import Bank, moved_rows
+from vmr.training.people import people_pictures
+from vmr.training.pictures import Pictures, StillsError, load_pictures
+from vmr.training.second_stage import ReaderTraining, train_reader
+
+Pair = tuple[Pictures, int, str]
+"""A set, a picture of it by its place, and one of its captions."""
+ACTIONS: Final = 250
+"""Pictures of actions beside a thousand captioned ones, as in films (benchmarks/composed.py)."""
+_STATEFUL: Final = ("towers", "average", "chosen", "optimizer", "schedule")
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """Settings of the run; stored with the weights."""
+
+    epochs: int = 5
+    batch: int = 256
+    extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "people": 16})
+    "pictures of the other sets added to a batch"
+    classes: int = 32
+    "names of classes added to a batch, each beside what the classifier alone tells of it"
+    often: int = 10
+    "captions in which a word must be to get a vector of its own"
+    mixed: float = 0.35
+    "weight of the pairs of the other sets, beside the captioned ones"
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.05
+    word_dropout: float = 0.1
+    average: float = 0.995
+    "decay of the exponential average of the weights"
+    views: int = 2
+    "of each captioned picture: the plain one and augmented ones"
+    moved: dict[str, int] = field(default_factory=lambda: {"train": 220, "dev": 80})
+    "windows of each movement that the motion network looks at"
+    timelines: int = TIMELINES
+    "that the calibration is fitted on"
+    seed: int = 0
+    reader: ReaderTraining = ReaderTraining()  # noqa: RUF009 - frozen
+    towers: TowersConfig = TowersConfig(blocks=dict(BLOCKS))  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Text -> picture retrieval: share of captions whose picture is among the first n, in %."""
+
+    at_1: float
+    at_5: float
+    at_10: float
+
+    def __str__(self) -> str:
+        return f"R@1/5/10 {self.at_1:.1f}/{self.at_5:.1f}/{self.at_10:.1f}"
+
+
+def train_base(
+    data: Path,
+    cache: Path,
+    out: Path,
+    config: BaseConfig = BaseConfig(),
+    *,
+    space: Path | None = None,
+) -> None:
+    """Train the shared space, then the second stage on it, calibrate and write the weights.
+
+    The space alone is written first: `space`, a folder of weights, takes one up again from there,
+    also when the motion network has been trained anew since.
+    The second stage is kept when it is right more often on development timelines than the curve.
+    """
+    torch.manual_seed(config.seed)
+    words = Words.load()
+    sets = load_pictures(data, cache, views=config.views)
+    people = people_pictures(data, cache)
+    if people.names:
+        sets["people"] = people
+    moved = {
+        split: moved_rows(data, cache, sets[MAIN], split, each=each)
+        for split, each in config.moved.items()
+    }
+    banks = {split: rows.bank for split, rows in moved.items()}
+    if space is None:
+        towers = _train_towers(words, dict(sets), config, cache / "base-training.pt")
+        ranker = assemble(towers, words, sets, moved["train"])
+    else:
+        kept = Ranker.load(space, moving=False)
+        ranker = with_movements(kept.towers, kept.names, words, sets, moved["train"])
+    calibrate(ranker, words, sets, banks["dev"], config.timelines)
+    ranker.save(out)
+    share = partial(_share_right, ranker, words, sets[MAIN], banks["dev"], config)
+    curve = share()
+    space_mix, space_calibration = ranker.mix, ranker.calibration
+    ranker.reader = train_reader(ranker, words, sets, MAIN, banks, config.reader)
+    calibrate(ranker, words, sets, banks["dev"], config.timelines)
+    read = share()
+    print(f"right on dev timelines: {read:.1f} % with the second stage, {curve:.1f} % without")
+    if read <= curve:  # it has to earn its time
+        ranker.reader, ranker.mix, ranker.calibration = None, space_mix, space_calibration
+    ranker.save(out)
+    print(f"{out}: {ranker.mix} {ranker.calibration}")
+
+
+def calibrate(
+    ranker: Ranker, words: Words, sets: dict[str, Pictures], bank: Bank, timelines: int = TIMELINES
+) -> None:
+    """Fit strength and verdict on timelines of what videos hold: captioned pictures of the
+    development split, and ACTIONS pictures of people who do something, asked for in few words."""
+    pictures = sets[MAIN]
+    if "har15" in sets:
+        pictures = pictures.and_some(sets["har15"], "dev", ACTIONS)
+    fit_calibration(ranker, words, pictures, "dev", bank, timelines=timelines)
+
+
+def _share_right(
+    ranker: Ranker, words: Words, pictures: Pictures, bank: Bank, config: BaseConfig
+) -> float:
+    """R@1 at IoU .5 on dev timelines that the calibration has not seen, in %."""
+    asked = trials(
+        ranker, words, pictures, "dev", bank, seed=2, timelines=config.timelines, kind=None
+    )
+    return 100 * float(np.mean([trial.right for trial in asked if trial.present]))
+
+
+def _train_towers(
+    words: Words, sets: dict[str, Pictures], config: BaseConfig, draft: Path
+) -> Towers:
+    """The first stage: towers of the epoch that finds most development pictures."""
+    main = sets.pop(MAIN)
+    captions = Captions(words)
+    times = captions.counts(training_captions(main))
+    run = Run(config, new_towers(config, times, [main, *sets.values()]), main)
+    run.take_up(draft)
+    while run.epoch < config.epochs:
+        train_epoch(run, captions, main, sets)
+        recall = text_to_picture(run.average, words, main, "dev")
+        print(f"epoch {run.epoch}/{config.epochs}: dev {recall}", flush=True)
+        found = sum((recall.at_1, recall.at_5, recall.at_10))
+        if found > run.best:
+            run.best, run.chosen = found, copy.deepcopy(run.average)
+        run.keep(draft)
+    draft.unlink(missing_ok=True)
+    return run.chosen
+
+
+class Run:
+    """A run between two epochs: what has to be kept to go on as if it had not been stopped."""
+
+    def __init__(self, config: BaseConfig, towers: Towers, main: Pictures) -> None:
+        self.config, self.towers = config, towers
+        self.average, self.chosen = copy.deepcopy(towers), copy.deepcopy(towers)
+        self.best, self.epoch, self.step = -1.0, 0, 0
+        self.draw = random.Random(config.seed)
+        self.captions = [(int(i), text) for i in main.of("train") for text in main.captions[i]]
+        self.steps = len(self.captions) // config.batch * config.epochs
+        self.optimizer, self.schedule = _optimizer(config, towers, self.steps)
+
+    def keep(self, path: Path) -> None:
+        """Write the state; all or nothing."""
+        state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _STATEFUL}
+        state |= {name: getattr(self, name) for name in ("best", "epoch", "step")}
+        state |= {"draw": self.draw.getstate(), "torch": torch.get_rng_state()}
+        part = path.with_suffix(".part")
+        torch.save({**state, "config": repr(self.config)}, part)
+        part.replace(path)
+
+    def take_up(self, path: Path) -> None:
+        """Go on from a state that was kept, when it is of the same settings."""
+        if not path.is_file():
+            return
+        state = torch.load(path, weights_only=True)
+        if state["config"] != repr(self.config):
+            raise StillsError(f"{path}: a run of other settings was stopped there; delete it")
+        for name in _STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.best, self.epoch, self.step = state["best"], state["epoch"], state["step"]
+        self.draw.setstate(state["draw"])
+        torch.set_rng_state(state["torch"])
+        print(f"{path}: goes on after epoch {self.epoch}", flush=True)
+
+
+def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str) -> Recall:
+    """Recall of every caption of a split over the pictures of that split (view 0)."""
+    towers.eval()
+    chosen = pictures.of(split)
+    texts = [(place, text) for place, i in enumerate(chosen) for text in pictures.captions[i]]
+    with torch.inference_mode():
+        clips = towers.encode_video(torch.from_numpy(pictures.rows[chosen, 0]).float())
+        captions = Captions(words)
+        queries = [captions[text] for _, text in texts]
+        vectors = torch.cat(
+            [encoded(towers, queries[i : i + 512]) for i in range(0, len(queries), 512)]
+        )
+        similarity = vectors @ clips.T  # (captions, pictures)
+        truth = torch.tensor([place for place, _ in texts])[:, None]
+        rank = (similarity > similarity.gather(1, truth)).sum(1)
+    return Recall(*[100 * float((rank < n).double().mean()) for n in (1, 5, 10)])
+
+
+def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor) -> Tensor:
+    """Symmetric InfoNCE of unit vectors (B, E), pair by pair (B,); equal groups are positives."""
+    number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    group = torch.tensor([number[name] for name in groups])
+    target = (group[:, None] == group[None]).float()
+    target = target / target.sum(1, keepdim=True)  # (B, B), symmetric
+    logits = scale * texts @ clips.T  # (B, B)
+    to_clips = F.cross_entropy(logits, target, reduction="none")  # (B,)
+    to_texts = F.cross_entropy(logits.T, target, reduction="none")  # (B,)
+    return (to_clips + to_texts) / 2
+
+
+def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> Towers:
+    """New towers that know the mean row of the training pictures, what the classifier usually sees
+    in them, and which words their captions use often."""
+    classifier = load_network()._fc
+    often = sorted(word for word, count in times.items() if word and count >= config.often)
+    towers = Towers(
+        replace(config.towers, classes=classifier.out_features, learned=" ".join(often))
+    )
+    rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
+    widths = list(config.towers.blocks.values())
+    columns = torch.split(torch.from_numpy(rows).float(), widths, dim=-1)
+    unit = [F.normalize(block, dim=-1) for block in columns]
+    towers.video.mean.copy_(torch.cat(unit, dim=-1).mean(0))
+    judgement = towers.video.judgement
+    assert judgement is not None
+    judgement.weight.copy_(classifier.weight.detach())
+    judgement.bias.copy_(classifier.bias.detach())
+    judgement.usual.copy_(judgement.chances(torch.from_numpy(rows).float()).mean(0))
+    return towers
+
+
+def train_epoch(run: Run, captions: Captions, main: Pictures, others: dict[str, Pictures]) -> None:
+    """Once over the captions of the training pictures."""
+    begun, first = time.monotonic(), run.step
+    for picked in pairs(run.captions, main, others, run.config, run.draw):
+        loss = pair_loss(run.towers.train(), captions, picked, run.config, run.draw)
+        run.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(run.towers.parameters(), 5.0)
+        run.optimizer.step()
+        run.schedule.step()
+        run.step += 1
+        follow(run.average, run.towers, min(run.config.average, (1 + run.step) / (10 + run.step)))
+        if run.step % 20 == 0:
+            left = (time.monotonic() - begun) / (run.step - first) * (run.steps - run.step)
+            print(f"step {run.step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
+    run.epoch += 1
+
+
+def pairs(
+    captions: list[tuple[int, str]],
+    main: Pictures,
+    others: dict[str, Pictures],
+    config: BaseConfig,
+    draw: random.Random,
+) -> Iterator[list[Pair]]:
+    """Batches of all captions of the main set, each followed by what is drawn of the others."""
+    choices = {name: pictures.of("train").tolist() for name, pictures in others.items()}
+    for batch in _batches(captions, config.batch, draw):
+        picked = [(main, i, text) for i, text in batch]
+        for name, pictures in others.items():
+            extra = draw.choices(choices[name], k=config.extra[name])
+            picked += [(pictures, i, draw.choice(pictures.captions[i])) for i in extra]
+        yield picked
+
+
+def _optimizer(
+    config: BaseConfig, towers: Towers, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    matrices = [p for p in towers.parameters() if p.ndim > 1]
+    rest = [p for p in towers.parameters() if p.ndim <= 1]  # biases and the temperature
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=steps + 1, pct_start=0.1
+    )
+    return optimizer, schedule
+
+
+def _batches(
+    captions: list[tuple[int, str]], size: int, draw: random.Random
+) -> Iterator[list[tuple[int, str]]]:
+    """Batches of captions of like length, so that little is padded; in random order."""
+    by_length = sorted(captions, key=lambda pair: pair[1].count(" ") + draw.uniform(-1.5, 1.5))
+    batches = [by_length[i : i + size] for i in range(0, len(captions) - size + 1, size)]
+    draw.shuffle(batches)
+    yield from batches
+
+
+def pair_loss(
+    towers: Towers,
+    captions: Captions,
+    picked: list[Pair],
+    config: BaseConfig,
+    draw: random.Random,
+) -> Tensor:
+    """The contrast of a batch of pairs, with names of classes added."""
+    rows = np.stack([p.rows[i, draw.randrange(p.rows.shape[1])] for p, i, _ in picked])
+    named = draw.sample(list(enumerate(class_captions())), k=config.classes)
+    queries = [_shortened(captions[text], config.word_dropout, draw) for _, _, text in picked]
+    queries += [captions[draw.choice(said)] for _, said in named]
+    clips = towers.encode_video(torch.from_numpy(rows).float())
+    if named:
+        alone = towers.video.of_classes(torch.tensor([index for index, _ in named]))
+        clips = torch.cat([clips, alone])
+    texts = encoded(towers, queries)
+    groups = [pictures.groups[i] for pictures, i, _ in picked]
+    groups += [class_names()[index] for index, _ in named]
+    scale, captioned = towers.log_scale.exp(), config.batch
+    # The short captions of the other sets are true of many captioned pictures ("a person running"):
+    # captioned pairs are told apart from each other only, the others from everything.
+    main = contrast(clips[:captioned], texts[:captioned], groups[:captioned], scale)
+    if captioned == len(groups):
+        return main.mean()
+    others = contrast(clips, texts, groups, scale)[captioned:]
+    return main.mean() + config.mixed * others.mean()
+
+
+def _shortened(query: Query, dropout: float, draw: random.Random) -> Query:
+    """A query that some words are missing from, but not all."""
+    kept = [i for i in range(len(query.words)) if draw.random() >= dropout]
+    if not kept:
+        return query
+    return replace(query, words=tuple(query.words[i] for i in kept), vectors=query.vectors[kept])

@@ -1,0 +1,192 @@
+"""Score -> strength: fitted on timelines whose truth is known.
+
+    fit_calibration(ranker, words, pictures, "dev", bank)   # sets ranker.mix and .calibration
+
+Composed timelines (compose.py) are searched for what is shown (present) and what is not (absent).
+Strength is a logistic function of the score of the best moment: the chance that it is the right
+one, when half of the queries have no answer at all. The logits of the second stage, which answers
+queries in two parts, become scores of which the same strength means the same.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmr.model.localise import Proposal
+from vmr.model.ranker import Calibration, Mix, Ranker
+from vmr.model.second_stage import parts
+from vmr.model.spans import iou
+from vmr.model.text import Query, QueryError, Words
+from vmr.model.windows import Window, cut_windows, distinct
+from vmr.training.compose import compose, pool_of
+from vmr.training.movements import Bank
+from vmr.training.pictures import Pictures
+from vmr.training.questions import AbsentError, Kind, Question, ask_any
+
+TIMELINES: Final = 120
+QUESTIONS: Final = 5
+"""Of each kind, present and absent, a timeline."""
+_RIGHT: Final = 0.5  # IoU from which a moment is the right one
+_ABSENT_CALLED_NONE: Final = 0.8  # the share of absent queries that the verdict has to catch
+_STRONG: Final = 0.75  # strength at which three of four answers are right
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The answers to one query, best first."""
+
+    moments: tuple[Proposal, ...]
+    truth: tuple[tuple[float, float], ...]
+    "none for an absent query"
+    kind: Kind
+
+    @property
+    def score(self) -> float:
+        """Of the best moment."""
+        return self.moments[0].score
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a right answer."""
+        return bool(self.truth)
+
+    @property
+    def overlap(self) -> float:
+        """IoU of the best moment with the answer that it fits best."""
+        return _overlap(self.moments[0], self.truth)
+
+    @property
+    def right(self) -> bool:
+        """Whether the best moment is a right one."""
+        return self.overlap >= _RIGHT
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A query to a timeline."""
+
+    query: Query
+    question: Question
+    windows: list[Window]
+
+
+def trials(
+    ranker: Ranker,
+    words: Words,
+    pictures: Pictures,
+    split: str,
+    bank: Bank,
+    *,
+    seed: int = 0,
+    timelines: int = TIMELINES,
+    kind: Kind | None = "thing",
+) -> Iterator[Trial]:
+    """The ranker's answers to present and absent queries on composed timelines of a split.
+
+    Args:
+        bank: motion rows of shots of the split, see movements.py.
+        kind: what is asked for; None: everything, by the shares of questions.py.
+    """
+    for asked in _asked(ranker, words, pictures, split, bank, seed, timelines, kind):
+        moments = distinct(asked.windows, ranker.propose(asked.windows, asked.query))
+        yield Trial(tuple(moments), asked.question.spans, asked.question.kind)
+
+
+def fit_calibration(
+    ranker: Ranker,
+    words: Words,
+    pictures: Pictures,
+    split: str,
+    bank: Bank,
+    *,
+    timelines: int = TIMELINES,
+) -> None:
+    """Set the ranker's mix (with a second stage), logistic strength and thresholds."""
+    tried = partial(trials, ranker, words, pictures, split, bank, timelines=timelines)
+    if ranker.reader is not None:
+        reader, ranker.reader = ranker.reader, None
+        unit = _strength(list(tried()))
+        ranker.reader = reader
+        asked = _asked(ranker, words, pictures, split, bank, 0, timelines, "order")
+        ranker.mix = _mix(asked, ranker, *unit)
+    done = list(tried(seed=1))
+    slope, offset = _strength(done)
+    absent = [trial.score for trial in done if not trial.present]
+    limit = float(np.quantile(absent, _ABSENT_CALLED_NONE))
+    possible = float(1 / (1 + np.exp(-(slope * limit + offset))))
+    ranker.calibration = Calibration(slope, offset, min(possible, _STRONG - 0.01), _STRONG)
+
+
+def _asked(
+    ranker: Ranker,
+    words: Words,
+    pictures: Pictures,
+    split: str,
+    bank: Bank,
+    seed: int,
+    timelines: int,
+    kind: Kind | None,
+) -> Iterator[_Asked]:
+    draw = random.Random(seed)
+    places, first = pictures.of(split), pictures.rows[:, 0].astype(np.float32)
+    unit = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-6)
+    views = pictures.rows.shape[1]
+    pool = pool_of(places, pictures.groups, pictures.captions, unit, views)
+    for _ in range(timelines):
+        timeline = compose(pool, draw)
+        looks, moving = timeline.rows(pictures.rows), timeline.moving(bank, draw.getrandbits(32))
+        clips = ranker.clip_vectors(np.concatenate([looks, moving], axis=1))
+        starts = np.arange(len(clips), dtype=np.float64)
+        ends = np.minimum(starts + 1, timeline.duration)
+        windows = cut_windows(clips, starts, ends, timeline.cuts)
+        for number in range(2 * QUESTIONS):
+            try:
+                question = ask_any(timeline, pool, draw, present=number % 2 == 0, kind=kind)
+                query = words.query(question.text)
+            except (AbsentError, QueryError):  # all is shown; three captions have no known word
+                continue
+            yield _Asked(query, question, windows)
+
+
+def _mix(asked: Iterable[_Asked], ranker: Ranker, slope: float, offset: float) -> Mix:
+    """Logits of moments of queries in two parts as scores of which the same strength means the same
+    chance, where slope and offset make log odds of scores."""
+    assert ranker.reader is not None
+    logits, right = [], []
+    for one in asked:
+        if parts(one.query)[0] is not one.query:
+            matches = [ranker.matches(window.clips, one.query) for window in one.windows]
+            own = ranker.reader.propose(one.windows, matches, one.query.vectors)
+            best = distinct(one.windows, own)[0]
+            logits.append((best.score, 1.0))
+            right.append(float(_overlap(best, one.question.spans) >= _RIGHT))
+    a, b = _logistic(np.array(logits), np.array(right))
+    return Mix(float(a) / slope, float(b - offset) / slope)
+
+
+def _overlap(moment: Proposal, truth: tuple[tuple[float, float], ...]) -> float:
+    if not truth:
+        return 0.0
+    return float(iou([(moment.start, moment.end)], list(truth)).max())
+
+
+def _strength(done: list[Trial]) -> tuple[float, float]:
+    """Slope and offset of the chance that an answer of a score is right."""
+    scores = np.array([(trial.score, 1.0) for trial in done])
+    slope, offset = _logistic(scores, np.array([trial.right for trial in done], np.float64))
+    return float(slope), float(offset)
+
+
+def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(D,) the maximum-likelihood logistic fit of y (N,) by x (N, D), by Newton's method."""
+    weight = np.zeros(x.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ weight))
+        hessian = x.T @ (x * (p * (1 - p))[:, None]) + 1e-6 * np.eye(x.shape[1])
+        weight = weight + np.linalg.solve(hessian, x.T @ (y - p))
+    return weight

@@ -1,0 +1,141 @@
+"""What C3D sees when we move pictures: movements.py is fitted on it, timelines are made of it.
+
+    moved = moved_rows(data, cache, pictures, "train")      # cached
+    movements = fit_movements(moved)
+    moved.bank["left"]                                      # (K, M): of shots that go left
+
+Shots are as in composed films (film.py): those that go one way, those under an idle camera, and
+windows that a cut goes through, in which anything may seem to move.
+"""
+
+import io
+import random
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from feature_extract.clips import BATCH, ClipNetwork
+from feature_extract.motion import RATE, load_motion, motion_fingerprint, motion_frames, with_ones
+from feature_extract.networks.c3d import FRAMES
+from vmr.model.movements import COLUMNS, FAST, Movements
+from vmr.training.compose import MOVES
+from vmr.training.film import Moving, Shot, Still
+from vmr.training.pictures import Pictures
+
+Bank = dict[str, NDArray[np.float16]]
+"""Kind -> motion rows (K, M) of shots of that kind, of which timelines take theirs."""
+IDLE: Final = ""
+"""The kind of shots that go no way in particular."""
+CUT: Final = "cut"
+"""The kind of windows that a cut goes through."""
+EACH: Final = 80
+"""Windows of each movement, where nothing else is said."""
+_RIDGE: Final = 0.03  # of the mean variance of a row's columns
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Motion rows of moved pictures."""
+
+    rows: NDArray[np.float16]
+    "(N, M)"
+    rates: NDArray[np.float32]
+    "(N, 4) in units of COLUMNS, -1..1"
+    kinds: tuple[str, ...]
+    "of each: one of MOVES, IDLE or CUT"
+
+    @property
+    def bank(self) -> Bank:
+        """The rows of each kind."""
+        kinds = np.asarray(self.kinds)
+        return {kind: self.rows[kinds == kind] for kind in dict.fromkeys(self.kinds)}
+
+
+def moved_rows(
+    data: Path, cache: Path, pictures: Pictures, split: str, *, each: int = EACH
+) -> Moved:
+    """Windows of moved Flickr8k pictures of a split through the motion network: `each` of every
+    movement, five times as many idle ones, and as many with cuts."""
+    cached = cache / f"moved-{split}-{each}-{motion_fingerprint()['weights'][:8]}.npz"
+    if not cached.is_file():
+        windows, rates, kinds = [], [], []
+        network, rows = ClipNetwork(load_motion()), []
+        for window, rate, kind in _windows(data, pictures, split, each):
+            windows.append(window)
+            rates.append(rate)
+            kinds.append(kind)
+            if len(windows) == BATCH:
+                rows.append(network(np.stack(windows)).astype(np.float16))
+                windows.clear()
+                print(f"\rmoved {split}: {len(kinds)}", end="", flush=True)
+        if windows:
+            rows.append(network(np.stack(windows)).astype(np.float16))
+        print()
+        draft = cached.with_suffix(".part.npz")
+        np.savez(draft, rows=np.concatenate(rows), rates=np.stack(rates), kinds=np.array(kinds))
+        draft.replace(cached)
+    with np.load(cached, allow_pickle=False) as kept:
+        return Moved(kept["rows"], kept["rates"], tuple(kept["kinds"].tolist()))
+
+
+def fit_movements(moved: Moved) -> Movements:
+    """The ridge regression of the rates by the rows; windows with cuts are left out."""
+    real = np.asarray(moved.kinds) != CUT
+    rows, rates = moved.rows[real].astype(np.float64), moved.rates[real].astype(np.float64)
+    mean = rows.mean(0)
+    centred = rows - mean
+    gram = centred.T @ centred
+    ridge = _RIDGE * gram.diagonal().mean() * np.eye(len(gram))
+    weight = np.linalg.solve(gram + ridge, centred.T @ (rates - rates.mean(0))).T  # (4, M)
+    bias = rates.mean(0) - weight @ mean
+    return Movements(np.ascontiguousarray(weight, np.float32), bias.astype(np.float32))
+
+
+def _windows(
+    data: Path, pictures: Pictures, split: str, each: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32], str]]:
+    """(16, 96, 96, 4), its rates (4,), its kind."""
+    draw = random.Random(f"moved {split}")
+    places = pictures.of(split).tolist()
+    kinds = [kind for kind in MOVES for _ in range(each)]
+    kinds += [IDLE, CUT] * (5 * each)
+    with tarfile.open(data / "flickr8k_images.tar") as file:
+
+        def photograph() -> Image.Image:
+            part = file.extractfile(pictures.names[draw.choice(places)])
+            assert part is not None
+            return Image.open(io.BytesIO(part.read()))
+
+        def shot(kind: str) -> Shot:
+            seed = draw.randrange(2**31)
+            return Moving(photograph(), seed, kind) if kind else Still(photograph(), seed)
+
+        draw.shuffle(kinds)
+        for kind in kinds:
+            if kind == CUT:
+                first, second = (shot(draw.choice((IDLE, *MOVES))) for _ in range(2))
+                split_at = draw.randint(1, FRAMES - 1)
+                frames = _played(first, draw)[:split_at] + _played(second, draw)[split_at:]
+                yield _prepared(frames), np.zeros(len(COLUMNS), np.float32), kind
+                continue
+            shown = shot(kind)
+            rates = shown.rates if isinstance(shown, Moving) else (0.0,) * len(COLUMNS)
+            scaled = np.clip(np.array(rates) / FAST, -1, 1).astype(np.float32)
+            yield _prepared(_played(shown, draw)), scaled, kind
+
+
+def _played(shot: Shot, draw: random.Random) -> list[Image.Image]:
+    """Two seconds of a shot from somewhere in its first three on."""
+    start, length = draw.uniform(0, 1.5), draw.uniform(4, 20)
+    times = [start + k / RATE for k in range(FRAMES)]
+    return [shot.frame(seconds, min(1.0, seconds / length)) for seconds in times]
+
+
+def _prepared(frames: list[Image.Image]) -> NDArray[np.uint8]:
+    return with_ones(motion_frames(np.stack([np.asarray(frame) for frame in frames])))

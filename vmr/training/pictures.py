@@ -1,0 +1,260 @@
+"""Captioned stills -> appearance rows to train on.
+
+    pictures = load_pictures(Path("data"), Path("cache"), views=4)     # rows cached as float16
+    pictures["flickr8k"].rows.shape, pictures["flickr8k"].captions[0]  # (N, V, D), ("A child ...",)
+
+Reads the training sets of MODEL_CARD.md as they are published: tar files of pictures, and a table
+or JSON of captions. View 0 of a picture is the picture as a video frame would be (squashed whole to
+a square); the others are cropped, mirrored, blurred, recompressed and made small and large again,
+so that the space does not depend on what a camera does.
+"""
+
+import csv
+import io
+import json
+import math
+import random
+import tarfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, ImageOps
+
+from feature_extract.networks.appearance import SIZE, WIDTH, Appearance
+
+_BATCH: Final = 32
+
+ACTIONS: Final = {
+    "calling": ("talking on the phone", "making a phone call", "holding a phone to the ear"),
+    "clapping": ("clapping", "applauding", "clapping hands"),
+    "cycling": ("riding a bicycle", "cycling", "riding a bike on the road"),
+    "dancing": ("dancing", "dancing on a stage", "doing a dance"),
+    "drinking": ("drinking", "drinking from a glass", "having a drink"),
+    "eating": ("eating", "eating food", "having a meal"),
+    "fighting": ("fighting", "in a fight", "fighting each other"),
+    "hugging": ("hugging", "hugging each other", "giving a hug"),
+    "laughing": ("laughing", "laughing out loud", "having a good laugh"),
+    "listening_to_music": ("listening to music", "wearing headphones", "listening with earphones"),
+    "running": ("running", "jogging", "running in a race"),
+    "sitting": ("sitting", "sitting on a chair", "sitting down"),
+    "sleeping": ("sleeping", "asleep in bed", "taking a nap"),
+    "texting": ("texting", "typing on a phone", "looking at a mobile phone"),
+    "using_laptop": ("using a laptop", "working on a computer", "typing on a laptop"),
+}
+"""What a picture of each action shows, in the words of people."""
+DUPLICATES: Final = Path(__file__).with_name("duplicates.txt")
+"""Training pictures that are held out elsewhere, one `set/name` a line; benchmarks/leaks.py."""
+SUBJECTS: Final = ("a person {}", "a man {}", "a woman {}", "people {}", "someone {}", "{}")
+
+
+class StillsError(ValueError):
+    """Training pictures that cannot be read; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One set of captioned pictures."""
+
+    names: tuple[str, ...]
+    rows: NDArray[np.float16]
+    "(N, V, D): V views of each picture"
+    captions: tuple[tuple[str, ...], ...]
+    groups: tuple[str, ...]
+    "pictures of the same group share their captions"
+    splits: tuple[str, ...]
+    "train, dev or test; or another word for those that nothing may use"
+
+    def of(self, split: str) -> NDArray[np.intp]:
+        """Indices of the pictures of one split."""
+        return np.flatnonzero(np.asarray(self.splits) == split)
+
+    def and_some(self, others: "Pictures", split: str, count: int) -> "Pictures":
+        """With up to `count` others of a split, spread over it; in their first view only."""
+        places = others.of(split)
+        places = places[:: max(1, len(places) // count)][:count]
+        views = self.rows.shape[1]
+        return Pictures(
+            self.names + tuple(others.names[i] for i in places),
+            np.concatenate([self.rows, others.rows[places, :1].repeat(views, axis=1)]),
+            self.captions + tuple(others.captions[i] for i in places),
+            self.groups + tuple(others.groups[i] for i in places),
+            self.splits + (split,) * len(places),
+        )
+
+
+def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> dict[str, Pictures]:
+    """Every set that `data` holds: flickr8k (needed), har15 and gym (when there).
+
+    Args:
+        views: of Flickr8k; 0: no network looks at any picture.
+        others: views of the other sets; for many pictures with few words one is enough.
+
+    Raises:
+        StillsError: a file is missing or is not as published.
+    """
+    if not (data / "flickr8k_images.tar").is_file():
+        raise StillsError(f"{data}: no flickr8k_images.tar; --data is the folder of training sets")
+    sets = {"flickr8k": _flickr8k(data, cache, views)}
+    for name, reader in (("har15", _har15), ("gym", _gym)):
+        if (data / f"{name}_images.tar").is_file():
+            sets[name] = reader(data, cache, others)
+    duplicates = frozenset(DUPLICATES.read_text("utf-8").splitlines())
+    return {name: held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
+
+
+def held_apart(name: str, pictures: Pictures, duplicates: frozenset[str]) -> Pictures:
+    """Training pictures that are also among those held out belong to no split."""
+    splits = tuple(
+        "duplicate" if split == "train" and f"{name}/{picture}" in duplicates else split
+        for split, picture in zip(pictures.splits, pictures.names, strict=True)
+    )
+    return replace(pictures, splits=splits)
+
+
+def augment(picture: Image.Image, seed: int) -> Image.Image:
+    """A random view: mirrored, cropped, stretched, small and large again, blurred, recompressed."""
+    draw = random.Random(seed)
+    width, height = picture.size
+    if draw.random() < 0.5:
+        picture = ImageOps.mirror(picture)
+    area, aspect = draw.uniform(0.5, 1.0), math.exp(draw.uniform(-0.3, 0.3))
+    across = min(width, width * math.sqrt(area * aspect))
+    down = min(height, height * math.sqrt(area / aspect))
+    left, top = draw.uniform(0, width - across), draw.uniform(0, height - down)
+    picture = picture.crop((int(left), int(top), int(left + across), int(top + down)))
+    if draw.random() < 0.3:
+        small = draw.randint(96, 160)
+        picture = picture.resize((small, small), Image.Resampling.BILINEAR)
+    picture = picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    if draw.random() < 0.3:
+        picture = picture.filter(ImageFilter.GaussianBlur(draw.uniform(0.3, 1.5)))
+    if draw.random() < 0.5:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=draw.randint(30, 90))
+        picture = Image.open(buffer).convert("RGB")
+    light = draw.uniform(0.75, 1.25)
+    return picture.point(lambda value: min(255, int(value * light)))
+
+
+def _flickr8k(data: Path, cache: Path, views: int) -> Pictures:
+    captions: dict[str, list[str]] = defaultdict(list)
+    split: dict[str, str] = {}
+    with (data / "flickr8k_captions.csv").open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            captions[line["image"]].append(line["caption"])
+            split[line["image"]] = line["split"]
+    tar = data / "flickr8k_images.tar"
+    names, rows = _rows(tar, cache / "flickr8k", views, lambda name: Path(name).name in captions)
+    files = [Path(name).name for name in names]
+    return Pictures(
+        names,
+        rows,
+        tuple(tuple(captions[file]) for file in files),
+        tuple(files),
+        tuple(split[file] for file in files),
+    )
+
+
+def _har15(data: Path, cache: Path, views: int) -> Pictures:
+    names, rows = _rows(data / "har15_images.tar", cache / "har15", views, lambda name: True)
+    actions = [Path(name).parent.name for name in names]
+    captions = {
+        action: tuple(subject.format(phrase) for phrase in phrases for subject in SUBJECTS)
+        for action, phrases in ACTIONS.items()
+    }
+    listed = tuple(captions[action] for action in actions)
+    return Pictures(names, rows, listed, tuple(actions), splits_of_har15(len(names)))
+
+
+def splits_of_har15(count: int) -> tuple[str, ...]:
+    """The split of every picture, in the order of their names.
+
+    The published test labels are not to be trusted: every tenth picture is held out instead, and
+    every tenth more to choose by.
+    """
+    held_out = {0: "test", 5: "dev"}
+    return tuple(held_out.get(i % 10, "train") for i in range(count))
+
+
+def _gym(data: Path, cache: Path, views: int) -> Pictures:
+    listing = json.loads((data / "gym_images.json").read_text())
+    facts = {entry["image"]: entry for entry in listing}
+    names, rows = _rows(
+        data / "gym_images.tar", cache / "gym", views, lambda name: _tail(name) in facts
+    )
+    exercises = [facts[_tail(name)]["name"].lower() for name in names]
+    captions = tuple(
+        tuple(subject.format(f"doing {exercise}") for subject in SUBJECTS) for exercise in exercises
+    )
+    return Pictures(names, rows, captions, tuple(exercises), ("train",) * len(names))
+
+
+def _tail(name: str) -> str:
+    """The exercise's folder and file, wherever the tar keeps them."""
+    return "/".join(Path(name).parts[-2:])
+
+
+def _rows(
+    tar: Path, cache: Path, views: int, wanted: Callable[[str], bool]
+) -> tuple[tuple[str, ...], NDArray[np.float16]]:
+    """Names and (N, V, D) rows of the pictures in a tar; one cached file a view."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(tar) as file:
+        names = tuple(
+            sorted(m.name for m in file if m.name.lower().endswith(".jpg") and wanted(m.name))
+        )
+    stacked = []
+    for view in range(views):
+        cached = cache / f"view{view}.npy"
+        if not cached.is_file():
+            draft = cached.with_suffix(".part.npy")
+            np.save(draft, _extract(tar, names, view))
+            draft.replace(cached)
+        rows = np.load(cached)
+        if len(rows) != len(names):
+            raise StillsError(f"{cached}: {len(rows)} rows for {len(names)} pictures; delete it")
+        stacked.append(rows)
+    if not stacked:
+        return names, np.empty((len(names), 0, WIDTH), np.float16)
+    return names, np.stack(stacked, axis=1)
+
+
+def _extract(tar: Path, names: tuple[str, ...], view: int) -> NDArray[np.float16]:
+    network = Appearance()
+    batches: list[NDArray[np.float16]] = []
+    pixels: list[NDArray[np.uint8]] = []
+    for picture in squashed_pictures(tar, names, view):
+        pixels.append(picture)
+        if len(pixels) == _BATCH:
+            batches.append(network(np.stack(pixels)).astype(np.float16))
+            pixels.clear()
+            print(f"\r{tar.name} view {view}: {len(batches) * _BATCH}/{len(names)}", end="")
+    if pixels:
+        batches.append(network(np.stack(pixels)).astype(np.float16))
+    print()
+    return np.concatenate(batches)
+
+
+def squashed_pictures(
+    tar: Path, names: tuple[str, ...], view: int = 0
+) -> Iterator[NDArray[np.uint8]]:
+    """A view of each of the named pictures in a tar, (SIZE, SIZE, 3)."""
+    with tarfile.open(tar) as file, ThreadPoolExecutor(2) as pool:
+
+        def prepared(numbered: tuple[int, bytes]) -> NDArray[np.uint8]:
+            number, content = numbered
+            picture = Image.open(io.BytesIO(content)).convert("RGB")
+            if view:
+                return np.asarray(augment(picture, seed=view * 1_000_003 + number))
+            return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+        for first in range(0, len(names), _BATCH):  # a tar is read by one thread, in small bites
+            bite = [file.extractfile(name) for name in names[first : first + _BATCH]]
+            contents = [part.read() for part in bite if part is not None]
+            yield from pool.map(prepared, enumerate(contents, first))

@@ -1,0 +1,327 @@
+"""Trains the second stage of `base` (second_stage.py) on composed timelines.
+
+    reader = train_reader(ranker, words, sets, ReaderTraining())
+
+The pictures that the shared space was trained on are known to it too well: a network that learns
+from their matches trusts them too much on anything new. So every picture and every sentence gets
+noise, as much as makes retrieval among training pictures as hard as it is among new ones.
+"""
+
+import copy
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vmr.model.movements import COLUMNS
+from vmr.model.network import MomentModel
+from vmr.model.ranker import Ranker
+from vmr.model.second_stage import (
+    Matches,
+    MomentReader,
+    parts,
+    reader_config,
+    window_rows,
+)
+from vmr.model.text import Query, QueryError, Words
+from vmr.model.windows import WINDOW, Window
+from vmr.research.contrast import follow
+from vmr.research.loss import LossConfig
+from vmr.training.compose import Pool, Timeline, compose, pool_of
+from vmr.training.movements import Bank
+from vmr.training.pictures import Pictures
+from vmr.training.questions import AbsentError, Question, ask_any
+from vmr.training.second_stage_check import check, check_curve, rounded
+from vmr.training.second_stage_loss import Example, reader_loss
+
+Span = tuple[float, float]
+CUTS_MISSED: Final = 0.15
+"""Share of cuts, and of fades more, that a detector does not see."""
+
+
+@dataclass(frozen=True)
+class ReaderTraining:
+    """Settings of the run; stored with the weights."""
+
+    steps: int = 400
+    batch: int = 24
+    questions: int = 8
+    "of each timeline"
+    absent: float = 0.35
+    "share of the questions that nothing in the window answers"
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.02
+    word_dropout: float = 0.1
+    noise: float = 0.7
+    "share of what would make training pictures as hard to find as new ones"
+    average: float = 0.998
+    actions: float = 0.3
+    "pictures of the other sets, for one captioned picture"
+    validate_every: int = 100
+    validation: int = 800
+    "questions of the development split"
+    seed: int = 0
+    loss: LossConfig = LossConfig()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
+class Table:
+    """Clip vectors of pictures of all sets, and what is said of them."""
+
+    clips: NDArray[np.float32]
+    "(N, V, E)"
+    pools: dict[str, Pool]
+    "by split"
+    moves: dict[str, dict[str, NDArray[np.float32]]]
+    "by split: what (K, 4) is seen of movements in shots of each kind"
+
+
+def table_of(
+    ranker: Ranker,
+    sets: dict[str, Pictures],
+    main: str,
+    share: float,
+    banks: dict[str, Bank],
+) -> Table:
+    """The pictures of every set in the shared space; of the others `share` as many as of `main`."""
+    views = sets[main].rows.shape[1]
+    limit = int(share * len(sets[main].names)) // max(1, len(sets) - 1)
+    clips: list[NDArray[np.float32]] = []
+    captions: list[tuple[str, ...]] = []
+    groups: list[str] = []
+    splits: list[str] = []
+    for name, pictures in sets.items():
+        step = 1 if name == main else max(1, len(pictures.names) // max(1, limit))
+        chosen = range(0, len(pictures.names), step)
+        rows = pictures.rows[::step]  # (N, V, D)
+        flat = ranker.clip_vectors(rows.reshape(-1, rows.shape[2]))
+        vectors = flat.reshape(*rows.shape[:2], -1)  # (N, V, E)
+        clips.append(np.tile(vectors, (1, -(-views // rows.shape[1]), 1))[:, :views])
+        captions += [pictures.captions[i] for i in chosen]
+        groups += [f"{name}/{pictures.groups[i]}" for i in chosen]
+        splits += [pictures.splits[i] for i in chosen]
+    table, split_of = np.concatenate(clips), np.asarray(splits)
+    pools = {
+        split: pool_of(np.flatnonzero(split_of == split), groups, captions, table[:, 0, :-1], views)
+        for split in ("train", "dev")
+    }
+    assert ranker.movements is not None
+    moves = {
+        split: {kind: ranker.movements.seen(rows) for kind, rows in bank.items()}
+        for split, bank in banks.items()
+    }
+    return Table(table, pools, moves)
+
+
+def train_reader(
+    ranker: Ranker,
+    words: Words,
+    sets: dict[str, Pictures],
+    main: str,
+    banks: dict[str, Bank],
+    config: ReaderTraining,
+) -> MomentReader:
+    """The reader whose average weights find most moments of the development timelines."""
+    torch.manual_seed(config.seed)
+    table = table_of(ranker, sets, main, config.actions, banks)
+    composer = _Composer(ranker, words, table, config)
+    composer.noise = config.noise * noise_of_the_unknown(ranker, words, sets[main])
+    print(f"noise {composer.noise:.2f}", flush=True)
+    checks = composer.examples("dev", random.Random(1), config.validation)
+    print(f"dev R@1 at IoU .5 of the curve alone: {rounded(check_curve(checks))}", flush=True)
+    width = table.clips.shape[2]
+    reader = MomentReader(MomentModel(reader_config(width, word_width=words.width)))
+    average, chosen, best = copy.deepcopy(reader), copy.deepcopy(reader), -1.0
+    optimizer = torch.optim.AdamW(
+        reader.parameters(), config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
+    )
+    batches = composer.batches("train", random.Random(config.seed))
+    begun = time.monotonic()
+    for step in range(1, config.steps + 1):
+        loss = reader_loss(reader.train(), next(batches), config.loss)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(reader.parameters(), 5.0)
+        optimizer.step()
+        schedule.step()
+        follow(average, reader, min(config.average, (1 + step) / (10 + step)))
+        if step % 50 == 0:
+            left = (time.monotonic() - begun) / step * (config.steps - step)
+            print(f"step {step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
+        if step % config.validate_every == 0 or step == config.steps:
+            shares = check(average, checks)
+            print(f"step {step}: dev R@1 at IoU .5 {rounded(shares)}", flush=True)
+            if shares["all"] + shares["answers"] > best:
+                best, chosen = shares["all"] + shares["answers"], copy.deepcopy(average)
+    return chosen.eval()
+
+
+class _Composer:
+    """Examples out of timelines, in the shared space."""
+
+    def __init__(self, ranker: Ranker, words: Words, table: Table, config: ReaderTraining) -> None:
+        self._ranker, self._words, self._table, self._config = ranker, words, table, config
+        self.noise = 0.0
+        self._space = ranker.towers.config.width
+        self._queries: dict[str, tuple[Query, NDArray[np.float32]] | None] = {}
+
+    def batches(self, split: str, draw: random.Random) -> Iterator[list[Example]]:
+        """For ever."""
+        while True:
+            batch: list[Example] = []
+            while len(batch) < self._config.batch:
+                batch += self._of_one(split, draw, noise=self.noise)
+            yield batch[: self._config.batch]
+
+    def examples(self, split: str, draw: random.Random, count: int) -> list[Example]:
+        """Without noise: pictures of other splits are unknown to the ranker as they are."""
+        found: list[Example] = []
+        while len(found) < count:
+            found += self._of_one(split, draw, noise=0.0)
+        return found[:count]
+
+    def _of_one(self, split: str, draw: random.Random, *, noise: float) -> list[Example]:
+        pool = self._table.pools[split]
+        timeline = compose(pool, draw)
+        clips = timeline.rows(self._table.clips)  # (T, E)
+        chaos = np.random.default_rng(draw.getrandbits(32))
+        space = clips[:, : self._space]  # a view: names, movements and hubs stay as they are
+        if noise:
+            space += errors_of(timeline, self._space, noise, chaos)
+        space /= np.linalg.norm(space, axis=1, keepdims=True)
+        moves = timeline.moving(self._table.moves[split], draw.getrandbits(32))
+        clips[:, -1 - len(COLUMNS) : -1] = moves
+        cuts = seen_cuts(timeline, draw)
+        made = []
+        for _ in range(self._config.questions):
+            present = draw.random() >= self._config.absent
+            try:
+                question = ask_any(timeline, pool, draw, present=present)
+            except AbsentError:  # all is shown
+                continue
+            query = self._query(question.text)
+            if query is not None:
+                made.append(self._example(clips, cuts, question, query, noise, draw, chaos))
+        return made
+
+    def _query(self, text: str) -> tuple[Query, NDArray[np.float32]] | None:
+        """With the vectors (3, E) of itself and its parts, which are kept."""
+        if text not in self._queries:
+            try:
+                query = self._words.query(text)
+                vectors = [self._ranker.query_vector(part) for part in (query, *parts(query))]
+                self._queries[text] = query, np.stack(vectors)
+            except QueryError:  # three captions have no known word
+                self._queries[text] = None
+        return self._queries[text]
+
+    def _example(
+        self,
+        clips: NDArray[np.float32],
+        cuts: NDArray[np.float64],
+        question: Question,
+        query: tuple[Query, NDArray[np.float32]],
+        noise: float,
+        draw: random.Random,
+        chaos: np.random.Generator,
+    ) -> Example:
+        """A window of at most 128 rows; one that holds an answer, where there is one."""
+        words, vectors = query[0].vectors, query[1].copy()
+        if noise:
+            space = vectors[:, : self._space]
+            space += np.stack([error_of(noise, self._space, chaos) for _ in vectors])
+            space /= np.linalg.norm(space, axis=1, keepdims=True)
+            kept = [w for w in words if draw.random() >= self._config.word_dropout]
+            words = np.stack(kept) if kept else words
+        first = window_around(question.spans, len(clips), draw)
+        part = clips[first : first + WINDOW]
+        starts = np.arange(first, first + len(part), dtype=np.float64)
+        window = Window(part, starts, starts + 1, cuts)
+        matches: Matches = np.stack([self._ranker.curve(part, vector) for vector in vectors])
+        rows = window_rows(window, matches)
+        return Example(rows, words, answers_in(question.spans, first, len(part)), question.kind)
+
+
+def window_around(spans: Sequence[Span], length: int, draw: random.Random) -> int:
+    """The first row of a window of `length` rows that holds one of the answers, if any."""
+    last = max(0, length - WINDOW)
+    first = draw.randint(0, last)
+    if spans:
+        start, end = draw.choice(spans)
+        low, high = int(max(0, end - WINDOW)), int(min(last, start))
+        first = draw.randint(min(low, high), max(low, high))
+    return first
+
+
+def answers_in(spans: Sequence[Span], first: int, length: int) -> tuple[Span, ...]:
+    """What of the answers, in seconds of a video, lies in its rows from `first` on; in rows."""
+    inside = [(max(0.0, a - first), min(float(length), b - first)) for a, b in spans]
+    return tuple((a, b) for a, b in inside if b - a >= 1)
+
+
+def noise_of_the_unknown(ranker: Ranker, words: Words, pictures: Pictures) -> float:
+    """Length of the noise that makes training pictures as hard to find as development ones."""
+    wanted = _found(ranker, words, pictures, "dev", 0.0)
+    low, high = 0.0, 4.0
+    for _ in range(8):
+        middle = (low + high) / 2
+        if _found(ranker, words, pictures, "train", middle) > wanted:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _found(
+    ranker: Ranker, words: Words, pictures: Pictures, split: str, noise: float, count: int = 1000
+) -> float:
+    """Share of captions whose picture is among the ten nearest of `count`."""
+    places, chaos = pictures.of(split)[:count], np.random.default_rng(0)
+    clips = ranker.clip_vectors(pictures.rows[places, 0])
+    texts = [words.query(max(pictures.captions[i], key=len)) for i in places]
+    queries = np.stack([ranker.query_vector(text) for text in texts])
+    for vectors in (clips, queries):
+        space = vectors[:, : ranker.towers.config.width]  # a view
+        space += np.stack([error_of(noise, space.shape[1], chaos) for _ in vectors])
+        space /= np.linalg.norm(space, axis=1, keepdims=True)
+    similar = queries @ clips.T
+    ahead = (similar > similar.diagonal()[:, None]).sum(1)
+    return float((ahead < 10).mean())
+
+
+def errors_of(
+    timeline: Timeline, width: int, noise: float, chaos: np.random.Generator
+) -> NDArray[np.float32]:
+    """(T, width): an error for each picture that is shown, the same in all its rows."""
+    errors = {segment.place: error_of(noise, width, chaos) for segment in timeline.segments}
+    count = max(1, math.ceil(timeline.duration - 0.04))
+    return np.stack(
+        [
+            np.sum([share * errors[s.place] for s, share, _ in timeline.shown(row + 0.5)], axis=0)
+            for row in range(count)
+        ]
+    )
+
+
+def error_of(noise: float, width: int, chaos: np.random.Generator) -> NDArray[np.float32]:
+    """(E - 1,) of length about `noise`."""
+    return noise / np.float32(width**0.5) * chaos.standard_normal(width, np.float32)
+
+
+def seen_cuts(timeline: Timeline, draw: random.Random) -> NDArray[np.float64]:
+    """Cuts as a detector gives them: some missed, fades more often, hard ones nearly exact."""
+    seen = [
+        segment.end + draw.uniform(-0.12, 0.12)
+        for segment in timeline.segments[:-1]
+        if draw.random() >= (0.5 if segment.fade else CUTS_MISSED)
+    ]
+    return np.array(seen)
