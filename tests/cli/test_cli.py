@@ -333,7 +333,8 @@ def test_rescan_follows_moves_and_losses(run, videos, tmp_path):
 
 
 def test_rescan_leaves_a_file_that_goes_on_growing_for_later(run, videos, tmp_path, monkeypatch):
-    monkeypatch.setattr("vmr.library.watch.wait_for_copies", lambda files: [tree / "one.mp4"])
+    growing = [tmp_path / "tree" / "one.mp4"]
+    monkeypatch.setattr("vmr.library.rescan.wait_for_copies", lambda files, **_: growing)
     tree = Path(shutil.copytree(videos, tmp_path / "tree"))
     library = tmp_path / "new"
     status, _, err = run("rescan", tree, library=library)

@@ -61,10 +61,11 @@ def add_parsers(command: Commands) -> None:
 
 
 def _index(options: argparse.Namespace) -> int:
+    from vmr.library.rescan import find_and_remember
     from vmr.library.store import Library
 
     library = Library(options.library)
-    files, problems = _find(library, options.paths)
+    files, problems = find_and_remember(library, options.paths)
     jobs = ingest_files(library, files)
     if options.json:
         print(json.dumps({"files": [_job_record(job) for job in jobs], "problems": problems}))
@@ -72,9 +73,10 @@ def _index(options: argparse.Namespace) -> int:
 
 
 def _rescan(options: argparse.Namespace) -> int:
-    from feature_extract.extract import extractor_fingerprint
+    from feature_extract.extract import Extractor, extractor_fingerprint
+    from vmr.library.ingest import Ingest
+    from vmr.library.rescan import missing, rescan
     from vmr.library.store import Library
-    from vmr.library.watch import wait_for_copies
     from vmr.model.ranker import Ranker
     from vmr.search.index import ClipIndex
 
@@ -82,20 +84,14 @@ def _rescan(options: argparse.Namespace) -> int:
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
         ClipIndex.open(library, Ranker.load())  # of other weights it is made anew
-    library.check_presence()
-    files, problems = _find(library, options.paths or library.folders())
-    known = [video.path for video in library.videos() if video.state != "missing"]
-    files = [*dict.fromkeys([*known, *(path.absolute() for path in files)])]
-    growing = wait_for_copies(files)
-    for path in growing:
-        library.register_unread(path, "waiting", "waiting for its copy to finish")
-        problems.append(f"{path}: still being written; rescan when it is whole")
-    jobs = ingest_files(library, [path for path in files if path not in growing], retry=False)
-    for video in library.videos():
-        if video.state == "missing":
-            line = one_line(f"missing: {video.path}")
-            print(f"{line}; `remove --missing` forgets it", file=sys.stderr)
-    return report(jobs, problems)
+    with Ingest(library, Extractor) as ingest:
+        found = rescan(library, ingest, options.paths)
+        jobs = _finish(library, ingest)
+    for video in missing(library):
+        line = one_line(f"missing: {video.path}")
+        print(f"{line}; `remove --missing` forgets it", file=sys.stderr)
+    unfinished = [f"{path}: still being written; rescan when it is whole" for path in found.growing]
+    return report(jobs, [*found.problems, *unfinished])
 
 
 def _watch(options: argparse.Namespace) -> int:
@@ -126,33 +122,20 @@ def _watch(options: argparse.Namespace) -> int:
     raise KeyboardInterrupt  # nothing else ends it
 
 
-def _find(library: "Library", paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
-    """The video files that these paths name, and what is wrong with the others."""
-    from vmr.library.folders import find_videos
-    from vmr.library.store import LibraryError
-
-    files, problems = [], []
-    for path in paths:
-        try:
-            files += find_videos([path])
-        except LibraryError as error:
-            problems.append(str(error))
-        if path.is_dir():
-            library.remember(path)
-    return files, problems
-
-
-def ingest_files(
-    library: "Library", files: Iterable[Path], *, retry: bool = True
-) -> Sequence["Job"]:
+def ingest_files(library: "Library", files: Iterable[Path]) -> Sequence["Job"]:
     """Index files, with a progress bar, and bring the index up to date; what became of each."""
     from feature_extract.extract import Extractor
     from vmr.library.ingest import Ingest
 
     with Ingest(library, Extractor) as ingest:
-        ingest.add(files, retry=retry)
-        _show(ingest)
-        jobs = ingest.progress().jobs
+        ingest.add(files)
+        return _finish(library, ingest)
+
+
+def _finish(library: "Library", ingest: "Ingest") -> Sequence["Job"]:
+    """Wait for the queue, with a progress bar, and bring the index up to date."""
+    _show(ingest)
+    jobs = ingest.progress().jobs
     if any(job.taken and not job.skipped for job in jobs):
         from vmr.model.ranker import Ranker
         from vmr.search.index import ClipIndex
@@ -217,6 +200,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
+    from vmr.library.rescan import missing
     from vmr.library.store import Library
 
     if not options.videos and not options.missing:
@@ -225,7 +209,7 @@ def _remove(options: argparse.Namespace) -> int:
     chosen = [video_named(library, name) for name in options.videos]
     if options.missing:
         library.check_presence()
-        chosen += [video for video in library.videos() if video.state == "missing"]
+        chosen += missing(library)
     for video in {video.id: video for video in chosen}.values():
         library.remove(video.id)
         print(f"forgotten: {one_line(str(video.path))}")
