@@ -1,10 +1,10 @@
 """Look again at the disk: what came, moved, changed, is still being written, or is gone.
 
-    with Ingest(library, Extractor) as ingest:
-        found = rescan(library, ingest)     # registers everything, queues what has to be read
-        ingest.wait()
-    for line in found.problems: ...         # folders that could not be looked through
-    for video in missing(library): ...      # once the queue is empty: a moved file is found there
+with Ingest(library, Extractor) as ingest:
+    found = rescan(library, ingest)     # registers everything, queues what has to be read
+    ingest.wait()
+for line in found.problems: ...         # folders that could not be looked through
+for video in missing(library): ...      # once the queue is empty: a moved file is found there
 """
 
 from collections.abc import Iterable, Sequence
