@@ -11,7 +11,7 @@ that are mirrored or HDR, old codecs, streams without an index, times that start
 lists), files so long that their pictures would fill the memory, and everything from the first
 complaint on, because decord hides damage by repeating pictures.
 
-A message is 8 bytes of length, a JSON object, and the pixels of as many pictures as it has times.
+A message is 8 bytes of length, a JSON object, and bytes in the shape that it states, if any.
 """
 
 import contextlib
@@ -80,7 +80,8 @@ class Sender:
 
     def _send_batch(self) -> None:
         times = [seconds for seconds, _ in self._batch]
-        self.message("pictures", times=times)
+        shape = len(times), *self._batch[0][1].shape
+        self.message("pictures", times=times, shape=shape)
         for _, picture in self._batch:
             self._out.write(np.ascontiguousarray(picture).data)
         self._out.flush()

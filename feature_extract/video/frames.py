@@ -15,42 +15,28 @@ streams. A file whose pictures start after its sound has its first picture later
 import contextlib
 import ctypes
 import errno
-import io
-import json
 import os
-import queue
 import stat
-import struct
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from feature_extract.video.child import NOTHING, Child, LostError, Message
+
 WAIT_SECONDS: Final = 60.0
 """Longest wait for a file to open, and then for each batch."""
 DISK_BYTES_A_SECOND: Final = 10e6
 """decord reads a file through before its first picture; large files may take longer to start."""
 SLOWNESS: Final = 30.0
 """Seconds of waiting that a second of video may cost in all; 8K AV1 on two cores costs about 20."""
-QUEUE: Final = 4
-"""Batches decoded ahead of their use: 16 pictures each, 2.4 MB at 224 x 224."""
 GIVE_BACK_BATCHES: Final = 64
 """After so many batches what is free goes back to the system: pictures, and the maps that networks
 make of them, leave holes between rows that stay, which add up to a gigabyte in three hours."""
-LONGEST_HEADER: Final = 1 << 24
-"""Bytes: the damaged spans of a very damaged long file, with room to spare."""
-NO_PIXELS: Final = np.empty((0, 1, 1, 3), np.uint8)
-
-_Message = tuple[str, dict[str, Any], NDArray[np.uint8]]
-"""Its kind, its fields, and pixels (N, H, W, 3), none in most."""
 
 
 class VideoError(ValueError):
@@ -126,14 +112,14 @@ class FrameReader:
         """End the child process, finished or not."""
         self._child.close()
 
-    def _start(self, *, after: float | None) -> "tuple[_Child, VideoInfo]":
+    def _start(self, *, after: float | None) -> tuple[Child, VideoInfo]:
         request = {
             "path": os.path.abspath(self._path),
             "rate": self._rate,
             "size": self._size,
             "after": after,
         }
-        child = _Child(request, self._size)
+        child = Child(request)
         try:
             patience = WAIT_SECONDS + self._stat.st_size / DISK_BYTES_A_SECOND
             kind, fields, _ = child.next(patience)
@@ -142,7 +128,7 @@ class FrameReader:
             return child, VideoInfo(**fields, size_bytes=self._stat.st_size)
         except BaseException as error:
             child.close()
-            if isinstance(error, _LostError):
+            if isinstance(error, LostError):
                 raise self._error(f"{error} while it was opened") from error
             raise
 
@@ -161,24 +147,24 @@ class FrameReader:
                 self._last = float(times[-1])
                 yield Frames(pixels[new] if not new.all() else pixels, times[new])
 
-    def _messages(self) -> Iterator["_Message"]:
+    def _messages(self) -> Iterator[Message]:
         """What the child sends; when decord hangs or crashes, PyAV reads on in another child. If
         that is lost too, what has come is kept, and the rest marked as unreadable."""
         try:
             yield from self._waited_for()
-        except _LostError as lost:
+        except LostError as lost:
             self._child.close()
             try:
                 self._child, _ = self._start(after=self._last)
                 yield from self._waited_for()
-            except (_LostError, VideoError) as again:
+            except (LostError, VideoError) as again:
                 if self._last < 0:
                     reason = f"{lost} before its first picture; convert it and index the copy"
                     raise self._error(reason) from again
                 end = max(self.info.duration, self._last + 1 / self._rate)
-                yield "end", {"end": end, "unreadable": [(self._last, end)]}, NO_PIXELS
+                yield "end", {"end": end, "unreadable": [(self._last, end)]}, NOTHING
 
-    def _waited_for(self) -> Iterator["_Message"]:
+    def _waited_for(self) -> Iterator[Message]:
         """Messages of the child, up to the last; time counts only while we wait for it."""
         kind = ""
         while kind not in ("end", "refused"):
@@ -269,71 +255,3 @@ def give_back_memory() -> None:
 def shown_name(path: Path) -> str:
     """The path on one line: what cannot be printed, such as a newline, is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
-
-
-class _LostError(Exception):
-    """The child process hung or ended without a word; the text says which."""
-
-
-class _Child:
-    """A running decoder process and the thread that takes its messages."""
-
-    def __init__(self, request: dict[str, Any], size: tuple[int, int]) -> None:
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # One thread for numpy: its idle ones would cost memory and time to start.
-        one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        environment = os.environ | one | {"PYTHONPATH": os.pathsep.join(paths)}
-        self._shape = (size[1], size[0], 3)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "feature_extract.video.decoder", json.dumps(request)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
-        self._messages: queue.Queue[_Message | None] = queue.Queue(QUEUE)
-        self._thread = threading.Thread(target=self._receive, daemon=True)
-        self._thread.start()
-
-    def next(self, seconds: float) -> "_Message":
-        """The next message, waiting so long at most; _LostError when there is none."""
-        try:
-            message = self._messages.get(timeout=max(0.0, seconds))
-        except queue.Empty:
-            raise _LostError(f"the decoder hung for {seconds:.0f} s") from None
-        if message is None:
-            raise _LostError("the decoder crashed")
-        return message
-
-    def close(self) -> None:
-        """Kill the process and take back everything it held."""
-        self._process.kill()
-        while self._thread.is_alive():
-            with contextlib.suppress(queue.Empty):  # the thread may be waiting for room
-                self._messages.get(timeout=0.01)
-        self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-
-    def _receive(self) -> None:
-        assert isinstance(self._process.stdout, io.BufferedReader)
-        with self._process.stdout as stream:
-            try:
-                while True:
-                    (length,) = struct.unpack("<Q", _exactly(stream, 8))
-                    if length > LONGEST_HEADER:
-                        raise EOFError  # out of step: as good as lost
-                    fields = json.loads(_exactly(stream, length))
-                    pixels = np.empty((len(fields.get("times", ())), *self._shape), np.uint8)
-                    if pixels.size and stream.readinto(pixels.data) < pixels.nbytes:
-                        raise EOFError
-                    self._messages.put((fields.pop("kind"), fields, pixels))
-            except (EOFError, ValueError):
-                self._messages.put(None)
-
-
-def _exactly(stream: io.BufferedReader, count: int) -> bytes:
-    content = stream.read(count)
-    if len(content) < count:
-        raise EOFError
-    return content
