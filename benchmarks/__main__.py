@@ -22,7 +22,7 @@ import torch
 from benchmarks import direct, gpu, growth, indexing, large, networks, searching
 from benchmarks.table import FULL, HEAD, QUICK, Row, Size
 from feature_extract.networks.device import chosen_device
-from vmr.cli.demo import build_samples
+from vmr.cli.samples import build_samples
 
 Rows = Callable[[Size, Path], Iterator[Row]]
 """Lines of a part of the table, from the size of it and an empty folder."""

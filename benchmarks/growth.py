@@ -19,7 +19,7 @@ from benchmarks.made_up import library_of
 from benchmarks.memory import watched
 from benchmarks.table import FULL, HEAD, QUICK, Row, Size, looped, vmr
 from feature_extract.extract import extractor_fingerprint
-from vmr.cli.demo import build_samples
+from vmr.cli.samples import build_samples
 
 H264 = ("-vf", "scale=640:360", "-c:v", "libx264", "-preset", "fast")
 ROWS = 10  # of each video of a library

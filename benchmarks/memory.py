@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.table import ffmpeg
-from vmr.cli.demo import build_samples
+from vmr.cli.samples import build_samples
 from vmr.library.store import Library
 
 LIMIT_BYTES = 1.5e9

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.extract import Extractor
-from vmr.cli.demo import SAMPLES, build_samples, spans
+from vmr.cli.samples import SAMPLES, build_samples, spans
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.export import write_still

@@ -9,6 +9,7 @@ Exit status: 0 done, 1 an error (one line says which), 2 wrong usage, 3 some fil
 
 import argparse
 import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ import vmr.cli.library
 import vmr.cli.research
 import vmr.cli.search
 import vmr.cli.weights
-from vmr.cli.console import DONE, FAILED, REFUSED, one_line
+from vmr.cli.console import FAILED, one_line
 from vmr.library.database import default_library
 from vmr.library.scratch import sweep_noted
 
@@ -89,19 +90,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    import app
-    from vmr.cli.demo import QUERIES, build_samples
-    from vmr.cli.library import ingest_files, report
-    from vmr.library.store import Library
+    gc.disable()  # as app.py does while it imports
+    from vmr.cli.demo import run_demo
 
-    library = Path(".demo") / "library"
-    print("the sample library is made at the first start, which takes a minute", file=sys.stderr)
-    jobs = ingest_files(Library(library), build_samples(Path(".demo") / "videos"))
-    if report(jobs, []):
-        return REFUSED
-    offered = [part for query in QUERIES for part in ("--example", query)]
-    app.main(["--library", str(library), *offered, *options.rest])
-    return DONE
+    gc.enable()
+    return run_demo(options)
 
 
 def leave(status: int) -> NoReturn:

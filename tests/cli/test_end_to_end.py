@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vmr.cli.demo import SAMPLES, build_samples, spans
+from vmr.cli.samples import SAMPLES, build_samples, spans
 from vmr.model.spans import iou
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.media import counter_video
 from tests.support.planted_page import planted_page
-from vmr.cli.demo import build_samples
+from vmr.cli.samples import build_samples
 from vmr.library.locks import LibraryError, hold_lock
 from vmr.library.scratch import PREFIX, scratch_folder, sweep, sweep_noted
 from vmr.media.export import Cut, write_clip, write_film
@@ -202,7 +202,7 @@ def test_what_a_killed_page_left_goes_at_its_next_start(tmp_path, noted):
 
 
 def test_a_killed_set_up_of_the_samples_is_tidied(tmp_path, monkeypatch):
-    monkeypatch.setattr("vmr.cli.demo.SAMPLES", {})
+    monkeypatch.setattr("vmr.cli.samples.SAMPLES", {})
     (tmp_path / "animals.part.mp4").write_bytes(b"half")
     (tmp_path / "mine.mp4").write_bytes(b"mine")
     assert build_samples(tmp_path) == []

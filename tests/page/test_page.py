@@ -23,17 +23,18 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
 
-import app
 from tests.support.media import counter_video, read_counter
 from tests.support.planted import write_file
 from tests.support.planted_page import ABSENT, DOG, FPS, GOAL, MOMENTS, planted_page, served
-from vmr.cli.demo import QUERIES
+from vmr.cli.samples import QUERIES
 from vmr.media.ffmpeg import FfmpegError
 from vmr.media.preview import Previews
 from vmr.page.changes import Intake
 from vmr.page.download import make
 from vmr.page.guard import RateLimit, from_our_page
+from vmr.page.options import read_options
 from vmr.page.page import PageError, Rights
+from vmr.page.server import SEARCHES, account, rights_of_visitors
 
 # A busy machine answers late; only a server that hangs may fail a test.
 get, post, put, visit = (
@@ -587,7 +588,7 @@ def test_searches_of_a_shared_page_are_limited(shared, monkeypatch):
     visitor = log_in(shared)
     long_ago = time.monotonic() - 100  # all at one moment, however slow the machine
     monkeypatch.setattr("vmr.page.guard.time", SimpleNamespace(monotonic=lambda: long_ago))
-    replies = [ask(visitor, "search", DOG, 1, None) for _ in range(app.SEARCHES[0] + 5)]
+    replies = [ask(visitor, "search", DOG, 1, None) for _ in range(SEARCHES[0] + 5)]
     assert replies[-1].status_code == 500
     assert "too many" in replies[-1].json()["error"]
 
@@ -635,26 +636,30 @@ def test_where_a_request_may_come_from(host, origin, loopback, fine):
 
 
 def test_a_password_is_made_up_where_others_can_come():
-    shared = app.read_options(["--share"])
-    made = app.account(shared)
+    shared = read_options(["--share"])
+    made = account(shared)
     assert made is not None
     assert len(made[1]) >= 12
-    assert made != app.account(shared)
-    assert app.account(app.read_options([])) is None
-    assert app.account(app.read_options(["--auth", "me:a:b"])) == ("me", "a:b")
-    with pytest.raises(SystemExit, match="NAME:PASSWORD"):
-        app.account(app.read_options(["--auth", "me"]))
+    assert made != account(shared)
+    assert account(read_options([])) is None
+    assert account(read_options(["--auth", "me:a:b"])) == ("me", "a:b")
+
+
+def test_a_login_without_a_password_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        read_options(["--auth", "me"])
+    assert "argument --auth: a login is written NAME:PASSWORD" in capsys.readouterr().err
 
 
 def test_what_visitors_may_do():
-    at_home = app.rights_of_visitors(app.read_options([]))
+    at_home = rights_of_visitors(read_options([]))
     assert at_home == Rights(change=True, paths=True, originals=True)
     for arguments in (["--share"], ["--host", "0.0.0.0"], ["--host", "192.168.1.5"]):
-        rights = app.rights_of_visitors(app.read_options(arguments))
+        rights = rights_of_visitors(read_options(arguments))
         assert rights == Rights(change=False, paths=False, originals=False)
-    trusting = app.rights_of_visitors(app.read_options(["--share", "--allow-changes"]))
+    trusting = rights_of_visitors(read_options(["--share", "--allow-changes"]))
     assert trusting == Rights(change=True, paths=False, originals=False)
-    assert not app.rights_of_visitors(app.read_options(["--kiosk"])).change
+    assert not rights_of_visitors(read_options(["--kiosk"])).change
 
 
 def test_no_share_link_is_said_plainly(tmp_path, capsys, monkeypatch):
@@ -675,7 +680,7 @@ def test_no_share_link_is_said_plainly(tmp_path, capsys, monkeypatch):
 def test_assistants_only_at_this_computer(with_, capsys):
     """Gradio's MCP server answers without the login, so the two never go together."""
     with pytest.raises(SystemExit):
-        app.read_options(["--mcp", *with_])
+        read_options(["--mcp", *with_])
     assert "--mcp serves this computer only" in capsys.readouterr().err
 
 
@@ -776,5 +781,5 @@ def test_the_demo_offers_what_the_readme_names():
 
 def test_every_option_is_documented():
     text = Path("docs/PAGE.md").read_text()
-    for option in vars(app.read_options([])):
+    for option in vars(read_options([])):
         assert f"--{option.replace('_', '-')}" in text, option

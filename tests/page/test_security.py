@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-import app
 from tests.page.test_page import ask, call_page, export, log_in, upload
 from tests.support.planted import PlantedExtractor, write_file
 from tests.support.planted_page import DOG, planted_page, served
@@ -21,6 +20,7 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
 from vmr.page.changes import Intake
 from vmr.page.page import Rights
+from vmr.page.server import SEARCHES
 
 ROOT = Path(__file__).resolve().parents[2]
 HUGE = "9" * 30
@@ -190,7 +190,7 @@ def test_a_made_up_address_is_no_way_around_the_limit(shared):
     believed, whoever had written it."""
     visitor = log_in(shared)
     said = []
-    for number in range(app.SEARCHES[0] + 5):
+    for number in range(SEARCHES[0] + 5):
         visitor.headers["X-Forwarded-For"] = f"10.0.0.{number}"
         said.append(call_page(visitor, "strip", {"query": "", "video": 1}))
     assert "too many" in said[-1]["error"]

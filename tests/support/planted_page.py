@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import app
 from feature_extract.extract import Extraction, Extractor
 from feature_extract.features import Features
 from feature_extract.video.frames import probe
@@ -30,7 +29,9 @@ from vmr.library.store import Library
 from vmr.media.preview import Previews
 from vmr.model.ranker import Calibration, Ranker
 from vmr.model.text import Words
+from vmr.page.options import read_options
 from vmr.page.page import Page, Rights, Screen
+from vmr.page.server import serve
 
 DOG = "a dog runs on the beach"
 GOAL = "football goal"
@@ -163,8 +164,8 @@ def served(page: Page, *arguments: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = app.read_options(["--port", str(port), *arguments])
-    blocks = app.serve(page, options)
+    options = read_options(["--port", str(port), *arguments])
+    blocks = serve(page, options)
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:

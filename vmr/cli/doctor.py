@@ -2,8 +2,6 @@
 
 for check in [*examine(), *examine_library(folder)]:
     print(check.good, check.name, check.finding, check.advice)
-for check in disagreements(library, ranker, words):     # what `search` says, too
-    print(check.finding, check.advice)
 """
 
 import os
@@ -16,9 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from vmr.library.store import Library
-    from vmr.model.ranker import Ranker
-    from vmr.model.text import Words
+    from vmr.search.mismatch import Mismatch
 
 PACKAGES: Final = {
     "torch": "the networks",
@@ -67,6 +63,7 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
     from vmr.library.store import Library
     from vmr.model.ranker import Ranker  # with torch
     from vmr.model.text import Words
+    from vmr.search.mismatch import mismatches, word_mismatches
 
     try:
         ranker = Ranker.load()
@@ -80,36 +77,15 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
         library = Library(folder, read_only=True)
     except ValueError as error:
         advice = f"python -m vmr index VIDEO_OR_FOLDER --library {folder}"
-        return [Check("library", False, str(error), advice), *_words_for(ranker, words)]
-    found = [_size(folder), *disagreements(library, ranker, words)]
+        found = map(_check, word_mismatches(ranker, words))
+        return [Check("library", False, str(error), advice), *found]
+    checks = [_size(folder), *map(_check, mismatches(library, ranker, words))]
     library.close()
-    return found
+    return checks
 
 
-def disagreements(library: "Library", ranker: "Ranker", words: "Words") -> list[Check]:
-    """What was made with other networks, weights or word vectors than those in use, if anything.
-
-    None of it ever mixes: a library takes rows of one extractor, an index vectors of one model.
-    """
-    from feature_extract.extract import extractor_fingerprint  # numpy and Pillow
-    from vmr.search.index import ClipIndex
-
-    found = []
-    if library.fingerprint not in ("", extractor_fingerprint()):
-        finding = "the videos were indexed with other networks or settings than those in use"
-        found.append(Check("features", False, finding, "`rescan --reindex` reads them again"))
-    if ClipIndex.stored_model(library) not in ("", ranker.fingerprint):
-        finding = "the index was made with other weights than those in use, and is not used"
-        advice = "the next search makes a new one, or `rescan --reindex`"
-        found.append(Check("index", False, finding, advice))
-    return found + _words_for(ranker, words)
-
-
-def _words_for(ranker: "Ranker", words: "Words") -> list[Check]:
-    if words.fingerprint == ranker.word_fingerprint:
-        return []
-    finding = "not those that the weights were trained with: answers mean little"
-    return [Check("word vectors", False, finding, "drop --words, or train weights for them")]
+def _check(mismatch: "Mismatch") -> Check:
+    return Check(mismatch.part, False, mismatch.finding, mismatch.advice)
 
 
 def _size(folder: Path) -> Check:

@@ -158,9 +158,9 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _answer(options: argparse.Namespace) -> int:
-    from vmr.cli.doctor import disagreements
     from vmr.model.ranker import Ranker
     from vmr.model.text import QueryError, Words, tokenize
+    from vmr.search.mismatch import mismatches
     from vmr.search.query import slips
     from vmr.search.searcher import Searcher
 
@@ -168,8 +168,8 @@ def _answer(options: argparse.Namespace) -> int:
     video = None if options.video is None else video_named(library, options.video).id
     among = _among(options, library)
     ranker, words = Ranker.load(), Words.load(options.words_file)
-    for check in disagreements(library, ranker, words):
-        print(f"note: {check.name}: {check.finding}; {check.advice}", file=sys.stderr)
+    for mismatch in mismatches(library, ranker, words):
+        print(f"note: {mismatch}", file=sys.stderr)
     searcher = Searcher(library, ranker, words, use_feedback=not options.no_feedback)
     if options.like:
         id, second = options.like

@@ -1,0 +1,243 @@
+"""The page's server: Gradio carries the page, its login, share link and public interface.
+
+    run(read_options(["--library", "films"]))       # prints the address; until Ctrl+C
+
+The page itself is one HTML component whose scripts lie in assets/ui and whose server functions are
+the methods of `vmr.page.page.Page`; the files it shows come over the routes of `vmr.page.routes`.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+
+from feature_extract.extract import Extractor
+from vmr.library.ingest import Ingest
+from vmr.library.scratch import sweep_noted
+from vmr.library.store import Library
+from vmr.media.preview import Previews
+from vmr.model.ranker import Ranker
+from vmr.model.text import Words
+from vmr.page.changes import Intake
+from vmr.page.guard import Guard, RateLimit
+from vmr.page.options import ServerOptions
+from vmr.page.page import Page, Rights, Screen, UnknownWordsError
+from vmr.page.routes import routes
+from vmr.search.mismatch import mismatches
+
+TEMPLATE = '<div class="moments"><noscript>This page needs JavaScript.</noscript></div>'
+# Dynamic, so that the scripts are ordinary modules in files, with no build step.
+START = """
+import(new URL("ui/page.js", document.baseURI).href)
+  .then((page) => page.start(element.querySelector(".moments"), server));
+"""
+HEAD = '<link rel="stylesheet" href="ui/theme.css"><meta name="color-scheme" content="light dark">'
+SEARCHES = (60, 10.0)  # calls in seconds for one visitor, where visitors are not at this computer
+
+
+def build_app(page: Page, intake: Intake, guard: Guard) -> gr.Blocks:
+    """The page and its public interface."""
+    blocks = gr.Blocks(title="Moments", analytics_enabled=False, fill_width=True)
+    with blocks:
+        gr.HTML(
+            html_template=TEMPLATE,
+            js_on_load=START,
+            server_functions=page_functions(page, intake, guard),
+            apply_default_css=False,
+        )
+        public_interface(page, guard)
+    return blocks
+
+
+def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..., Any]]:
+    """What the page's scripts call: an object in, an object out, with `error` if it must be."""
+
+    def answering(
+        name: str, work: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Callable[[dict[str, Any], gr.Request], dict[str, Any]]:
+        def call(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+            try:
+                guard.admit(request.headers)
+                if name != "library":  # the page asks for that by itself, all the time
+                    guard.count(client_of(request))
+                return work(asked)
+            except UnknownWordsError as error:
+                return {"error": str(error), "unknown": error.unknown}
+            except ValueError as error:
+                return {"error": page.plain(error)}
+            except (KeyError, TypeError, AttributeError, ArithmeticError):  # not what scripts send
+                return {"error": "the request was not understood"}
+
+        call.__name__ = name
+        return call
+
+    functions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "search": lambda asked: page.search(
+            asked["query"], video=asked.get("video"), among=asked.get("among")
+        ),
+        "like": lambda asked: page.like(
+            int(asked["video"]), asked["start"], asked["end"], among=asked.get("among")
+        ),
+        "picture": lambda asked: page.like_picture(
+            asked["picture"], video=asked.get("video"), among=asked.get("among")
+        ),
+        "why": lambda asked: page.why(asked["query"], int(asked["video"]), asked.get("second")),
+        "strip": lambda asked: page.strip(asked["query"], int(asked["video"])),
+        "library": lambda _: page.library(),
+        "preview": lambda asked: page.preview_address(
+            int(asked["video"]), float(asked["start"]), float(asked["end"])
+        ),
+        "add": lambda asked: intake.add_path(asked["path"]),
+        "judge": lambda asked: intake.judge(
+            asked["query"], int(asked["video"]), asked["start"], asked["end"], asked["good"]
+        ),
+        "act": lambda asked: intake.act(asked["what"], asked.get("id")),
+    }
+    return [answering(name, work) for name, work in functions.items()]
+
+
+def public_interface(page: Page, guard: Guard) -> None:
+    """The named endpoints, for gradio_client, curl and assistants; reading only."""
+
+    def answered(request: gr.Request, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            guard.admit(request.headers)
+            guard.count(client_of(request))
+            return work()
+        except ValueError as error:
+            raise gr.Error(page.plain(error), print_exception=False) from error
+
+    def search(
+        query: str, request: gr.Request, top: int = 10, video: int | None = None
+    ) -> dict[str, Any]:
+        """Find moments of the video library by what happens in them.
+
+        Args:
+            query: what happens, in English, such as "a dog runs on the beach".
+            top: how many moments at most.
+            video: id of the only video to look into; all of them when left out.
+
+        Returns:
+            The verdict (strong, possible or none), words that are not known, and the moments, best
+            first: video id, name, start and end in seconds, strength from 0 to 1.
+        """
+        return answered(request, lambda: page.search(query, video=video, top=top))
+
+    def list_videos(request: gr.Request) -> dict[str, Any]:
+        """List the videos of the library: id, name, state, duration in seconds, size in pixels."""
+        return answered(request, lambda: {"videos": page.library()["videos"]})
+
+    def clip(video: int, start: float, end: float, request: gr.Request) -> dict[str, Any]:
+        """Make a small copy (MP4) of one moment of a video.
+
+        Args:
+            video: its id, from search or list.
+            start: seconds from the beginning of the video.
+            end: seconds from the beginning of the video.
+
+        Returns:
+            The address of the copy on this server, and the second of the video it begins at.
+        """
+        return answered(request, lambda: page.preview_address(video, start, end))
+
+    api(search, api_name="search", queue=False)
+    api(list_videos, api_name="list", queue=False)
+    api(clip, api_name="clip", concurrency_limit=2)
+
+
+def client_of(request: gr.Request) -> str:
+    """Who asks, for counting: behind a relay everybody has one address, but maybe not one login."""
+    return f"{request.client.host} {getattr(request, 'username', '')}"
+
+
+def run(options: ServerOptions) -> None:
+    """Serve the page until it is stopped."""
+    sweep_noted()
+    library = Library(options.library)
+    library.check_presence()  # what went missing while the page was closed is shown as missing
+    with Ingest(library, Extractor) as ingest:
+        previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
+        ranker, words = Ranker.load(), Words.load()
+        for mismatch in mismatches(library, ranker, words):
+            print(f"note: {mismatch}", flush=True)
+        screen = Screen(options.kiosk, tuple(options.example))
+        page = Page(
+            library,
+            ranker,
+            words,
+            ingest,
+            previews,
+            rights_of_visitors(options),
+            screen,
+            use_feedback=not options.no_feedback,
+        )
+        try:
+            blocks = serve(page, options)
+        except OSError as error:
+            sys.exit(f"error: port {options.port} of {options.host} cannot be used ({error})")
+        blocks.block_thread()
+
+
+def serve(page: Page, options: ServerOptions) -> gr.Blocks:
+    """Start the server and come back; `close()` the result to stop it."""
+    auth = account(options)
+    limit = RateLimit(*SEARCHES) if options.open_to_others else None
+    guard = Guard(loopback=not options.open_to_others, limit=limit)
+    # The relay of a share link connects from this computer, where uvicorn would believe anybody's
+    # word on who is behind it. Who runs a proxy of their own sets this to its address.
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
+    intake = Intake(page)
+    intake.drop_unfinished()
+    intake.queue_unfinished()
+    blocks = build_app(page, intake, guard)
+    router = routes(page, intake, guard, upload_limit=options.upload_gb * 2**30)
+    blocks.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share,
+        auth=auth,
+        auth_message="A library of videos. The one who shared it has the password.",
+        # Given at the start, so that there is no moment at which the page runs without them.
+        app_kwargs={"routes": router.routes, "openapi_url": None},
+        theme=gr.themes.Default(primary_hue="teal", neutral_hue="stone"),
+        head=HEAD,
+        ssr_mode=False,
+        footer_links=[],
+        run_history=False,
+        max_file_size=0,
+        mcp_server=options.mcp,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    _announce(blocks, options, auth)
+    return blocks
+
+
+def _announce(blocks: gr.Blocks, options: ServerOptions, auth: tuple[str, str] | None) -> None:
+    print(f"Moments is at {blocks.local_url}  (Ctrl+C stops it)")
+    if options.share and not blocks.share_url:
+        print(
+            "There is no share link: Gradio's relay cannot be reached, or its helper program "
+            "(frpc) could not be fetched. The page runs on this computer only."
+        )
+    if auth and not options.auth:
+        print(f"Password for visitors: name {auth[0]}, password {auth[1]}")
+    sys.stdout.flush()
+
+
+def rights_of_visitors(options: ServerOptions) -> Rights:
+    """Everything at this computer; elsewhere reading, and previews instead of the originals."""
+    if options.open_to_others:
+        return Rights(change=options.allow_changes, paths=False, originals=False)
+    return Rights(change=not options.kiosk, paths=not options.kiosk)
+
+
+def account(options: ServerOptions) -> tuple[str, str] | None:
+    """Name and password of the login; made up where others can come and none is given."""
+    if options.auth or not options.open_to_others:
+        return options.auth
+    return "guest", secrets.token_urlsafe(9)

@@ -1,0 +1,50 @@
+"""What was made with other networks, weights or word vectors than those in use.
+
+for mismatch in mismatches(library, ranker, words):
+    print(mismatch.part, mismatch.finding, mismatch.advice)
+
+None of it ever mixes: a library takes rows of one extractor, an index vectors of one model.
+"""
+
+from dataclasses import dataclass
+
+from feature_extract.extract import extractor_fingerprint
+from vmr.library.store import Library
+from vmr.model.ranker import Ranker
+from vmr.model.text import Words
+from vmr.search.index import ClipIndex
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One part that does not fit the others."""
+
+    part: str
+    "features, index, or word vectors"
+    finding: str
+    advice: str
+    "what to do about it"
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.finding}; {self.advice}"
+
+
+def mismatches(library: Library, ranker: Ranker, words: Words) -> list[Mismatch]:
+    """Every part of a library, and the word vectors, that do not fit the model in use."""
+    found = []
+    if library.fingerprint not in ("", extractor_fingerprint()):
+        finding = "the videos were indexed with other networks or settings than those in use"
+        found.append(Mismatch("features", finding, "`rescan --reindex` reads them again"))
+    if ClipIndex.stored_model(library) not in ("", ranker.fingerprint):
+        finding = "the index was made with other weights than those in use, and is not used"
+        advice = "the next search makes a new one, or `rescan --reindex`"
+        found.append(Mismatch("index", finding, advice))
+    return found + word_mismatches(ranker, words)
+
+
+def word_mismatches(ranker: Ranker, words: Words) -> list[Mismatch]:
+    """Whether the model was trained with other word vectors than these."""
+    if words.fingerprint == ranker.word_fingerprint:
+        return []
+    finding = "not those that the weights were trained with: answers mean little"
+    return [Mismatch("word vectors", finding, "drop --words, or train weights for them")]
