@@ -30,11 +30,12 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from feature_extract.clips import Bytes, ClipNetwork
+from feature_extract.files import assets_folder
 from feature_extract.networks.c3d import C3D, SMALL, C3DConfig, WeightsError, load_weights
 from feature_extract.video.frames import Frames
 from feature_extract.video.timing import slot
 
-MOTION: Final = Path(__file__).resolve().parents[1] / "assets" / "weights" / "c3d-small"
+MOTION: Final = assets_folder() / "weights" / "c3d-small"
 """The weights of a fresh install."""
 RATE: Final = 8
 """Pictures looked at a second."""

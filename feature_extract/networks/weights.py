@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from feature_extract.files import assets_folder
+
 SUFFIXES: Final = (".pickle", ".pth", ".pt", ".safetensors")
 NAME: Final = "c3d-sports1m"
-SHIPPED: Final = Path(__file__).resolve().parents[2] / "assets" / "weights"
+SHIPPED: Final = assets_folder() / "weights"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from feature_extract.files import assets_folder
 from feature_extract.motion import motion_fingerprint
 from vmr.model.localise import Proposal, propose
 from vmr.model.movements import COLUMNS, NOTICED, NOTICED_SPREAD, Movements, names_nothing_else
@@ -40,7 +41,7 @@ from vmr.model.text import Query
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.windows import Window
 
-BASE: Final = Path(__file__).resolve().parents[2] / "assets" / "weights" / "base"
+BASE: Final = assets_folder() / "weights" / "base"
 """The weights of a fresh install."""
 FORMAT: Final = 6
 BEST_SHARE: Final = 0.01

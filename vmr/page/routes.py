@@ -15,6 +15,7 @@ from fastapi import Path as PathPart
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
+from feature_extract.files import assets_folder
 from vmr.library.locks import LibraryError
 from vmr.library.scratch import scratch_folder
 from vmr.media.export import ExportError, write_still
@@ -24,7 +25,7 @@ from vmr.page.download import make
 from vmr.page.guard import Guard, RefusedError, logged_in
 from vmr.page.page import Page, PageError
 
-UI: Final = Path(__file__).resolve().parents[2] / "assets" / "ui"
+UI: Final = assets_folder() / "ui"
 _KEEP: Final = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
 _FRESH: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 # A type of our choosing: a browser must never take an upload for a page.

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from feature_extract.files import assets_folder
 from vmr.model.network import ModelConfig
 from vmr.research.checkpoint import CheckpointError, from_json
 from vmr.research.contrast import ContrastConfig
 from vmr.research.data import DataConfig
 from vmr.research.loss import LossConfig
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "presets"
+FOLDER = assets_folder() / "presets"
 
 
 @dataclass(frozen=True)
