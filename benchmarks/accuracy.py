@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.training.base import Recall
 from vmr.training.calibration import Trial, trials
@@ -40,48 +40,48 @@ def main() -> None:
         "--plot", type=Path, help="draw strength against the share of right answers"
     )
     options = parser.parse_args()
-    ranker, words = Ranker.load(options.weights), Words.load()
+    model, words = RetrievalModel.load(options.weights), Words.load()
     sets = load_pictures(options.data, options.cache, views=2)
-    recall = text_to_picture(ranker, words, sets["flickr8k"], options.split)
+    recall = text_to_picture(model, words, sets["flickr8k"], options.split)
     print(f"Flickr8k {options.split}, text -> picture: {recall}")
     moved = moved_rows(options.data, options.cache, sets["flickr8k"], options.split)
     asked = partial(trials, words=words, pictures=sets["flickr8k"], split=options.split)
-    strength, right = timelines(ranker, list(asked(ranker, bank=moved.bank, seed=1)))
+    strength, right = timelines(model, list(asked(model, bank=moved.bank, seed=1)))
     kinds(
         {
             name: list(asked(arm, bank=bank, seed=3, kind=None))
-            for name, arm, bank in arms(ranker, moved.bank)
+            for name, arm, bank in arms(model, moved.bank)
         }
     )
     if options.plot:
         plot(strength, right, options.plot)
     if "har15" in sets and options.split == "test":
-        print(f"har15 test, 15 actions: {actions(ranker, words, sets['har15']):.1f} % right")
+        print(f"har15 test, 15 actions: {actions(model, words, sets['har15']):.1f} % right")
     people = people_pictures(options.data, options.cache)
     if people.names:
-        print(f"filmed people, held out, 7 actions: {filmed(ranker, words, people):.1f} % right")
+        print(f"filmed people, held out, 7 actions: {filmed(model, words, people):.1f} % right")
 
 
-def text_to_picture(ranker: Ranker, words: Words, pictures: Pictures, split: str) -> Recall:
+def text_to_picture(model: RetrievalModel, words: Words, pictures: Pictures, split: str) -> Recall:
     """As base_training.text_to_picture, with the vectors that the product searches."""
     chosen = pictures.of(split)
-    clips = ranker.clip_vectors(pictures.rows[chosen, 0])
+    clips = model.clip_vectors(pictures.rows[chosen, 0])
     ranks = []
     for place, i in enumerate(chosen):
         for caption in pictures.captions[i]:
-            similarity = clips @ ranker.query_vector(words.query(caption))
+            similarity = clips @ model.query_vector(words.query(caption))
             ranks.append(int((similarity > similarity[place]).sum()))
     return Recall(*[100 * float(np.mean(np.array(ranks) < n)) for n in (1, 5, 10)])
 
 
-def arms(ranker: Ranker, bank: Bank) -> Iterator[tuple[str, Ranker, Bank]]:
-    """The ranker and what it sees of movements, with less and less taken away."""
-    curve = copy.copy(ranker)
-    curve.reader = None
+def arms(model: RetrievalModel, bank: Bank) -> Iterator[tuple[str, RetrievalModel, Bank]]:
+    """The model and what it sees of movements, with less and less taken away."""
+    curve = copy.copy(model)
+    curve.second_stage = None
     yield "curve, pictures alone", curve, {kind: 0 * rows for kind, rows in bank.items()}
     yield "curve", curve, bank
-    if ranker.reader is not None:
-        yield "second stage", ranker, bank
+    if model.second_stage is not None:
+        yield "second stage", model, bank
 
 
 def kinds(done: dict[str, list[Trial]]) -> None:
@@ -97,14 +97,16 @@ def kinds(done: dict[str, list[Trial]]) -> None:
         print(f"| {kind} | {len(next(iter(asked.values())))} | {figures} |")
 
 
-def timelines(ranker: Ranker, done: list[Trial]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def timelines(
+    model: RetrievalModel, done: list[Trial]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """In-video localisation, the verdict, and whether strength means what it says: of every answer,
     its strength and whether it is right."""
     present = [trial for trial in done if trial.present]
     right = 100 * np.mean([trial.right for trial in present])
     print(f"timelines: R@1 at IoU .5 {right:.1f} % of {len(present)} present queries")
-    strength = ranker.strength(np.array([trial.score for trial in done]))
-    none = np.array([ranker.verdict(float(s)) == "none" for s in strength])
+    strength = model.strength(np.array([trial.score for trial in done]))
+    none = np.array([model.verdict(float(s)) == "none" for s in strength])
     is_present = np.array([trial.present for trial in done])
     print(f"called none: {100 * none[~is_present].mean():.1f} % of absent, "
           f"{100 * none[is_present].mean():.1f} % of present queries")  # fmt: skip
@@ -130,8 +132,8 @@ def plot(strength: NDArray[np.float64], right: NDArray[np.bool_], file: Path) ->
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="strength is the chance")
-    doubt = 2 * np.sqrt(share * (1 - share) / count)
-    axes.errorbar(told, share, yerr=doubt, marker="o", capsize=3, label="answers, by tenths")
+    prior_bias = 2 * np.sqrt(share * (1 - share) / count)
+    axes.errorbar(told, share, yerr=prior_bias, marker="o", capsize=3, label="answers, by tenths")
     for x, y, n in zip(told, share, count, strict=True):
         axes.annotate(str(n), (x, y), textcoords="offset points", xytext=(8, -12), color="0.4")
     axes.set(xlabel="strength that is shown", ylabel="share that is right (IoU .5)")
@@ -140,25 +142,25 @@ def plot(strength: NDArray[np.float64], right: NDArray[np.bool_], file: Path) ->
     figure.savefig(file, dpi=110)
 
 
-def filmed(ranker: Ranker, words: Words, people: Pictures) -> float:
+def filmed(model: RetrievalModel, words: Words, people: Pictures) -> float:
     """Share of pictures of held-out clips of people, a street without a fight left out, whose
     nearest sentence, of one an action, is their own; in %."""
     doing = {SAME_AS.get(name, name): said[0] for name, said in DOING.items() if name != "no_fight"}
     queries = [words.query(f"two people {said}") for said in doing.values()]
-    sentences = np.stack([ranker.query_vector(query) for query in queries])  # (7, E)
+    sentences = np.stack([model.query_vector(query) for query in queries])  # (7, E)
     chosen = [i for i in people.of("held") if people.groups[i] in doing]
-    found = (ranker.clip_vectors(people.rows[chosen, 0]) @ sentences.T).argmax(1)
+    found = (model.clip_vectors(people.rows[chosen, 0]) @ sentences.T).argmax(1)
     truth = np.array([list(doing).index(people.groups[i]) for i in chosen])
     return float(100 * (found == truth).mean())
 
 
-def actions(ranker: Ranker, words: Words, pictures: Pictures, split: str = "test") -> float:
+def actions(model: RetrievalModel, words: Words, pictures: Pictures, split: str = "test") -> float:
     """Share of held-out pictures whose nearest sentence, of one an action, is their own; in %."""
     names = list(ACTIONS)
     queries = [words.query(f"a person {ACTIONS[name][0]}") for name in names]
-    sentences = np.stack([ranker.query_vector(query) for query in queries])  # (15, E)
+    sentences = np.stack([model.query_vector(query) for query in queries])  # (15, E)
     held_out = pictures.of(split)
-    clips = ranker.clip_vectors(pictures.rows[held_out, 0])
+    clips = model.clip_vectors(pictures.rows[held_out, 0])
     found = (clips @ sentences.T).argmax(1)
     truth = np.array([names.index(pictures.groups[i]) for i in held_out])
     return float(100 * (found == truth).mean())

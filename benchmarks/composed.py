@@ -34,10 +34,10 @@ from feature_extract.networks.appearance import SIZE, Appearance
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import Words
-from vmr.search.searcher import Hit, Searcher
+from vmr.search.searcher import Moment, Searcher
 from vmr.training.compose import MOVES, Pool, Segment, Timeline, compose, pool_of
 from vmr.training.film import Clip, Moving, Shot, Still, film
 from vmr.training.people import TARS, held_out, members, read_clips, sequence
@@ -234,20 +234,20 @@ class Found:
 
 def search_films(options: argparse.Namespace) -> None:
     """The table of figures of one model."""
-    ranker = Ranker.load(options.weights)
+    model = RetrievalModel.load(options.weights)
     if options.curve or options.pictures:
-        ranker.reader = None
-    if options.pictures and ranker.movements is not None:
-        ranker.movements.share = 0.0
-    search_with(ranker, options.films)
+        model.second_stage = None
+    if options.pictures and model.movements is not None:
+        model.movements.share = 0.0
+    search_with(model, options.films)
 
 
-def search_with(ranker: Ranker, films: Path) -> None:
+def search_with(model: RetrievalModel, films: Path) -> None:
     """The table of figures of a model on composed films."""
     listing = json.loads((films / "questions.json").read_text())
     library = Library(films / "library")
     ids = {video.path.name: video.id for video in library.videos()}
-    searcher = Searcher(library, ranker, Words.load())
+    searcher = Searcher(library, model, Words.load())
     present: list[Found] = []
     absent: list[tuple[Kind, str]] = []
     for entry in listing:
@@ -259,7 +259,7 @@ def search_with(ranker: Ranker, films: Path) -> None:
                 verdict = searcher.search(question["text"], video=video).verdict
                 absent.append((question["kind"], verdict))
     report(present, absent)
-    if ranker.movements is not None and ranker.movements.share:
+    if model.movements is not None and model.movements.share:
         report_alone([one for film in listing for one in _alone(searcher, ids, film)])
 
 
@@ -279,7 +279,7 @@ def _search(searcher: Searcher, video: int, question: dict[str, Any]) -> Found:
     answer, everywhere = searcher.search(text, video=video), searcher.search(text, top=10)
     first = answer.moments[0]
 
-    def overlap(hit: Hit) -> float:
+    def overlap(hit: Moment) -> float:
         return float(iou([(hit.start, hit.end)], truth).max()) if hit.video == video else 0.0
 
     ranks = [rank for rank, hit in enumerate(everywhere.moments) if overlap(hit) >= 0.3]

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from benchmarks.table import Row, Size, gains
 from benchmarks.training_speed import WORDS, random_batch
 from vmr.model.network import MomentModel, ProposalHead, candidates
-from vmr.model.second_stage import EXTRA_COLUMNS, MomentReader, reader_config
-from vmr.model.spans import suppress
+from vmr.model.second_stage import EXTRA_COLUMNS, SecondStage, second_stage_config
+from vmr.model.spans import nms
 from vmr.model.windows import WINDOW
 from vmr.research.preset import load_preset
 from vmr.research.run import Run
 from vmr.research.train import Processes, train_step
-from vmr.training.second_stage import ReaderTraining
-from vmr.training.second_stage_loss import Example, reader_loss
+from vmr.training.second_stage import SecondStageTraining
+from vmr.training.second_stage_loss import Example, second_stage_loss
 
 T = TypeVar("T")
 
@@ -71,13 +71,13 @@ def rows(size: Size, work: Path) -> Iterator[Row]:
     gained = steps_gained(size, tacos, *runs, direct=runs[1].objective)
     yield _row(f"a step of training the tacos preset, {BATCH} queries", gained)
     examples = [_example(seed) for seed in range(BATCH)]
-    loss = ReaderTraining().loss
+    loss = SecondStageTraining().loss
 
-    def base(model: MomentReader) -> None:
+    def base(model: SecondStage) -> None:
         model.zero_grad()
-        reader_loss(model.train(), examples, loss).backward()  # type: ignore[no-untyped-call]
+        second_stage_loss(model.train(), examples, loss).backward()  # type: ignore[no-untyped-call]
 
-    models = [MomentReader(MomentModel(reader_config(CLIP_WIDTH))) for _ in range(2)]
+    models = [SecondStage(MomentModel(second_stage_config(CLIP_WIDTH))) for _ in range(2)]
     gained = steps_gained(size, base, *models, direct=models[1])
     yield _row(f"a step of training `base`, second stage, {BATCH} queries", gained)
     yield suppression_row(size)
@@ -120,7 +120,7 @@ def suppression_row(size: Size) -> Row:
 
     def ours() -> list[list[int]]:
         return [
-            suppress(s, v, threshold=THRESHOLD, keep=KEEP).tolist()
+            nms(s, v, threshold=THRESHOLD, keep=KEEP).tolist()
             for s, v in zip(spans, scores, strict=True)
         ]
 

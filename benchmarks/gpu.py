@@ -170,8 +170,8 @@ def film_rows(size: Size, work: Path, device: str) -> Iterator[Row]:
 
 def read(film: Path) -> None:
     """The pictures that the networks are shown."""
-    with read_frames(film, rate=MOTION_RATE, size=(SQUARE, SQUARE)) as reader:
-        for _ in reader:
+    with read_frames(film, rate=MOTION_RATE, size=(SQUARE, SQUARE)) as second_stage:
+        for _ in second_stage:
             pass
 
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from benchmarks.large import statistics
 from benchmarks.table import Row, Size
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.search.index import LEAST, WIDER
-from vmr.search.quantised import Sketch, exact
+from vmr.search.quantised import QuantisedIndex, exact
 from vmr.search.recall import COUNT
 from vmr.search.searcher import CANDIDATES
 
@@ -63,7 +63,7 @@ class Ways:
     """A library, ready to be asked in each way, and the true answers."""
 
     on_device: AllRows
-    sketch: Sketch
+    sketch: QuantisedIndex
     clips: NDArray[np.float16]
     "(N, E) on the host"
     best: NDArray[np.int64]
@@ -87,7 +87,7 @@ def rows(size: Size, device: str) -> Iterator[Row]:
     gc.collect()
     if device != "cpu":
         torch.cuda.empty_cache()  # what the networks held
-    questions = Ranker.load().sentences(min(size.questions, ASKED))
+    questions = RetrievalModel.load().sentences(min(size.questions, ASKED))
     ways = made(round(size.largest_hours * 3600), questions, device)
     ways.on_device.nearest(questions[0])  # warm
     ours, found = asked(ways.on_device.nearest, questions)
@@ -106,13 +106,13 @@ def rows(size: Size, device: str) -> Iterator[Row]:
 
 def made(count: int, questions: NDArray[np.float32], device: str) -> Ways:
     """Make up so many rows."""
-    background = Ranker.load().background
+    background = RetrievalModel.load().background
     mean, root = (part.to(device) for part in statistics(background))
     width = len(mean)
     generator = torch.Generator(device).manual_seed(0)
     asked_for = torch.from_numpy(questions).to(device)
     clips = np.empty((count, width), np.float16)
-    on_device, sketch = AllRows(width, device), Sketch(background)
+    on_device, sketch = AllRows(width, device), QuantisedIndex(background)
     none = torch.zeros(len(questions), 0, device=device)
     best = none, none.long()  # scores and places
     for first in range(0, count, PART):

@@ -72,9 +72,9 @@ def one_film(size: Size, film: Path, plain: Extractor, moving: Extractor) -> Ite
 
 def decode(film: Path) -> None:
     """All frames with decord and nothing else."""
-    reader = decord.VideoReader(str(film))
-    for number in range(len(reader)):
-        reader[number]
+    second_stage = decord.VideoReader(str(film))
+    for number in range(len(second_stage)):
+        second_stage[number]
 
 
 def short_files(size: Size, films: list[Path], work: Path, extractor: Extractor) -> Iterator[Row]:

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.table import HEAD, Row, Size
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.search.index import LEAST, WIDER
-from vmr.search.quantised import Sketch, exact
+from vmr.search.quantised import QuantisedIndex, exact
 from vmr.search.recall import COUNT
 from vmr.search.searcher import CANDIDATES
 
@@ -63,11 +63,11 @@ def rows(size: Size, work: Path) -> Iterator[Row]:
 
 def measure(hours: float, questions: int, work: Path) -> Compared:
     """Make up so many hours, and ask."""
-    ranker, clips = Ranker.load(), work / "clips"
-    made = made_up(clips, round(hours * 3600), ranker.background)
-    sketch = Sketch(ranker.background)
+    model, clips = RetrievalModel.load(), work / "clips"
+    made = made_up(clips, round(hours * 3600), model.background)
+    sketch = QuantisedIndex(model.background)
     sketch.add(made)
-    found = compare(made, sketch, ranker.sentences(questions))
+    found = compare(made, sketch, model.sentences(questions))
     clips.unlink()
     return found
 
@@ -91,7 +91,9 @@ def statistics(background: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Ten
     return torch.from_numpy(background.mean(0)), root
 
 
-def compare(clips: NDArray[np.float16], sketch: Sketch, questions: NDArray[np.float32]) -> Compared:
+def compare(
+    clips: NDArray[np.float16], sketch: QuantisedIndex, questions: NDArray[np.float32]
+) -> Compared:
     """Ask the sketch, then all rows."""
     ours, found = [], []
     for question in questions:

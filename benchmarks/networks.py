@@ -81,8 +81,8 @@ def plain_file(network: C3D, film: Path) -> list[Tensor]:
 @torch.inference_mode()
 def plain_row(network: C3D, film: Path, start: int) -> Tensor:
     """One row (1, D)."""
-    reader = decord.VideoReader(str(film))
-    frames = reader.get_batch(list(range(start, start + FRAMES))).asnumpy()
+    second_stage = decord.VideoReader(str(film))
+    frames = second_stage.get_batch(list(range(start, start + FRAMES))).asnumpy()
     small = np.stack([np.asarray(Image.fromarray(f).resize(SIZE)) for f in frames])
     crop = small[:, TOP : TOP + SIDE, LEFT : LEFT + SIDE, ::-1].astype(np.float32) - MEAN
     clip = torch.from_numpy(crop.astype(np.float32)).permute(3, 0, 1, 2)[None].contiguous()

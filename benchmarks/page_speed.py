@@ -22,7 +22,7 @@ from tests.support.browser import CHROMIUM, FLAGS
 from tests.support.planted_page import served
 from vmr.library.ingest import Ingest
 from vmr.media.preview import Previews
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.page.page import Page
 
@@ -120,12 +120,12 @@ def main() -> None:
     parser.add_argument("--scroll", action="store_true", help="measure the library view instead")
     options = parser.parse_args()
     queries = [f"{who} {what}" for who in WHO for what in WHAT][:52]
-    ranker = Ranker.load()
+    model = RetrievalModel.load()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         library = library_of(folder, options.videos, options.rows, extractor_fingerprint())
         previews = Previews(folder / "previews", limit_bytes=1 << 26)
-        page = Page(library, ranker, Words.load(), Ingest(library, Extractor), previews)
+        page = Page(library, model, Words.load(), Ingest(library, Extractor), previews)
         with served(page) as address:
             title = f"\n{options.videos} videos of {options.rows} s"
             if options.scroll:

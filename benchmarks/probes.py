@@ -15,11 +15,11 @@ from typing import Final
 
 import numpy as np
 
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.model.windows import cut_windows, distinct
-from vmr.search.query import WITHIN_SECONDS, Target, parse, understand
-from vmr.search.searcher import Hit, follow_on
+from vmr.search.query import WITHIN_SECONDS, QueryStep, parse, understand
+from vmr.search.searcher import Moment, follow_on
 from vmr.training.pictures import Pictures, load_pictures
 
 PROBES: Final = Path(__file__).with_name("probes.tsv")
@@ -34,14 +34,14 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for their features")
     parser.add_argument("--weights", type=Path, help="default: the shipped ones")
     options = parser.parse_args()
-    ranker, words = Ranker.load(options.weights), Words.load()
+    model, words = RetrievalModel.load(options.weights), Words.load()
     pictures = load_pictures(options.data, options.cache, views=1)["flickr8k"]
     right: dict[str, list[bool]] = defaultdict(list)
     for category, picture, true, false in read_probes():
-        clips = ranker.clip_vectors(pictures.rows[_place(pictures, picture)])
-        matches = [_match(ranker, words, text, clips) for text in (true, false)]
+        clips = model.clip_vectors(pictures.rows[_place(pictures, picture)])
+        matches = [_match(model, words, text, clips) for text in (true, false)]
         right[category].append(matches[0] > matches[1])
-    right["order"] = _order(ranker, words, pictures)
+    right["order"] = _order(model, words, pictures)
     print("| what differs | probes | right, % |\n|---|---:|---:|")
     for category, done in right.items():
         print(f"| {category} | {len(done)} | {100 * np.mean(done):.0f} |")
@@ -64,12 +64,12 @@ def _place(pictures: Pictures, name: str) -> int:
     return int(place)
 
 
-def _match(ranker: Ranker, words: Words, text: str, clips: np.ndarray) -> float:
-    (target,), _ = understand(parse(text), words, ranker)
-    return float(target.curve(ranker, clips)[0])
+def _match(model: RetrievalModel, words: Words, text: str, clips: np.ndarray) -> float:
+    (target,), _ = understand(parse(text), words, model)
+    return float(target.curve(model, clips)[0])
 
 
-def _order(ranker: Ranker, words: Words, pictures: Pictures) -> list[bool]:
+def _order(model: RetrievalModel, words: Words, pictures: Pictures) -> list[bool]:
     """A film of two neighbours in probes.tsv: the better score has the right order."""
     true = [(picture, text) for category, picture, text, _ in read_probes() if category == "both"]
     done = []
@@ -80,22 +80,22 @@ def _order(ranker: Ranker, words: Words, pictures: Pictures) -> list[bool]:
                 for p in (first, second)
             ]
         )
-        clips = ranker.clip_vectors(rows)
+        clips = model.clip_vectors(rows)
         scores = []
         for one, other in ((before, after), (after, before)):
-            targets, _ = understand(parse(f"{one} THEN {other}"), words, ranker)
-            scores.append(_best_chain(ranker, targets, clips))
+            targets, _ = understand(parse(f"{one} THEN {other}"), words, model)
+            scores.append(_best_chain(model, targets, clips))
         done.append(scores[0] > scores[1])
     return done
 
 
-def _best_chain(ranker: Ranker, targets: list[Target], clips: np.ndarray) -> float:
+def _best_chain(model: RetrievalModel, targets: list[QueryStep], clips: np.ndarray) -> float:
     starts = np.arange(len(clips), dtype=np.float64)
     windows = cut_windows(clips, starts, starts + 1, np.array([float(ORDER_SECONDS)]))
     steps = []
     for target in targets:
-        found = distinct(windows, target.propose(ranker, windows))
-        steps.append([Hit(0, "", Path(), m.start, m.end, m.score, 0.0, m.best) for m in found])
+        found = distinct(windows, target.propose(model, windows))
+        steps.append([Moment(0, "", Path(), m.start, m.end, m.score, 0.0, m.best) for m in found])
     return max((hit.score for hit in follow_on(steps, WITHIN_SECONDS)), default=-np.inf)
 
 

@@ -23,7 +23,7 @@ from vmr.cli.samples import SAMPLES, build_samples, spans
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.export import write_still
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import Words
 from vmr.search.searcher import Answer, Searcher
@@ -53,7 +53,9 @@ def main() -> None:
     with ExitStack() as stack:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         library = sample_library(work)
-        searcher = Searcher(library, Ranker.load(options.weights), Words.load(), use_feedback=False)
+        searcher = Searcher(
+            library, RetrievalModel.load(options.weights), Words.load(), use_feedback=False
+        )
         asked = [(question, searcher.search(question.text)) for question in read_questions()]
         report(asked)
         print()

@@ -31,9 +31,9 @@ from feature_extract.networks.appearance import BLOCKS, WIDTH
 from vmr.library.store import Library
 from vmr.model.localise import Proposal
 from vmr.model.names import Names
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Query, Words
-from vmr.model.towers import JUDGED, TowersConfig
+from vmr.model.towers import CLASSIFIED, TowersConfig
 from vmr.model.windows import Window
 from vmr.search.searcher import Searcher
 from vmr.training.assemble import MAIN, NAMED, assemble, name_classes, training_captions
@@ -78,7 +78,7 @@ TRAINED: Final = {
     "as given": Arm(),
     "no words' own vectors": Arm({"often": 10**9}),
     "no judgement of the classifier, no sentences of classes": Arm({"classes": 0}, judged=False),
-    "last layer only": Arm({"towers": TowersConfig(blocks={JUDGED: BLOCKS[JUDGED]})}),
+    "last layer only": Arm({"towers": TowersConfig(blocks={CLASSIFIED: BLOCKS[CLASSIFIED]})}),
     "no other sets": Arm({"extra": {"har15": 0, "gym": 0}}),
     "no sentences of classes": Arm({"classes": 0}),
     "no word dropout": Arm({"word_dropout": 0.0}),
@@ -109,15 +109,15 @@ def main() -> None:
     for seed in options.seed or [0]:
         for name in [name for name in TRAINED if name in only]:
             with redirect_stdout(sys.stderr):  # how far it is
-                ranker = trained(TRAINED[name], material, seed)
-            figures = measured(ranker, material)
+                model = trained(TRAINED[name], material, seed)
+            figures = measured(model, material)
             print(f"| {name}, seed {seed} | {figures} |", flush=True)
     print(f"\nthe shipped weights\n\n{HEAD}", flush=True)
     for name in [name for name in AT_USE if name in only]:
         print(f"| {name} | {measured(AT_USE[name](material), material)} |", flush=True)
 
 
-def trained(arm: Arm, material: Material, seed: int) -> Ranker:
+def trained(arm: Arm, material: Material, seed: int) -> RetrievalModel:
     """The model of towers that an arm trains; its average weights after the last epoch."""
     torch.manual_seed(seed)
     config = replace(material.config, seed=seed, **arm.settings)
@@ -130,19 +130,19 @@ def trained(arm: Arm, material: Material, seed: int) -> Ranker:
     others = {name: pictures for name, pictures in sets.items() if name != MAIN}
     towers = new_towers(config, captions.counts(training_captions(main)), list(sets.values()))
     if not arm.judged:
-        assert towers.video.judgement is not None
-        towers.video.judgement.place.weight.requires_grad_(False).zero_()
+        assert towers.video.classifier is not None
+        towers.video.classifier.place.weight.requires_grad_(False).zero_()
     run = Run(config, towers, main)
     while run.epoch < config.epochs:
         train_epoch(run, captions, main, others)
     named = NAMED if arm.judged else 0.0
-    ranker = assemble(run.average, material.words, sets, material.moved["train"], named=named)
-    ranker.fingerprint = str(uuid.uuid4())  # an index of other weights is not this one's
-    ranker.__class__ = _OfFirstColumns
-    return ranker
+    model = assemble(run.average, material.words, sets, material.moved["train"], named=named)
+    model.fingerprint = str(uuid.uuid4())  # an index of other weights is not this one's
+    model.__class__ = _OfFirstColumns
+    return model
 
 
-class _OfFirstColumns(Ranker):
+class _OfFirstColumns(RetrievalModel):
     """Reads of whole rows what it was trained on: look-alikes are of whole rows in every arm."""
 
     def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -150,24 +150,24 @@ class _OfFirstColumns(Ranker):
         return super().clip_vectors(np.concatenate([rows[:, :looks], rows[:, WIDTH:]], axis=1))
 
 
-def measured(ranker: Ranker, material: Material) -> str:
+def measured(model: RetrievalModel, material: Material) -> str:
     """A line of figures, in %, as HEAD names them."""
     main, bank = material.sets[MAIN], material.moved["dev"].bank
-    recall = text_to_picture(ranker, material.words, main, "dev")
+    recall = text_to_picture(model, material.words, main, "dev")
     asked = {"seed": 5, "timelines": material.timelines}
-    done = list(trials(ranker, material.words, main, "dev", bank, kind=None, **asked))
+    done = list(trials(model, material.words, main, "dev", bank, kind=None, **asked))
     both = [done, [trial for trial in done if trial.kind == "thing"]]
     right = [100 * np.mean([trial.right for trial in some if trial.present]) for some in both]
     shares = [*right, *map(called_none, both)]
     if "har15" in material.sets:
-        shares.append(actions(ranker, material.words, material.sets["har15"], "dev"))
+        shares.append(actions(model, material.words, material.sets["har15"], "dev"))
     found = f"{recall.at_1:.1f} / {recall.at_5:.1f} / {recall.at_10:.1f}"
-    return " | ".join([found, *(f"{share:.1f}" for share in shares), _samples(ranker, material)])
+    return " | ".join([found, *(f"{share:.1f}" for share in shares), _samples(model, material)])
 
 
-def _samples(ranker: Ranker, material: Material) -> str:
+def _samples(model: RetrievalModel, material: Material) -> str:
     """Questions to the sample library: the first moment is right, and one of the first five."""
-    searcher = Searcher(material.library, ranker, material.words, use_feedback=False)
+    searcher = Searcher(material.library, model, material.words, use_feedback=False)
     asked = [(question, searcher.search(question.text)) for question in read_questions()]
     found = overlaps([(question, answer) for question, answer in asked if question.spans])
     return " / ".join(f"{100 * np.mean(share >= RIGHT):.0f}" for share in found)
@@ -180,82 +180,82 @@ def called_none(done: list[Trial]) -> float:
     return 100 * float(np.mean([trial.score < limit for trial in done if trial.present]))
 
 
-def _rebuilt(ranker: Ranker, **changes: Any) -> Ranker:
+def _rebuilt(model: RetrievalModel, **changes: Any) -> RetrievalModel:
     """The same model with some of its parts exchanged."""
     parts: dict[str, Any] = {
-        "towers": ranker.towers,
-        "background": torch.from_numpy(ranker.background[:, :-1]),
-        "captions": torch.from_numpy(ranker.sentences(10**6)[:, : ranker.towers.config.width]),
-        "calibration": ranker.calibration,
-        "word_fingerprint": ranker.word_fingerprint,
-        "reader": ranker.reader,
-        "mix": ranker.mix,
-        "names": ranker.names,
-        "movements": ranker.movements,
+        "towers": model.towers,
+        "background": torch.from_numpy(model.background[:, :-1]),
+        "captions": torch.from_numpy(model.sentences(10**6)[:, : model.towers.config.width]),
+        "calibration": model.calibration,
+        "word_fingerprint": model.word_fingerprint,
+        "second_stage": model.second_stage,
+        "mix": model.mix,
+        "names": model.names,
+        "movements": model.movements,
     }
-    return Ranker(**(parts | changes), fingerprint=str(uuid.uuid4()))
+    return RetrievalModel(**(parts | changes), fingerprint=str(uuid.uuid4()))
 
 
-def hubs_left(_: Material) -> Ranker:
+def hubs_left(_: Material) -> RetrievalModel:
     """Nothing is taken off for being near to every caption."""
-    ranker = Ranker.load()
-    return _rebuilt(ranker, captions=torch.zeros(1, ranker.towers.config.width))
+    model = RetrievalModel.load()
+    return _rebuilt(model, captions=torch.zeros(1, model.towers.config.width))
 
 
-def without_names(_: Material) -> Ranker:
+def without_names(_: Material) -> RetrievalModel:
     """Queries ask for no class by its name."""
-    ranker = Ranker.load()
-    assert ranker.names is not None
-    silent = Names(ranker.names.codes, ranker.names.words, 0 * ranker.names.table)
-    return _rebuilt(ranker, names=silent)
+    model = RetrievalModel.load()
+    assert model.names is not None
+    silent = Names(model.names.codes, model.names.words, 0 * model.names.table)
+    return _rebuilt(model, names=silent)
 
 
-def classes_as_trained(material: Material) -> Ranker:
+def classes_as_trained(material: Material) -> RetrievalModel:
     """Classes are moved back from the sentences that name them; the background is made anew."""
-    shipped = Ranker.load()
+    shipped = RetrievalModel.load()
     towers = copy.deepcopy(shipped.towers)
     name_classes(towers, Captions(material.words), -NAMED)
     before = assemble(towers, material.words, material.sets, material.moved["train"], named=0.0)
-    return _rebuilt(before, reader=shipped.reader, mix=shipped.mix)
+    return _rebuilt(before, second_stage=shipped.second_stage, mix=shipped.mix)
 
 
-def without_movements(_: Material) -> Ranker:
+def without_movements(_: Material) -> RetrievalModel:
     """Queries ask for no movement."""
-    ranker = Ranker.load()
-    assert ranker.movements is not None
-    ranker.movements.share = 0.0
-    return ranker
+    model = RetrievalModel.load()
+    assert model.movements is not None
+    model.movements.share = 0.0
+    return model
 
 
-def curve_alone(_: Material) -> Ranker:
+def curve_alone(_: Material) -> RetrievalModel:
     """Questions in two parts are read off the curve, too."""
-    ranker = Ranker.load()
-    ranker.reader = None
-    return ranker
+    model = RetrievalModel.load()
+    model.second_stage = None
+    return model
 
 
-def without_cuts(_: Material) -> Ranker:
+def without_cuts(_: Material) -> RetrievalModel:
     """No edge moves to a cut, and the second stage reads of none."""
-    ranker = Ranker.load()
-    ranker.__class__ = _OfNoCuts
-    return ranker
+    model = RetrievalModel.load()
+    model.__class__ = _OfNoCuts
+    return model
 
 
-class _OfNoCuts(Ranker):
+class _OfNoCuts(RetrievalModel):
     def propose(self, windows: Any, query: Query) -> list[list[Proposal]]:
         blind: list[Window] = [replace(window, cuts=window.cuts[:0]) for window in windows]
         return super().propose(blind, query)
 
 
-def against_the_mean(_: Material) -> Ranker:
+def against_the_mean(_: Material) -> RetrievalModel:
     """Scores are above the mean of unrelated footage, not above its best hundredth."""
-    ranker = Ranker.load()
-    ranker.reader = None
-    ranker.__class__ = _OfMean
-    return ranker
+    model = RetrievalModel.load()
+    model.second_stage = None
+    model.__class__ = _OfMean
+    return model
 
 
-class _OfMean(Ranker):
+class _OfMean(RetrievalModel):
     def curve(
         self, clips: NDArray[np.floating], query_vector: NDArray[np.float32]
     ) -> NDArray[np.float32]:
@@ -263,8 +263,8 @@ class _OfMean(Ranker):
         return np.asarray((clips @ query_vector - unrelated.mean()) / unrelated.std())
 
 
-AT_USE: Final[dict[str, Callable[[Material], Ranker]]] = {
-    "as shipped": lambda _: Ranker.load(),
+AT_USE: Final[dict[str, Callable[[Material], RetrievalModel]]] = {
+    "as shipped": lambda _: RetrievalModel.load(),
     "hubs left on": hubs_left,
     "names of classes not asked for": without_names,
     "classes where training left them": classes_as_trained,

@@ -30,7 +30,7 @@ from feature_extract.motion import (
     motion_frames,
     with_ones,
 )
-from vmr.model.ranker import Calibration, Ranker
+from vmr.model.retrieval import Calibration, RetrievalModel
 from vmr.model.text import Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.training.assemble import MAIN, asked_for, training_captions
@@ -56,11 +56,11 @@ def main() -> None:
         search_with(C3DAlone(towers, words, pictures), options.films)
 
 
-class C3DAlone(Ranker):
+class C3DAlone(RetrievalModel):
     """A model that reads of a library's rows what C3D saw, and nothing else."""
 
     def __init__(self, towers: Towers, words: Words, pictures: Pictures) -> None:
-        self._shipped = Ranker.load()
+        self._shipped = RetrievalModel.load()
         unrelated = self._seen(towers, pictures.rows[pictures.of("train"), 0])
         super().__init__(
             towers,
@@ -84,7 +84,7 @@ class C3DAlone(Ranker):
     def _seen(self, towers: Towers, rows: NDArray[np.floating]) -> NDArray[np.float32]:
         assert self._shipped.movements is not None
         unit = towers.encode_video(torch.from_numpy(np.asarray(rows, np.float32))).numpy()
-        return np.concatenate([unit, self._shipped.movements.seen(rows)], axis=1)
+        return np.concatenate([unit, self._shipped.movements.clip_columns(rows)], axis=1)
 
 
 def captioned_towers(words: Words, pictures: Pictures, epochs: int) -> Towers:

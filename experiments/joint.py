@@ -25,14 +25,14 @@ from benchmarks.accuracy import kinds, text_to_picture
 from vmr.model.localise import Proposal
 from vmr.model.movements import COLUMNS
 from vmr.model.network import MomentModel
-from vmr.model.ranker import BEST_SHARE, HUB_NEIGHBOURS, HUB_WEIGHT, Ranker
+from vmr.model.retrieval import BEST_SHARE, HUB_NEIGHBOURS, HUB_WEIGHT, RetrievalModel
 from vmr.model.second_stage import (
     CLIP_SCALE,
     EXTRA_COLUMNS,
     MATCH_SCALE,
-    MomentReader,
+    SecondStage,
     parts,
-    reader_config,
+    second_stage_config,
     window_rows,
 )
 from vmr.model.text import Query, QueryError, Words
@@ -48,16 +48,16 @@ from vmr.training.movements import Moved, moved_rows
 from vmr.training.pictures import Pictures, load_pictures
 from vmr.training.questions import Question, ask_any
 from vmr.training.second_stage import (
-    ReaderTraining,
+    SecondStageTraining,
     answers_in,
     error_of,
     errors_of,
     noise_of_the_unknown,
     seen_cuts,
-    train_reader,
+    train_second_stage,
     window_around,
 )
-from vmr.training.second_stage_loss import Example, reader_loss
+from vmr.training.second_stage_loss import Example, second_stage_loss
 
 RATE: Final = 2e-4
 """Of the towers, at most: they are trained already."""
@@ -79,26 +79,28 @@ def main() -> None:
         for split, each in BaseConfig().moved.items()
     }
     steps = options.steps
-    config = ReaderTraining(steps=steps, validate_every=steps, seed=options.seed)
+    config = SecondStageTraining(steps=steps, validate_every=steps, seed=options.seed)
     for weight in options.weight or [0.0, 0.1]:
-        ranker = train(words, sets, moved, config, weight)
-        print(f"\nweight {weight}: {text_to_picture(ranker, words, sets[MAIN], 'dev')}")
-        kinds(arms(ranker, words, sets[MAIN], moved["dev"]))
+        model = train(words, sets, moved, config, weight)
+        print(f"\nweight {weight}: {text_to_picture(model, words, sets[MAIN], 'dev')}")
+        kinds(arms(model, words, sets[MAIN], moved["dev"]))
 
 
 def train(
     words: Words,
     sets: dict[str, Pictures],
     moved: dict[str, Moved],
-    config: ReaderTraining,
+    config: SecondStageTraining,
     weight: float,
-) -> Ranker:
+) -> RetrievalModel:
     """Towers and a second stage; trained at once, where the weight of the latter is not 0."""
     torch.manual_seed(config.seed)
-    start, captions, draw = Ranker.load(), Captions(words), random.Random(config.seed)
+    start, captions, draw = RetrievalModel.load(), Captions(words), random.Random(config.seed)
     towers = copy.deepcopy(start.towers)
-    reader = MomentReader(MomentModel(reader_config(start.width, word_width=words.width)))
-    both = torch.nn.ModuleList([towers, reader])
+    second_stage = SecondStage(
+        MomentModel(second_stage_config(start.width, word_width=words.width))
+    )
+    both = torch.nn.ModuleList([towers, second_stage])
     average = copy.deepcopy(both)
     rates = [RATE, config.learning_rate]
     optimizer = torch.optim.AdamW(
@@ -114,7 +116,7 @@ def train(
         loss = pair_loss(towers.train(), captions, next(batches), BaseConfig(), draw)
         if weight:
             batch = timelines.batch(towers.eval(), draw)
-            loss = loss + weight * reader_loss(reader.train(), batch, config.loss)
+            loss = loss + weight * second_stage_loss(second_stage.train(), batch, config.loss)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(both.parameters(), 5.0)
@@ -123,14 +125,14 @@ def train(
         follow(average, both, min(AVERAGE, (1 + step) / (10 + step)))
         if step % 20 == 0:
             print(f"step {step}: loss {loss.item():.3f}", flush=True)
-    ranker = assemble(average[0], words, sets, moved["train"], named=0.0)
+    model = assemble(average[0], words, sets, moved["train"], named=0.0)
     banks = {split: rows.bank for split, rows in moved.items()}
-    ranker.reader = (
+    model.second_stage = (
         average[1].eval()
         if weight
-        else train_reader(ranker, words, {MAIN: sets[MAIN]}, MAIN, banks, config)
+        else train_second_stage(model, words, {MAIN: sets[MAIN]}, MAIN, banks, config)
     )
-    return ranker
+    return model
 
 
 def picked(sets: dict[str, Pictures], draw: random.Random) -> Iterator[list[Pair]]:
@@ -146,7 +148,12 @@ class Timelines:
     """Examples of the second stage that the gradient goes through to the towers."""
 
     def __init__(
-        self, start: Ranker, words: Words, main: Pictures, moved: Moved, config: ReaderTraining
+        self,
+        start: RetrievalModel,
+        words: Words,
+        main: Pictures,
+        moved: Moved,
+        config: SecondStageTraining,
     ) -> None:
         self._start, self._words, self._rows, self._config = start, words, main.rows, config
         unit = main.rows[:, 0].astype(np.float32)
@@ -159,7 +166,7 @@ class Timelines:
         self._asked = torch.from_numpy(start.sentences(1000)[:, : start.towers.config.width])
 
     def batch(self, towers: Towers, draw: random.Random) -> list[Example]:
-        """As ReaderTraining has it."""
+        """As SecondStageTraining has it."""
         made: list[Example] = []
         while len(made) < self._config.batch:
             made += self._of_one(towers, draw)
@@ -216,26 +223,28 @@ class Timelines:
         return Example(rows, np.stack(words or list(query.vectors)), answers, asked.kind)
 
     def matches(self, clips: Tensor, vectors: Tensor) -> Tensor:
-        """(T, E), (3, E) -> (3, T), as Ranker.curve has them."""
+        """(T, E), (3, E) -> (3, T), as RetrievalModel.curve has them."""
         unrelated = (self._unrelated @ vectors.detach().T).sort(0).values  # (K, 3)
         best = unrelated[-round(BEST_SHARE * len(unrelated)) :].mean(0)
         return ((clips @ vectors.T - best) / unrelated.std(0)).T
 
 
-class _Reads(Ranker):
+class _Reads(RetrievalModel):
     """The second stage for questions of one part, too."""
 
     def propose(self, windows: Sequence[Window], query: Query) -> list[list[Proposal]]:
-        assert self.reader is not None
+        assert self.second_stage is not None
         matches = [self.matches(window.clips, query) for window in windows]
-        return self.reader.propose(windows, matches, query.vectors)
+        return self.second_stage.propose(windows, matches, query.vectors)
 
 
-def arms(ranker: Ranker, words: Words, main: Pictures, moved: Moved) -> dict[str, list[Trial]]:
+def arms(
+    model: RetrievalModel, words: Words, main: Pictures, moved: Moved
+) -> dict[str, list[Trial]]:
     """Trials by the curve, by the second stage, and by both as the product has them."""
-    curve, reads = copy.copy(ranker), copy.copy(ranker)
-    curve.reader, reads.__class__ = None, _Reads
-    ways = {"curve": curve, "second stage": reads, "as in the product": ranker}
+    curve, reads = copy.copy(model), copy.copy(model)
+    curve.second_stage, reads.__class__ = None, _Reads
+    ways = {"curve": curve, "second stage": reads, "as in the product": model}
     return {
         name: list(trials(way, words, main, "dev", moved.bank, seed=5, timelines=240, kind=None))
         for name, way in ways.items()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.model.localise import Proposal
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import Query, QueryError, Words
 from vmr.model.windows import cut_windows, distinct
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["dev", "test"], default="dev")
     parser.add_argument("--timelines", type=int, default=20)
     options = parser.parse_args()
-    ranker, words = Ranker.load(options.weights), Words.load()
+    model, words = RetrievalModel.load(options.weights), Words.load()
     pictures = load_pictures(options.data, options.cache, views=1)["flickr8k"]
     places, draw = pictures.of(options.split), random.Random(5)
     unit = pictures.rows[:, 0].astype(np.float32)
@@ -51,8 +51,8 @@ def main() -> None:
     first = 0
     for _ in range(options.timelines):
         timeline = compose(pool, draw)
-        clips = ranker.clip_vectors(timeline.rows(pictures.rows))
-        long, shift = padded(clips, ranker.clip_vectors(_other(pictures, draw)), draw)
+        clips = model.clip_vectors(timeline.rows(pictures.rows))
+        long, shift = padded(clips, model.clip_vectors(_other(pictures, draw)), draw)
         for _ in range(QUESTIONS):
             asked = ask(timeline, pool, draw, present=True)
             try:
@@ -60,11 +60,11 @@ def main() -> None:
             except QueryError:  # three captions have no known word
                 continue
             cuts, truth = timeline.cuts, list(asked.spans)
-            near = moments(ranker, query, clips, cuts)
+            near = moments(model, query, clips, cuts)
             found["as it is"].append(_overlap(near[0], truth, 0.0))
-            bare = moments(ranker, query, clips, cuts[:0])
+            bare = moments(model, query, clips, cuts[:0])
             found["no cut known"].append(_overlap(bare[0], truth, 0.0))
-            far = moments(ranker, query, long, cuts + shift)
+            far = moments(model, query, long, cuts + shift)
             inside = [m for m in far if touches(m, timeline, shift)]
             found["in two hours"].append(_overlap(inside[0], truth, shift) if inside else 0.0)
             first += bool(inside) and far[0] == inside[0]
@@ -87,12 +87,12 @@ def padded(
 
 
 def moments(
-    ranker: Ranker, query: Query, clips: NDArray[np.float32], cuts: NDArray[np.float64]
+    model: RetrievalModel, query: Query, clips: NDArray[np.float32], cuts: NDArray[np.float64]
 ) -> list[Proposal]:
     """The moments of a whole video (T, E), best first."""
     starts = np.arange(len(clips), dtype=np.float64)
     windows = cut_windows(clips, starts, starts + 1, cuts)
-    return distinct(windows, ranker.propose(windows, query))
+    return distinct(windows, model.propose(windows, query))
 
 
 def touches(moment: Proposal, timeline: Timeline, shift: float) -> bool:

@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 import av
 from av.video.reformatter import VideoReformatter
 
-from feature_extract.video.complaints import Complaints, is_patched
-from feature_extract.video.continuity import holes
 from feature_extract.video.hdr import to_sdr
+from feature_extract.video.libav_log import Complaints, is_patched
+from feature_extract.video.mpegts_continuity import holes
+from feature_extract.video.skippable import unseen
 from feature_extract.video.source import MAX_SECONDS, THREADS, Picture, Source, open_video, packets
 from feature_extract.video.timing import CUT_SECONDS, TOLERANCE, slot
-from feature_extract.video.unseen import unseen
 
 
 class Doubt(NamedTuple):

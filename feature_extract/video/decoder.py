@@ -27,8 +27,8 @@ from typing import Any, BinaryIO, Final, Protocol
 import numpy as np
 
 from feature_extract.video.av_reader import AvReader
-from feature_extract.video.complaints import Complaints
 from feature_extract.video.decord_reader import DecordReader, DistrustError
+from feature_extract.video.libav_log import Complaints
 from feature_extract.video.source import Picture, RefusedError, describe, is_webp
 
 BATCH: Final = 16

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from feature_extract.video.av_reader import breaks_off
-from feature_extract.video.complaints import Complaints
+from feature_extract.video.libav_log import Complaints
 from feature_extract.video.source import MAX_SECONDS, Picture, Source, threads_for
 from feature_extract.video.timing import CUT_SECONDS, slot
 
@@ -22,7 +22,7 @@ LARGEST_BYTES: Final = 1 << 28
 MOST_PICTURES: Final = 1 << 28
 """Bytes of all pictures of a file: decoded, and resized, they are soon in memory, too. A minute of
 30 pictures a second; of longer files PyAV holds a few pictures. H.264 and HEVC lose no time by
-that (unseen.py)."""
+that (skippable.py)."""
 
 
 class DistrustError(Exception):

@@ -17,8 +17,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_extract.video.contradictions import contradiction, last_second, seconds_of
 from feature_extract.video.formats import FORMATS
+from feature_extract.video.header_checks import contradiction, last_second, seconds_of
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 

@@ -94,9 +94,9 @@ def contents(library):
 
 def answers(library):
     """Every clip's path, row and score for a fixed query, best first."""
-    ranker = tiny_ranker()
-    vector = np.ones(ranker.width, np.float32) / 4
-    videos, rows, scores = ClipIndex.open(library, ranker).nearest(vector, 10_000)
+    model = tiny_ranker()
+    vector = np.ones(model.width, np.float32) / 4
+    videos, rows, scores = ClipIndex.open(library, model).nearest(vector, 10_000)
     names = {video.id: video.path for video in library.videos()}
     return sorted(
         (names[id], row, round(score, 5))

@@ -71,9 +71,9 @@ def test_list_shows_every_state_and_its_reason(library, capsys):
 
 
 def test_the_page_shows_every_state_and_has_words_for_it(library, tmp_path):
-    ranker, words = tiny_ranker(), Words.load()
+    model, words = tiny_ranker(), Words.load()
     previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
-    page = Page(library, ranker, words, Ingest(library, lambda: None), previews)
+    page = Page(library, model, words, Ingest(library, lambda: None), previews)
     shown = {video["name"]: video for video in page.library()["videos"]}
     english = (ROOT / "assets/ui/words.js").read_text().partition("state: {")[2].partition("}")[0]
     for state in get_args(State):

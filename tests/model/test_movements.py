@@ -15,7 +15,7 @@ from vmr.model.movements import (
     asked_of,
     names_nothing_else,
 )
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words, tokenize
 from vmr.training.compose import MOVES
 from vmr.training.movements import CUT, Moved, fit_movements
@@ -89,7 +89,7 @@ def test_movements_are_fitted_on_everything_but_cuts() -> None:
     moved = planted()
     movements = fit_movements(moved)
     real = np.asarray(moved.kinds) != CUT
-    seen = movements.seen(moved.rows[real])
+    seen = movements.clip_columns(moved.rows[real])
     assert np.abs(seen - moved.rates[real]).mean() < 0.05
     assert {kind: len(rows) for kind, rows in moved.bank.items()} == {
         kind: moved.kinds.count(kind) for kind in ("", "left", CUT)
@@ -99,39 +99,39 @@ def test_movements_are_fitted_on_everything_but_cuts() -> None:
 def test_nothing_is_seen_to_move_in_a_picture_and_too_fast_is_fast() -> None:
     movements = Movements(np.full((4, 3), 9, np.float32), np.full(4, 0.5, np.float32))
     assert movements.rows == 3
-    assert movements.seen(np.zeros((2, 3), np.float16)).tolist() == [[0] * 4] * 2
-    assert movements.seen(np.ones((1, 3), np.float16)).tolist() == [[1] * 4]
+    assert movements.clip_columns(np.zeros((2, 3), np.float16)).tolist() == [[0] * 4] * 2
+    assert movements.clip_columns(np.ones((1, 3), np.float16)).tolist() == [[1] * 4]
 
 
 @pytest.fixture(scope="module")
-def ranker() -> Ranker:
-    return Ranker.load()
+def model() -> RetrievalModel:
+    return RetrievalModel.load()
 
 
-def clips_of(ranker: Ranker, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+def clips_of(model: RetrievalModel, seen: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same picture, moving as said."""
-    looks = np.random.default_rng(0).random(sum(ranker.towers.config.blocks.values()))
-    clips = ranker.clip_vectors(np.tile(looks.astype(np.float32), (len(seen), 1)))
+    looks = np.random.default_rng(0).random(sum(model.towers.config.blocks.values()))
+    clips = model.clip_vectors(np.tile(looks.astype(np.float32), (len(seen), 1)))
     clips[:, -5:-1] = seen
     return clips
 
 
 @torch.inference_mode()
 def test_of_the_same_picture_the_one_that_goes_the_way_asked_for_scores_higher(
-    ranker: Ranker,
+    model: RetrievalModel,
 ) -> None:
     words = Words.load()
-    clips = clips_of(ranker, np.eye(4, dtype=np.float32)[[0, 0, 2]] * np.array([[1], [-1], [1]]))
+    clips = clips_of(model, np.eye(4, dtype=np.float32)[[0, 0, 2]] * np.array([[1], [-1], [1]]))
     for text, best in (("moves right", 0), ("moves left", 1), ("while the camera zooms in", 2)):
-        curve = ranker.curve(clips, ranker.query_vector(words.query(f"a dog {text}")))
+        curve = model.curve(clips, model.query_vector(words.query(f"a dog {text}")))
         assert curve.argmax() == best
-    plain = ranker.curve(clips, ranker.query_vector(words.query("a dog")))
+    plain = model.curve(clips, model.query_vector(words.query("a dog")))
     np.testing.assert_allclose(plain, plain[0], atol=1e-5)
 
 
-def test_more_like_a_moment_likes_its_movement_a_little(ranker: Ranker) -> None:
-    right, left = clips_of(ranker, np.array([[1, 0, 0, 0], [-1, 0, 0, 0]], np.float32))
-    query = ranker.as_query(right)
+def test_more_like_a_moment_likes_its_movement_a_little(model: RetrievalModel) -> None:
+    right, left = clips_of(model, np.array([[1, 0, 0, 0], [-1, 0, 0, 0]], np.float32))
+    query = model.as_query(right)
     assert right @ query - left @ query == pytest.approx(2 * WEIGHT, rel=1e-4)
 
 
@@ -147,27 +147,27 @@ def test_more_like_a_moment_likes_its_movement_a_little(ranker: Ranker) -> None:
     ],
 )
 def test_a_movement_alone_is_asked_for_whatever_is_seen(
-    ranker: Ranker, text: str, alone: bool
+    model: RetrievalModel, text: str, alone: bool
 ) -> None:
     assert names_nothing_else(tokenize(text)) == alone
-    vector = ranker.query_vector(Words.load().query(text))
-    assert vector[: ranker.towers.config.width].any() != alone
+    vector = model.query_vector(Words.load().query(text))
+    assert vector[: model.towers.config.width].any() != alone
 
 
-def test_a_movement_alone_is_as_strong_as_it_is_fast(ranker: Ranker) -> None:
+def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> None:
     speeds = np.array([NOTICED + NOTICED_SPREAD, NOTICED, 0], np.float32)
     seen = np.append(speeds[:, None] * np.float32([1, 0, 0, 0]), np.float32([[0, 0.9, 0, 0]]), 0)
-    clips = clips_of(ranker, seen)
-    vector = ranker.query_vector(Words.load().query("everything moves to the right"))
+    clips = clips_of(model, seen)
+    vector = model.query_vector(Words.load().query("everything moves to the right"))
     still = -NOTICED / NOTICED_SPREAD  # as what goes another way
     expected = [1, 0, still, still]
-    np.testing.assert_allclose(ranker.curve(clips, vector), expected, atol=1e-5)
+    np.testing.assert_allclose(model.curve(clips, vector), expected, atol=1e-5)
 
 
-def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(ranker: Ranker) -> None:
+def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(model: RetrievalModel) -> None:
     """A tenth of a picture's width in three seconds; a misreading of a tenth of fast."""
-    vector = ranker.query_vector(Words.load().query("the camera pans left"))
+    vector = model.query_vector(Words.load().query("the camera pans left"))
     for speed, verdict in ((0.1 / 3, "possible"), (0.1, "strong"), (0.015, "none")):
-        clips = clips_of(ranker, np.tile(np.float32([speed / FAST[0], 0, 0, 0]), (5, 1)))
-        score = float(ranker.curve(clips, vector).mean())
-        assert ranker.verdict(float(ranker.strength(score))) == verdict
+        clips = clips_of(model, np.tile(np.float32([speed / FAST[0], 0, 0, 0]), (5, 1)))
+        score = float(model.curve(clips, vector).mean())
+        assert model.verdict(float(model.strength(score))) == verdict

@@ -13,9 +13,9 @@ from vmr.model.second_stage import (
     EXTRA_COLUMNS,
     MATCH_SCALE,
     MOVEMENT_SCALE,
-    MomentReader,
+    SecondStage,
     parts,
-    reader_config,
+    second_stage_config,
     window_rows,
 )
 from vmr.model.text import Query
@@ -24,15 +24,15 @@ from vmr.research.loss import LossConfig
 from vmr.training.compose import Segment, Timeline
 from vmr.training.second_stage import errors_of, seen_cuts
 from vmr.training.second_stage_check import check
-from vmr.training.second_stage_loss import Example, reader_loss
+from vmr.training.second_stage_loss import Example, second_stage_loss
 
 WIDTH = 9
 
 
 @pytest.fixture(scope="module")
-def reader() -> MomentReader:
+def second_stage() -> SecondStage:
     torch.manual_seed(0)
-    return MomentReader(MomentModel(reader_config(WIDTH, word_width=6, width=24))).eval()
+    return SecondStage(MomentModel(second_stage_config(WIDTH, word_width=6, width=24))).eval()
 
 
 def window(length: int, *, begin: float = 0.0, seed: int = 0) -> Window:
@@ -82,11 +82,11 @@ def test_a_query_has_two_parts_around_its_last_joint(text: str, first: str, seco
         assert [words[int(place)] for place in part.vectors[:, 0]] == list(part.words)
 
 
-def test_moments_are_seconds_inside_the_window_best_first(reader: MomentReader) -> None:
+def test_moments_are_seconds_inside_the_window_best_first(second_stage: SecondStage) -> None:
     words = np.random.default_rng(2).normal(size=(4, 6)).astype(np.float32)
     for length in (1, 2, 7, 128):
         part = window(length, begin=300)
-        (moments,) = reader.propose([part], [matches(part)], words)
+        (moments,) = second_stage.propose([part], [matches(part)], words)
         assert moments
         scores = [moment.score for moment in moments]
         assert scores == sorted(scores, reverse=True)
@@ -95,12 +95,12 @@ def test_moments_are_seconds_inside_the_window_best_first(reader: MomentReader) 
             assert moment.start <= moment.best <= moment.end
 
 
-def test_windows_of_other_lengths_in_a_batch_change_nothing(reader: MomentReader) -> None:
+def test_windows_of_other_lengths_in_a_batch_change_nothing(second_stage: SecondStage) -> None:
     words = np.random.default_rng(2).normal(size=(4, 6)).astype(np.float32)
     several = [window(length, seed=length) for length in (5, 128, 40)]
-    together = reader.propose(several, [matches(part) for part in several], words)
+    together = second_stage.propose(several, [matches(part) for part in several], words)
     for part, moments in zip(several, together, strict=True):
-        (alone,) = reader.propose([part], [matches(part)], words)
+        (alone,) = second_stage.propose([part], [matches(part)], words)
         assert len(alone) == len(moments)
         for one, other in zip(alone, moments, strict=True):
             assert (one.start, one.end) == pytest.approx((other.start, other.end), abs=1e-3)
@@ -124,18 +124,18 @@ def examples(seed: int) -> Iterator[Example]:
 
 def test_it_learns_where_the_match_is_high_and_that_there_may_be_none() -> None:
     torch.manual_seed(0)
-    reader = MomentReader(MomentModel(reader_config(WIDTH, word_width=6, width=24)))
+    second_stage = SecondStage(MomentModel(second_stage_config(WIDTH, word_width=6, width=24)))
     stream, held_out = examples(0), examples(1)
     checks = [next(held_out) for _ in range(60)]
-    before = check(reader, checks)
-    optimizer = torch.optim.AdamW(reader.parameters(), 3e-3)
+    before = check(second_stage, checks)
+    optimizer = torch.optim.AdamW(second_stage.parameters(), 3e-3)
     for _ in range(80):
         batch = [next(stream) for _ in range(16)]
-        loss = reader_loss(reader.train(), batch, LossConfig())
+        loss = second_stage_loss(second_stage.train(), batch, LossConfig())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    after = check(reader, checks)
+    after = check(second_stage, checks)
     assert after["all"] == after["thing"] > max(60, before["all"] + 20)
     assert after["answers"] > 90
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmr.model.spans import iou, suppress
+from vmr.model.spans import iou, nms
 
 SECONDS = st.integers(0, 40).map(lambda tenth: tenth / 4)  # a coarse grid: ties and touching edges
 SPAN = st.tuples(SECONDS, SECONDS).map(lambda pair: (min(pair), max(pair)))
@@ -59,7 +59,7 @@ def common(a, b):
     return max(0.0, min(a[1], b[1]) - max(a[0], b[0])) / shorter if shorter else 0.0
 
 
-def slow_suppress(spans, scores, threshold, keep, nested):
+def slow_nms(spans, scores, threshold, keep, nested):
     """The textbook loop, one pair at a time."""
     order = sorted(range(len(spans)), key=lambda i: (-scores[i], i))
     kept: list[int] = []
@@ -79,25 +79,25 @@ def slow_suppress(spans, scores, threshold, keep, nested):
     st.integers(0, 6),
     st.sampled_from([0.0, 0.8, 1.0]),
 )
-def test_suppress_equals_the_textbook_loop(data, spans, threshold, keep, nested):
+def test_nms_equals_the_textbook_loop(data, spans, threshold, keep, nested):
     size = len(spans)
     scores = data.draw(st.lists(st.integers(-3, 3), min_size=size, max_size=size))
-    found = suppress(spans, scores, threshold=threshold, keep=keep, nested=nested)
-    assert found.tolist() == slow_suppress(spans, scores, threshold, keep, nested)
+    found = nms(spans, scores, threshold=threshold, keep=keep, nested=nested)
+    assert found.tolist() == slow_nms(spans, scores, threshold, keep, nested)
 
 
 @given(st.data(), SPANS)
 def test_suppress_twice_changes_nothing(data, spans):
     size = len(spans)
     scores = data.draw(st.lists(st.floats(-1, 1), min_size=size, max_size=size))
-    once = suppress(spans, scores, threshold=0.5, keep=size)
+    once = nms(spans, scores, threshold=0.5, keep=size)
     boxes = np.asarray(spans).reshape(-1, 2)[once]
-    again = suppress(boxes, np.asarray(scores)[once], threshold=0.5, keep=size)
+    again = nms(boxes, np.asarray(scores)[once], threshold=0.5, keep=size)
     np.testing.assert_array_equal(again, np.arange(len(once)))
 
 
 def test_suppress_refuses_scores_that_do_not_fit():
     with pytest.raises(ValueError, match="finite"):
-        suppress([(0, 1), (1, 2)], [1.0], threshold=0.5, keep=2)
+        nms([(0, 1), (1, 2)], [1.0], threshold=0.5, keep=2)
     with pytest.raises(ValueError, match="finite"):
-        suppress([(0, 1)], [float("nan")], threshold=0.5, keep=2)
+        nms([(0, 1)], [float("nan")], threshold=0.5, keep=2)

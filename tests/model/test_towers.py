@@ -56,15 +56,15 @@ def test_the_classifier_judges_its_block_and_nothing_else() -> None:
     towers = Towers(
         TowersConfig(blocks={"motion": 4, "appearance": 3}, width=16, hidden=32, classes=2)
     ).eval()
-    judgement = towers.video.judgement
-    assert judgement is not None
-    judgement.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1, 0]]))
-    judgement.bias.copy_(torch.tensor([0.0, 1.0]))
+    classifier = towers.video.classifier
+    assert classifier is not None
+    classifier.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1, 0]]))
+    classifier.bias.copy_(torch.tensor([0.0, 1.0]))
     rows = torch.tensor([[9.0, 9, 9, 9, 3, 2, 5], [0, 0, 0, 0, 3, 2, 7]])
-    torch.testing.assert_close(judgement.chances(rows), torch.full((2, 2), 0.5))
+    torch.testing.assert_close(classifier.probs(rows), torch.full((2, 2), 0.5))
     # A class that is all there is to see lies where its own column points.
     first, second = towers.video.of_classes(torch.tensor([0, 1]))
-    column = judgement.place.weight[:, 0] - judgement.place.weight[:, 1]
+    column = classifier.place.weight[:, 0] - classifier.place.weight[:, 1]
     assert first @ column > second @ column
 
 

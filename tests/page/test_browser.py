@@ -41,7 +41,7 @@ from tests.support.planted_page import (
     served,
 )
 from vmr.model.network import MomentModel
-from vmr.model.second_stage import MomentReader, reader_config
+from vmr.model.second_stage import SecondStage, second_stage_config
 from vmr.page.page import Rights, Screen
 
 pytestmark = NEEDED
@@ -371,9 +371,9 @@ def test_where_each_word_looked(open_tab, tmp_path):
     with served(page) as base:
         tab = open_tab(base=base)
         ask(tab, DOG)
-        ranker = page._ranker
-        config = reader_config(ranker.width, width=24)
-        ranker.reader = MomentReader(MomentModel(config)).eval()
+        model = page._model
+        config = second_stage_config(model.width, width=24)
+        model.second_stage = SecondStage(MomentModel(config)).eval()
         watch(tab, 1)
         tab.click(".why summary")
         expect(tab.locator(".why .heading")).to_have_text(

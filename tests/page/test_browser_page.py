@@ -508,7 +508,7 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         expect(tab.locator("[aria-label^='This is right']")).to_have_attribute(
             "aria-pressed", "true"
         )
-        (kept,) = page.store.judgements()
+        (kept,) = page.store.ratings()
         assert (kept.query, kept.video, kept.good) == (DOG, 1, True)
         assert (kept.start, kept.end) == (float(start), float(end))
         ask(tab, DOG)
@@ -519,7 +519,7 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         right.click()
         expect(tab.locator(".toast")).to_contain_text("Taken back")
         expect(right).to_have_attribute("aria-pressed", "false")
-        assert page.store.judgements() == []
+        assert page.store.ratings() == []
 
 
 def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):

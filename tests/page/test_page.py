@@ -556,11 +556,11 @@ def test_a_shared_page_is_for_reading(shared):
     put = visitor.put("upload", params={"name": "a.mp4"}, content=b"x")
     assert put.status_code == 422
     assert "cannot be added" in put.json()["detail"]
-    judgement = {"query": DOG, "video": 1, "start": 1, "end": 2, "good": True}
+    rating = {"query": DOG, "video": 1, "start": 1, "end": 2, "good": True}
     for name, asked in [
         ("add", {"path": "/etc"}),
         ("act", {"what": "remove", "id": 1}),
-        ("judge", judgement),
+        ("judge", rating),
     ]:
         reply = call_page(visitor, name, asked)
         assert "error" in reply

@@ -32,16 +32,16 @@ from tests.support.drawn import write_drawn_set
 from vmr.library.store import Library
 from vmr.model.localise import Proposal, propose
 from vmr.model.network import MomentModel, ProposalHead, candidates
-from vmr.model.ranker import Ranker
-from vmr.model.second_stage import MomentReader, parts, reader_config
+from vmr.model.retrieval import RetrievalModel
+from vmr.model.second_stage import SecondStage, parts, second_stage_config
 from vmr.model.spans import iou
 from vmr.model.text import Words
 from vmr.model.towers import TowersConfig
 from vmr.model.windows import cut_windows, distinct
 from vmr.research.loss import LossConfig
 from vmr.search.index import ClipIndex
-from vmr.search.quantised import Sketch
-from vmr.search.searcher import Answer, Hit
+from vmr.search.quantised import QuantisedIndex
+from vmr.search.searcher import Answer, Moment
 from vmr.training.assemble import NAMED, name_classes
 from vmr.training.base import BaseConfig
 from vmr.training.calibration import Trial
@@ -49,8 +49,8 @@ from vmr.training.captioned import Captions
 from vmr.training.movements import moved_rows
 from vmr.training.people import held_out, sequence
 from vmr.training.pictures import DUPLICATES, Pictures, held_apart, load_pictures, splits_of_har15
-from vmr.training.second_stage import ReaderTraining
-from vmr.training.second_stage_loss import reader_loss
+from vmr.training.second_stage import SecondStageTraining
+from vmr.training.second_stage_loss import second_stage_loss
 
 
 def test_a_found_cut_counts_once_and_a_fade_all_along() -> None:
@@ -118,7 +118,7 @@ def test_sample_questions_are_forty_and_fifteen() -> None:
 @pytest.mark.parametrize(("name", "share"), [("travel", 0.5), ("space", 0.0)])
 def test_a_sample_answer_is_right_only_in_its_video(name: str, share: float) -> None:
     question = SampleQuestion("a cup", "travel", ((25.0, 31.0), (0.0, 1.0)))
-    hit = Hit(1, name, Path(f"{name}.mp4"), 28.0, 31.0, 1.0, 0.5, 29.5)
+    hit = Moment(1, name, Path(f"{name}.mp4"), 28.0, 31.0, 1.0, 0.5, 29.5)
     answer = Answer("a cup", (), "possible", (hit,))
     assert overlap(question, answer) == pytest.approx(share)
     assert overlap(question, answer, 1) == 0.0
@@ -150,13 +150,13 @@ def test_a_minute_of_a_two_hour_video_answers_as_if_it_were_alone() -> None:
 
 
 def test_the_large_library_is_as_unrelated_footage_and_finds_nearly_all(tmp_path: Path) -> None:
-    background = Ranker.load().background
+    background = RetrievalModel.load().background
     clips = made_up(tmp_path / "clips", 6000, background)
     away = clips.mean(0, dtype=np.float64) - background.mean(0)
     assert (np.abs(away) < 5 * background.std(0) / 6000**0.5 + 1e-3).all()
-    sketch = Sketch(background)
+    sketch = QuantisedIndex(background)
     sketch.add(clips)
-    compared = compare(clips, sketch, Ranker.load().sentences(5))
+    compared = compare(clips, sketch, RetrievalModel.load().sentences(5))
     assert np.mean(compared.shares) > 0.99
     assert len(compared.ours) == len(compared.theirs) == 5
 
@@ -183,7 +183,7 @@ def test_a_made_up_library_has_the_statistics_of_a_real_one(tmp_path: Path) -> N
     np.testing.assert_array_equal(library.features(1).rows, rows)
     spread = np.std(real_rows(), axis=0)
     assert 0.3 < np.median(np.std(rows, axis=0)[spread > 0] / spread[spread > 0]) < 1.5
-    assert len(ClipIndex.open(library, Ranker.load())) == 60
+    assert len(ClipIndex.open(library, RetrievalModel.load())) == 60
 
 
 def test_the_direct_head_is_the_split_one() -> None:
@@ -270,9 +270,9 @@ def test_an_arm_is_trained_without_what_it_leaves_out(
     rows = pictures.rows.copy()
     rows[:, views:], rows[:, :, columns:] = np.nan, np.nan
     spoiled = replace(material, sets={"flickr8k": replace(pictures, rows=rows)})
-    ranker = trained(TRAINED[name], spoiled, seed=0)
-    assert all(torch.isfinite(part).all() for part in ranker.towers.state_dict().values())
-    figures = measured(ranker, material).split(" | ")
+    model = trained(TRAINED[name], spoiled, seed=0)
+    assert all(torch.isfinite(part).all() for part in model.towers.state_dict().values())
+    figures = measured(model, material).split(" | ")
     assert len(figures) == 6
     assert all(0 <= float(figure) <= 100 for figure in figures[1:5])
     assert figures[5] == "0 / 0"  # of an empty library
@@ -280,20 +280,20 @@ def test_an_arm_is_trained_without_what_it_leaves_out(
 
 def test_without_judgement_the_classifier_places_nothing(material: Material) -> None:
     arm = next(arm for arm in TRAINED.values() if not arm.judged)
-    judgement = trained(arm, material, seed=0).towers.video.judgement
-    assert judgement is not None
-    assert not judgement.place.weight.any()
+    classifier = trained(arm, material, seed=0).towers.video.classifier
+    assert classifier is not None
+    assert not classifier.place.weight.any()
 
 
 def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
     less = {name: make(material) for name, make in AT_USE.items()}
     shipped, words = less["as shipped"], material.words
     rows = material.sets["flickr8k"].rows[:5, 0]
-    vectors = {name: ranker.clip_vectors(rows) for name, ranker in less.items()}
+    vectors = {name: model.clip_vectors(rows) for name, model in less.items()}
     assert (vectors["as shipped"][:, -1] < 0).all()
     assert not vectors["hubs left on"][:, -1].any()
     query = words.query("a lion moves left")
-    asked = {name: ranker.query_vector(query) for name, ranker in less.items()}
+    asked = {name: model.query_vector(query) for name, model in less.items()}
     assert asked["as shipped"][512:-5].any()
     assert not asked["names of classes not asked for"][512:-5].any()
     assert asked["as shipped"][-5] < 0
@@ -302,7 +302,7 @@ def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
     assert mean.curve(mean.background, asked["as shipped"]).mean() == pytest.approx(0, abs=1e-3)
     towers = less["classes where training left them"].towers
     name_classes(towers, Captions(words), NAMED)
-    moved_again, moved = towers.video.judgement, shipped.towers.video.judgement
+    moved_again, moved = towers.video.classifier, shipped.towers.video.classifier
     assert moved_again is not None
     assert moved is not None
     torch.testing.assert_close(moved_again.place.weight, moved.place.weight, atol=1e-4, rtol=0)
@@ -317,13 +317,15 @@ def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
 
 
 def test_the_gradient_of_the_second_stage_reaches_both_towers(material: Material) -> None:
-    start, words = Ranker.load(), material.words
+    start, words = RetrievalModel.load(), material.words
     main, moved = material.sets["flickr8k"], material.moved["train"]
-    config = ReaderTraining(batch=2, questions=2)
+    config = SecondStageTraining(batch=2, questions=2)
     timelines, towers = Timelines(start, words, main, moved, config), start.towers
-    reader = MomentReader(MomentModel(reader_config(start.width, word_width=words.width, width=24)))
+    second_stage = SecondStage(
+        MomentModel(second_stage_config(start.width, word_width=words.width, width=24))
+    )
     batch = timelines.batch(towers, random.Random(0))
-    reader_loss(reader, batch, LossConfig()).backward()  # type: ignore[no-untyped-call]
+    second_stage_loss(second_stage, batch, LossConfig()).backward()  # type: ignore[no-untyped-call]
     for weight in (towers.video.linear.weight, towers.text.content.weight):
         assert weight.grad is not None
         assert weight.grad.any()

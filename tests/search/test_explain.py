@@ -6,8 +6,8 @@ import torch
 
 from tests.support.planted import random_rows, tiny_ranker
 from vmr.model.network import MomentModel
-from vmr.model.ranker import Ranker
-from vmr.model.second_stage import MomentReader, reader_config
+from vmr.model.retrieval import RetrievalModel
+from vmr.model.second_stage import SecondStage, second_stage_config
 from vmr.model.text import Words
 from vmr.model.windows import Window, cut_windows
 from vmr.search.attention import attention, between
@@ -19,17 +19,17 @@ def words() -> Words:
 
 
 @pytest.fixture
-def ranker() -> Ranker:
-    ranker = tiny_ranker()
+def model() -> RetrievalModel:
+    model = tiny_ranker()
     torch.manual_seed(0)
-    config = reader_config(ranker.width, width=24)
-    ranker.reader = MomentReader(MomentModel(config)).eval()
-    return ranker
+    config = second_stage_config(model.width, width=24)
+    model.second_stage = SecondStage(MomentModel(config)).eval()
+    return model
 
 
-def window_of_rows(ranker: Ranker, count: int) -> Window:
+def window_of_rows(model: RetrievalModel, count: int) -> Window:
     starts = np.arange(count, dtype=np.float64)
-    clips = ranker.clip_vectors(random_rows(count, 3))
+    clips = model.clip_vectors(random_rows(count, 3))
     return cut_windows(clips, starts, starts + 1, np.array([2.5]))[0]
 
 
@@ -40,37 +40,37 @@ def test_a_row_has_the_mean_of_the_boundaries_beside_it():
 
 
 @pytest.mark.parametrize("count", [1, 5, 128])
-def test_a_line_a_word_that_sums_to_one(ranker, words, count):
+def test_a_line_a_word_that_sums_to_one(model, words, count):
     query = words.query("a dog runs")
-    looked = attention(ranker, window_of_rows(ranker, count), query)
+    looked = attention(model, window_of_rows(model, count), query)
     assert looked.shape == (3, count)
     assert (looked >= 0).all()
     np.testing.assert_allclose(looked.sum(axis=1), 1, atol=1e-5)
 
 
-def test_it_follows_what_the_words_look_at(ranker, words):
+def test_it_follows_what_the_words_look_at(model, words):
     """With keys that grow along the video and one query direction, every word looks at the end."""
-    window, query = window_of_rows(ranker, 12), words.query("a dog")
-    before = attention(ranker, window, query)
+    window, query = window_of_rows(model, 12), words.query("a dog")
+    before = attention(model, window, query)
 
     def ramp(rows: torch.Tensor, words: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         weights = torch.arange(rows.shape[1] + 1.0).softmax(0)
         return weights.expand(6, 1, 4, words.shape[1], -1)
 
-    ranker.reader.model.attention_maps = ramp
-    after = attention(ranker, window, query)
+    model.second_stage.network.attention_maps = ramp
+    after = attention(model, window, query)
     assert (after.argmax(axis=1) == 11).all()
     assert (np.diff(after, axis=1) > 0).all()
     assert not np.allclose(before, after)
 
 
-def test_other_words_look_elsewhere(ranker, words):
-    window = window_of_rows(ranker, 20)
-    looked = attention(ranker, window, words.query("zebra football"))
+def test_other_words_look_elsewhere(model, words):
+    window = window_of_rows(model, 20)
+    looked = attention(model, window, words.query("zebra football"))
     assert not np.allclose(looked[0], looked[1])
 
 
 def test_without_a_second_stage_it_says_so(words):
-    ranker = tiny_ranker()
+    model = tiny_ranker()
     with pytest.raises(ValueError, match="no second stage"):
-        attention(ranker, window_of_rows(ranker, 5), words.query("a dog"))
+        attention(model, window_of_rows(model, 5), words.query("a dog"))

@@ -7,9 +7,9 @@ import pytest
 
 from feature_extract.networks.appearance import WIDTH
 from tests.support.planted import plant
-from vmr.library.catalogue import Judgement
+from vmr.library.catalogue import Rating
 from vmr.library.store import Library, NoVideoError
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.research.annotations import read_annotations
 from vmr.search.feedback import Feedback, save_annotations
@@ -27,18 +27,18 @@ def words():
 
 
 @pytest.fixture(scope="module")
-def ranker():
+def model():
     """The shipped model: only a trained one knows which questions are similar."""
-    return Ranker.load()
+    return RetrievalModel.load()
 
 
 @pytest.fixture
-def library(tmp_path, ranker, words):
+def library(tmp_path, model, words):
     """Twenty scenes of ten seconds, a video each, of which none is plainly what is asked for."""
     library = Library(tmp_path / "library")
     generator = np.random.default_rng(1)
-    width = sum(ranker.towers.config.blocks.values())
-    still = np.zeros((10, ranker.blocks["motion"]))
+    width = sum(model.towers.config.blocks.values())
+    still = np.zeros((10, model.blocks["motion"]))
     for scene in range(20):
         row = np.maximum(generator.normal(size=width), 0)
         rows = np.maximum(row + generator.normal(scale=0.05, size=(10, width)), 0)
@@ -54,65 +54,65 @@ def ranks(searcher, query):
     return {video: place for place, video in enumerate(dict.fromkeys(found))}
 
 
-def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, ranker, words):
-    searcher = Searcher(library, ranker, words)
+def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, model, words):
+    searcher = Searcher(library, model, words)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
     chosen = sorted(before[ASKED], key=before[ASKED].get)[12]
-    library.judge(Judgement(ASKED, chosen, 0.0, 10.0, True))
+    library.rate(Rating(ASKED, chosen, 0.0, 10.0, True))
     for query in (ASKED, *SIMILAR):
         assert ranks(searcher, query)[chosen] < before[query][chosen] / 2, query
     for query, answer in others.items():
         assert searcher.search(query, top=1000) == answer
 
 
-def test_a_wrong_moment_falls_and_others_stay(library, ranker, words):
-    searcher = Searcher(library, ranker, words)
+def test_a_wrong_moment_falls_and_others_stay(library, model, words):
+    searcher = Searcher(library, model, words)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
     first = min(before[ASKED], key=before[ASKED].get)
-    library.judge(Judgement(ASKED, first, 0.0, 10.0, False))
+    library.rate(Rating(ASKED, first, 0.0, 10.0, False))
     for query in (ASKED, *SIMILAR):
         assert ranks(searcher, query)[first] > before[query][first], query
     for query, answer in others.items():
         assert searcher.search(query, top=1000) == answer
 
 
-def test_the_switch_turns_it_off(library, ranker, words):
-    plain = Searcher(library, ranker, words).search(ASKED)
-    library.judge(Judgement(ASKED, plain.moments[-1].video, 0.0, 10.0, True))
-    assert Searcher(library, ranker, words).search(ASKED) != plain
-    assert Searcher(library, ranker, words, use_feedback=False).search(ASKED) == plain
+def test_the_switch_turns_it_off(library, model, words):
+    plain = Searcher(library, model, words).search(ASKED)
+    library.rate(Rating(ASKED, plain.moments[-1].video, 0.0, 10.0, True))
+    assert Searcher(library, model, words).search(ASKED) != plain
+    assert Searcher(library, model, words, use_feedback=False).search(ASKED) == plain
 
 
-def test_corrected_edges_are_used_for_that_question_only(library, ranker, words):
-    searcher = Searcher(library, ranker, words)
+def test_corrected_edges_are_used_for_that_question_only(library, model, words):
+    searcher = Searcher(library, model, words)
     hit = searcher.search(ASKED).moments[0]
-    library.judge(Judgement(ASKED, hit.video, hit.best - 0.4, hit.best + 0.6, True))
+    library.rate(Rating(ASKED, hit.video, hit.best - 0.4, hit.best + 0.6, True))
     spans = {(h.start, h.end) for h in searcher.search(ASKED).moments if h.video == hit.video}
     assert (hit.best - 0.4, hit.best + 0.6) in spans
     similar = searcher.search(SIMILAR[0], top=1000).moments
     assert (hit.best - 0.4, hit.best + 0.6) not in {(h.start, h.end) for h in similar}
 
 
-def test_a_video_that_was_away_teaches_again_when_it_is_back(library, ranker, words):
-    plain = Searcher(library, ranker, words).search(ASKED)
+def test_a_video_that_was_away_teaches_again_when_it_is_back(library, model, words):
+    plain = Searcher(library, model, words).search(ASKED)
     hit = plain.moments[-1]
-    library.judge(Judgement(ASKED, hit.video, 0.0, 10.0, True))
+    library.rate(Rating(ASKED, hit.video, 0.0, 10.0, True))
     away = hit.path.rename(hit.path.with_suffix(".away"))
     library.check_presence()
-    searcher = Searcher(library, ranker, words)
+    searcher = Searcher(library, model, words)
     assert hit.video not in ranks(searcher, ASKED)
     away.rename(hit.path)
     library.check_presence()
-    assert searcher.search(ASKED) == Searcher(library, ranker, words).search(ASKED) != plain
+    assert searcher.search(ASKED) == Searcher(library, model, words).search(ASKED) != plain
 
 
-def test_what_is_read_by_its_words_still_is(ranker, words):
+def test_what_is_read_by_its_words_still_is(model, words):
     """A thumb must not take the second stage off a question in two parts."""
 
     def moved(text):
-        (target,), _ = understand(parse(text), words, ranker)
+        (target,), _ = understand(parse(text), words, model)
         assert target.moved(lambda vector: vector) is target
         return target.moved(lambda vector: 2 * vector)
 
@@ -120,52 +120,52 @@ def test_what_is_read_by_its_words_still_is(ranker, words):
     assert moved("a dog runs").query is None
 
 
-def test_a_movement_alone_is_not_taught_what_things_look_like(library, ranker, words):
-    searcher, asked = Searcher(library, ranker, words), "the camera zooms out"
+def test_a_movement_alone_is_not_taught_what_things_look_like(library, model, words):
+    searcher, asked = Searcher(library, model, words), "the camera zooms out"
     before = searcher.search(asked)
-    library.judge(Judgement(asked, before.moments[-1].video, 0.0, 10.0, False))
+    library.rate(Rating(asked, before.moments[-1].video, 0.0, 10.0, False))
     assert searcher.search(asked) == before
 
 
-def test_many_judgements_do_not_outweigh_the_words(library, ranker, words):
-    question = ranker.query_vector(words.query(ASKED))
+def test_many_judgements_do_not_outweigh_the_words(library, model, words):
+    question = model.query_vector(words.query(ASKED))
 
     def clips_of(video, start, end):
-        return ranker.clip_vectors(np.ones((3, WIDTH), np.float16))
+        return model.clip_vectors(np.ones((3, WIDTH), np.float16))
 
-    said = [Judgement(ASKED, 1, float(i), i + 1.0, True) for i in range(50)]
-    one = Feedback.learn(said[:1], words, ranker, clips_of).adjust(question)
-    many = Feedback.learn(said, words, ranker, clips_of).adjust(question)
+    said = [Rating(ASKED, 1, float(i), i + 1.0, True) for i in range(50)]
+    one = Feedback.learn(said[:1], words, model, clips_of).adjust(question)
+    many = Feedback.learn(said, words, model, clips_of).adjust(question)
     np.testing.assert_allclose(one, many, atol=1e-5)
     assert np.linalg.norm(many[:-1]) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_judgements_are_kept_replaced_and_go_with_their_video(library):
-    library.judge(Judgement(ASKED, 1, 2.0, 5.0, True))
-    library.judge(Judgement(ASKED, 1, 7.0, 9.0, True))
-    library.judge(Judgement(ASKED, 2, 2.0, 5.0, True))
-    library.judge(Judgement(ASKED, 1, 4.0, 6.0, False))  # another word on the first
+    library.rate(Rating(ASKED, 1, 2.0, 5.0, True))
+    library.rate(Rating(ASKED, 1, 7.0, 9.0, True))
+    library.rate(Rating(ASKED, 2, 2.0, 5.0, True))
+    library.rate(Rating(ASKED, 1, 4.0, 6.0, False))  # another word on the first
     again = Library(library.folder)
-    assert [(j.video, j.start, j.good) for j in again.judgements()] == [
+    assert [(j.video, j.start, j.good) for j in again.ratings()] == [
         (1, 7.0, True),
         (2, 2.0, True),
         (1, 4.0, False),
     ]
     library.remove(1)
-    assert [judgement.video for judgement in library.judgements()] == [2]
+    assert [rating.video for rating in library.ratings()] == [2]
     with pytest.raises(NoVideoError):
-        library.judge(Judgement(ASKED, 1, 2.0, 5.0, True))
+        library.rate(Rating(ASKED, 1, 2.0, 5.0, True))
     for wrong in ((" ", 1, 2.0, 5.0), (ASKED, 1, 5.0, 5.0), (ASKED, 1, -1.0, 5.0)):
         with pytest.raises(ValueError, match="span"):
-            Judgement(*wrong, True)
+            Rating(*wrong, True)
 
 
 def test_right_moments_are_annotations_that_train_reads(library, tmp_path):
     said = [
-        Judgement(ASKED, 1, 7.0, 9.0, True),
-        Judgement(ASKED, 1, 2.0, 5.0, True),
-        Judgement(ASKED, 2, 2.0, 5.0, False),
-        Judgement("two cats", 3, 0.0, 4.5, True),
+        Rating(ASKED, 1, 7.0, 9.0, True),
+        Rating(ASKED, 1, 2.0, 5.0, True),
+        Rating(ASKED, 2, 2.0, 5.0, False),
+        Rating("two cats", 3, 0.0, 4.5, True),
     ]
     videos = {video.id: video for video in library.videos()}
     assert save_annotations(said, videos, tmp_path / "said.jsonl") == 2

@@ -13,7 +13,7 @@ from tests.support.planted import plant, planted_extraction, random_rows, tiny_r
 from vmr.library.content import full_digest
 from vmr.library.store import Library, LibraryError
 from vmr.search.index import ClipIndex
-from vmr.search.quantised import Sketch
+from vmr.search.quantised import QuantisedIndex
 from vmr.search.recall import measure
 
 SIZES = (5, 1, 40, 17)
@@ -29,41 +29,41 @@ def library(tmp_path):
     library.close()
 
 
-def clips_of(library, ranker, video):
+def clips_of(library, model, video):
     """What the index keeps of a video: float16."""
-    clips = ranker.clip_vectors(library.features(video.id).rows)
+    clips = model.clip_vectors(library.features(video.id).rows)
     return clips.astype(np.float16).astype(np.float32)
 
 
-def brute_force(library, ranker, vector, videos=None):
+def brute_force(library, model, vector, videos=None):
     """Every clip of every video, compared one by one: (score, video, row), best first."""
     return sorted(
         (
             (float(clip @ vector), video.id, row)
             for video in library.videos()
             if video.searchable and (videos is None or video.id in videos)
-            for row, clip in enumerate(clips_of(library, ranker, video))
+            for row, clip in enumerate(clips_of(library, model, video))
         ),
         reverse=True,
     )
 
 
-def check_against_brute_force(index, library, ranker, seed=0, videos=None, count=20):
-    vector = np.random.default_rng(seed).normal(size=ranker.width).astype(np.float32)
+def check_against_brute_force(index, library, model, seed=0, videos=None, count=20):
+    vector = np.random.default_rng(seed).normal(size=model.width).astype(np.float32)
     vector /= np.linalg.norm(vector)
     ids, rows, scores = index.nearest(vector, count, videos=videos)
-    expected = brute_force(library, ranker, vector, videos)[:count]
+    expected = brute_force(library, model, vector, videos)[:count]
     assert list(zip(ids.tolist(), rows.tolist(), strict=True)) == [e[1:] for e in expected]
     np.testing.assert_allclose(scores, [e[0] for e in expected], atol=1e-5)
 
 
 @pytest.mark.parametrize("videos", [None, {1}, {2, 4}, {3}, {1, 2, 3, 4}, {99}, set()])
 def test_ids_rows_and_scores_equal_brute_force(library, videos):
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     assert len(index) == sum(SIZES)
     for count in (1, 20, 1000):
-        check_against_brute_force(index, library, ranker, videos=videos, count=count)
+        check_against_brute_force(index, library, model, videos=videos, count=count)
 
 
 @settings(max_examples=15, deadline=None)
@@ -71,29 +71,29 @@ def test_ids_rows_and_scores_equal_brute_force(library, videos):
 def test_following_any_changes_equals_a_fresh_index(tmp_path_factory, changes, seed):
     """Each change adds a video (even) or removes the oldest (odd); the index only follows."""
     folder = tmp_path_factory.mktemp("library")
-    library, ranker = Library(folder), tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    library, model = Library(folder), tiny_ranker()
+    index = ClipIndex.open(library, model)
     for step, change in enumerate(changes):
         if change % 2 == 0:
             plant(library, folder / f"files/{step}.mp4", random_rows(change + 1, step))
         elif library.videos():
             library.remove(library.videos()[0].id)
         index.sync()
-        check_against_brute_force(index, library, ranker, seed)
-        reopened = ClipIndex.open(library, ranker)
-        check_against_brute_force(reopened, library, ranker, seed)
+        check_against_brute_force(index, library, model, seed)
+        reopened = ClipIndex.open(library, model)
+        check_against_brute_force(reopened, library, model, seed)
     library.close()
 
 
 def test_vectors_of_one_video(library):
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     for video in library.videos():
-        expected, features = clips_of(library, ranker, video), library.features(video.id)
+        expected, features = clips_of(library, model, video), library.features(video.id)
         np.testing.assert_allclose(index.vectors(video.id), expected, atol=1e-6)
-        timeline = index.timeline(video.id)
+        times = index.row_times(video.id)
         for name in ("starts", "ends", "cuts"):
-            np.testing.assert_array_equal(getattr(timeline, name), getattr(features, name))
+            np.testing.assert_array_equal(getattr(times, name), getattr(features, name))
     with pytest.raises(LibraryError, match="video 99"):
         index.vectors(99)
 
@@ -101,33 +101,33 @@ def test_vectors_of_one_video(library):
 def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
     """They repeat the last picture before the damage: a file cut after a minute, with a header that
     promises an hour, would answer with 59 minutes of it."""
-    ranker = tiny_ranker()
+    model = tiny_ranker()
     rows = random_rows(40, 8)
     rows[10:30] = rows[9]
     whole = planted_extraction(rows)
     damaged = replace(whole.features, unreadable=((9.5, 28.5),))
     video = library.register(write_file(tmp_path / "damaged.mp4"))
     library.store(video.id, replace(whole, features=damaged), full="x")
-    index = ClipIndex.open(library, ranker)
-    asked = ranker.as_query(ranker.clip_vectors(rows[9:10])[0])
+    index = ClipIndex.open(library, model)
+    asked = model.as_query(model.clip_vectors(rows[9:10])[0])
     _, found, scores = index.nearest(asked, 40, videos={video.id})
     assert set(found[:3].tolist()) == {9, 28, 29}  # the last two reach beyond the damage
     unread = scores[np.isin(found, range(10, 28))]
     np.testing.assert_allclose(unread, -0.25)
-    curve = ranker.curve(index.vectors(video.id), asked)
+    curve = model.curve(index.vectors(video.id), asked)
     assert curve[10:28].max() < 0 < 1 < curve[9]
 
 
 def test_the_cache_is_used_and_adding_encodes_only_what_is_new(library, tmp_path):
-    ranker = tiny_ranker()
-    ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    ClipIndex.open(library, model)
     encoded = []
-    encode = ranker.clip_vectors
-    ranker.clip_vectors = lambda rows: encoded.append(len(rows)) or encode(rows)
-    ClipIndex.open(library, ranker)
+    encode = model.clip_vectors
+    model.clip_vectors = lambda rows: encoded.append(len(rows)) or encode(rows)
+    ClipIndex.open(library, model)
     assert encoded == []
     plant(library, tmp_path / "new.mp4", random_rows(7, 9))
-    ClipIndex.open(library, ranker)
+    ClipIndex.open(library, model)
     assert encoded == [7]
 
 
@@ -189,13 +189,13 @@ def damage_counts_under_the_same_total(file, record):
 )
 @pytest.mark.parametrize("name", ["index.clips", "index.times"])
 def test_a_damaged_cache_is_made_again(library, damage, name):
-    ranker = tiny_ranker()
-    ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    ClipIndex.open(library, model)
     file, record = library.folder / name, library.folder / "index.json"
     whole = file.read_bytes()
     damage(file, record)
-    index = ClipIndex.open(library, ranker)
-    check_against_brute_force(index, library, ranker)
+    index = ClipIndex.open(library, model)
+    check_against_brute_force(index, library, model)
     assert file.read_bytes() == whole
     assert {p.name for p in library.folder.glob("index.*")} == FILES
 
@@ -207,9 +207,9 @@ def test_another_model_gets_another_index(library):
 
 
 def test_features_that_the_model_does_not_read_are_refused(library):
-    ranker = tiny_ranker(blocks={"appearance": 24, "motion": 8})
+    model = tiny_ranker(blocks={"appearance": 24, "motion": 8})
     with pytest.raises(LibraryError, match="rescan --reindex"):
-        ClipIndex.open(library, ranker)
+        ClipIndex.open(library, model)
 
 
 def test_a_video_with_damaged_features_leaves_the_others_answering(library):
@@ -217,20 +217,20 @@ def test_a_video_with_damaged_features_leaves_the_others_answering(library):
     content = bytearray(file.read_bytes())
     content[-3] ^= 1  # a flipped bit keeps the size: only the checksum sees it
     file.write_bytes(content)
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     assert len(index) == sum(SIZES) - SIZES[2]
     assert library.video(3).state == "new"
     assert "damaged" in library.video(3).reason
-    check_against_brute_force(index, library, ranker)
+    check_against_brute_force(index, library, model)
 
 
 def test_reading_only_writes_nothing(library):
     before = sorted(library.folder.rglob("*"))
-    reader = Library(library.folder, read_only=True)
-    ranker = tiny_ranker()
-    check_against_brute_force(ClipIndex.open(reader, ranker), reader, ranker)
-    reader.close()
+    second_stage = Library(library.folder, read_only=True)
+    model = tiny_ranker()
+    check_against_brute_force(ClipIndex.open(second_stage, model), second_stage, model)
+    second_stage.close()
     assert sorted(library.folder.rglob("*")) == before
 
 
@@ -241,9 +241,9 @@ def test_vectors_that_do_not_fit_are_refused(library, vector):
 
 
 def test_an_empty_library_has_no_neighbours(tmp_path):
-    ranker = tiny_ranker()
-    index = ClipIndex.open(Library(tmp_path / "empty"), ranker)
-    ids, rows, scores = index.nearest(np.zeros(ranker.width, dtype=np.float32), 5)
+    model = tiny_ranker()
+    index = ClipIndex.open(Library(tmp_path / "empty"), model)
+    ids, rows, scores = index.nearest(np.zeros(model.width, dtype=np.float32), 5)
     assert len(ids) == len(rows) == len(scores) == 0
     write_file(tmp_path / "x.mp4")
 
@@ -260,37 +260,37 @@ def large(monkeypatch):
 @pytest.mark.parametrize("videos", [None, {1}, {2, 4}, {3}, {99}, set()])
 def test_the_best_of_the_sketch_are_compared_exactly(library, large, videos):
     """As many candidates as there are rows: the answer is that of brute force, bit for bit."""
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     assert (library.folder / "index.faiss").exists()
     for count in (1, 20, 1000):
-        check_against_brute_force(index, library, ranker, videos=videos, count=count)
+        check_against_brute_force(index, library, model, videos=videos, count=count)
 
 
 def test_the_sketch_promises_what_is_near(library, large, monkeypatch, tmp_path):
     """A hundred candidates of 4,000 rows hold the best ten."""
     plant(library, tmp_path / "long.mp4", random_rows(4000, 7))
     monkeypatch.setattr("vmr.search.index.LEAST", 100)
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     for seed in range(5):
-        check_against_brute_force(index, library, ranker, seed, count=10)
+        check_against_brute_force(index, library, model, seed, count=10)
 
 
 def test_a_large_library_is_followed_and_opened_again(library, large, tmp_path):
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     for step in range(3):
         plant(library, tmp_path / f"more{step}.mp4", random_rows(12, 50 + step))
         library.remove(library.videos()[0].id)
         index.sync()
-        check_against_brute_force(index, library, ranker, step)
-        check_against_brute_force(ClipIndex.open(library, ranker), library, ranker, step)
+        check_against_brute_force(index, library, model, step)
+        check_against_brute_force(ClipIndex.open(library, model), library, model, step)
 
 
 def test_gaps_are_closed_when_most_rows_are_of_no_video(library):
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     library.remove(1)
     library.remove(2)
     index.sync()
@@ -299,14 +299,14 @@ def test_gaps_are_closed_when_most_rows_are_of_no_video(library):
     library.remove(3)
     index.sync()
     assert clips.stat().st_size == held * SIZES[3] / sum(SIZES)
-    check_against_brute_force(index, library, ranker)
-    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+    check_against_brute_force(index, library, model)
+    check_against_brute_force(ClipIndex.open(library, model), library, model)
 
 
 def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
     """A page and a command: what one has written the other takes, and what it had mapped stays."""
-    ranker = tiny_ranker()
-    one, other = ClipIndex.open(library, ranker), ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    one, other = ClipIndex.open(library, model), ClipIndex.open(library, model)
     for step in range(4):
         plant(library, tmp_path / f"more{step}.mp4", random_rows(9, 70 + step))
         if step % 2:
@@ -316,7 +316,7 @@ def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
             other.sync()
             one.sync()
     for index in (one, other):
-        check_against_brute_force(index, library, ranker)
+        check_against_brute_force(index, library, model)
     assert len(json.loads((library.folder / "index.json").read_text())["parts"]) == len(SIZES) + 4
 
 
@@ -324,39 +324,39 @@ def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
 @pytest.mark.parametrize("number", [np.nan, np.inf, 5.0])
 def test_damage_in_a_large_library_is_made_good_before_it_is_shown(library, large, row, number):
     """Whichever row is hit: its video is encoded again from its features, the others are not."""
-    ranker = tiny_ranker()
-    ClipIndex.open(library, ranker)
-    clips = np.memmap(library.folder / "index.clips", np.float16, "r+").reshape(-1, ranker.width)
+    model = tiny_ranker()
+    ClipIndex.open(library, model)
+    clips = np.memmap(library.folder / "index.clips", np.float16, "r+").reshape(-1, model.width)
     clips[row] = number
     clips.flush()
-    index = ClipIndex.open(library, ranker)
-    encode, encoded = ranker.clip_vectors, []
-    ranker.clip_vectors = lambda rows: encoded.append(len(rows)) or encode(rows)
+    index = ClipIndex.open(library, model)
+    encode, encoded = model.clip_vectors, []
+    model.clip_vectors = lambda rows: encoded.append(len(rows)) or encode(rows)
     held = [index.vectors(video.id) for video in library.videos()]
     assert encoded == [SIZES[int(np.searchsorted(np.cumsum(SIZES), row, side="right"))]]
     for clips, video in zip(held, library.videos(), strict=True):
-        np.testing.assert_array_equal(clips, clips_of(library, ranker, video))
-    check_against_brute_force(index, library, ranker)
-    ranker.clip_vectors = encode
-    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+        np.testing.assert_array_equal(clips, clips_of(library, model, video))
+    check_against_brute_force(index, library, model)
+    model.clip_vectors = encode
+    check_against_brute_force(ClipIndex.open(library, model), library, model)
 
 
 @pytest.mark.parametrize("damage", [damage_cut, damage_flip, damage_gone])
 def test_damaged_sketches_are_made_again(library, large, damage):
-    ranker = tiny_ranker()
-    ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    ClipIndex.open(library, model)
     file = library.folder / "index.faiss"
     whole = file.read_bytes()
     damage(file, None)
-    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+    check_against_brute_force(ClipIndex.open(library, model), library, model)
     assert file.read_bytes() == whole
 
 
 def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tmp_path):
     """It is written whole: not for every video that comes, but before its lack is felt."""
     plant(library, tmp_path / "long.mp4", random_rows(400, 5))
-    ranker = tiny_ranker()
-    index = ClipIndex.open(library, ranker)
+    model = tiny_ranker()
+    index = ClipIndex.open(library, model)
     file, sketched = library.folder / "index.faiss", []
     for step in range(12):
         plant(library, tmp_path / f"more{step}.mp4", random_rows(10, 80 + step))
@@ -366,7 +366,7 @@ def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tm
         assert rows * 15 / 16 <= sketched[-1] <= rows
     assert 2 < len(set(sketched)) < 7
     whole = file.read_bytes()
-    check_against_brute_force(ClipIndex.open(library, ranker), library, ranker)
+    check_against_brute_force(ClipIndex.open(library, model), library, model)
     assert file.read_bytes() == whole
 
 
@@ -377,38 +377,38 @@ def test_sketches_of_another_kind_are_not_taken(tmp_path):
     for other in (faiss.IndexHNSWFlat(17, 8), faiss.IndexFlatIP(5)):
         other.add(np.zeros((3, other.d), dtype=np.float32))
         faiss.write_index(other, str(file))
-        sketch = Sketch(background)
+        sketch = QuantisedIndex(background)
         sketch.read(file, 3, full_digest(file))
         assert len(sketch) == 0
-    own = Sketch(background)
+    own = QuantisedIndex(background)
     own.add(background[:3])
     digest = own.write(file)
     for count, name, taken in ((3, digest, 3), (2, digest, 0), (3, "", 0), (3, "other", 0)):
-        again = Sketch(background)
+        again = QuantisedIndex(background)
         again.read(file, count, name)
         assert len(again) == taken
 
 
 def test_recall_is_measured_against_every_clip(library, large, tmp_path, monkeypatch):
     """Whole where all are compared, with a gap too; lower when half of the best is lost."""
-    ranker = tiny_ranker()
+    model = tiny_ranker()
     plant(library, tmp_path / "long.mp4", random_rows(500, 6))
-    index = ClipIndex.open(library, ranker)
+    index = ClipIndex.open(library, model)
     library.remove(2)
     index.sync()
-    vector = ranker.sentences(1)[0]
+    vector = model.sentences(1)[0]
     found, scores = index.compare_all(vector, 30)
-    expected = brute_force(library, ranker, vector)[:30]
+    expected = brute_force(library, model, vector)[:30]
     assert found == [entry[1:] for entry in expected]
     np.testing.assert_allclose(scores, [entry[0] for entry in expected], atol=1e-5)
-    measured = measure(index, ranker, queries=7)
+    measured = measure(index, model, queries=7)
     assert (measured.recall, measured.least, len(measured.milliseconds)) == (1, 1, 7)
     best = index.nearest
     monkeypatch.setattr(index, "nearest", lambda v, count: best(v, count // 2))
-    assert measure(index, ranker, queries=7).recall == 0.5
+    assert measure(index, model, queries=7).recall == 0.5
 
 
 def test_nothing_to_measure_is_said(tmp_path):
-    ranker = tiny_ranker()
+    model = tiny_ranker()
     with pytest.raises(ValueError, match="no searchable video"):
-        measure(ClipIndex.open(Library(tmp_path / "empty"), ranker), ranker, queries=5)
+        measure(ClipIndex.open(Library(tmp_path / "empty"), model), model, queries=5)

@@ -12,12 +12,12 @@ from feature_extract.extract import Extractor
 from tests.support.planted import plant, random_rows, tiny_ranker
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import QueryError, Words
 from vmr.search.picture import PictureError, PictureReader
-from vmr.search.query import WITHIN_SECONDS, Request, Scope, parse, slips, understand
-from vmr.search.searcher import Hit, Searcher, follow_on
+from vmr.search.query import WITHIN_SECONDS, ParsedQuery, Scope, parse, slips, understand
+from vmr.search.searcher import Moment, Searcher, follow_on
 
 A, B = "a dog runs on the beach", "two cooks in a kitchen"
 
@@ -25,20 +25,20 @@ A, B = "a dog runs on the beach", "two cooks in a kitchen"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a dog", Request((("a dog",),))),
-        ("a dog and a ball", Request((("a dog and a ball",),))),
-        ("then a dog", Request((("then a dog",),))),
-        ("a dog AND a ball", Request((("a dog", "a ball"),))),
-        ("a dog -crowd", Request((("a dog",),), ("crowd",))),
-        ('-"parked car" a dog -crowd', Request((("a dog",),), ("parked car", "crowd"))),
-        ("a pick-up truck - red", Request((("a pick-up truck - red",),))),
-        ("minus -5 degrees", Request((("minus -5 degrees",),))),
-        ("he enters THEN sits", Request((("he enters",), ("sits",)))),
-        ("a THEN b WITHIN 20", Request((("a",), ("b",)), (), 20.0)),
-        ("a THEN b WITHIN 2.5 s", Request((("a",), ("b",)), (), 2.5)),
-        ("a AND b THEN c THEN d -e", Request((("a", "b"), ("c",), ("d",)), ("e",))),
-        ("a BANDANA", Request((("a BANDANA",),))),
-        ("", Request((("",),))),  # that there are no words is said by Words
+        ("a dog", ParsedQuery((("a dog",),))),
+        ("a dog and a ball", ParsedQuery((("a dog and a ball",),))),
+        ("then a dog", ParsedQuery((("then a dog",),))),
+        ("a dog AND a ball", ParsedQuery((("a dog", "a ball"),))),
+        ("a dog -crowd", ParsedQuery((("a dog",),), ("crowd",))),
+        ('-"parked car" a dog -crowd', ParsedQuery((("a dog",),), ("parked car", "crowd"))),
+        ("a pick-up truck - red", ParsedQuery((("a pick-up truck - red",),))),
+        ("minus -5 degrees", ParsedQuery((("minus -5 degrees",),))),
+        ("he enters THEN sits", ParsedQuery((("he enters",), ("sits",)))),
+        ("a THEN b WITHIN 20", ParsedQuery((("a",), ("b",)), (), 20.0)),
+        ("a THEN b WITHIN 2.5 s", ParsedQuery((("a",), ("b",)), (), 2.5)),
+        ("a AND b THEN c THEN d -e", ParsedQuery((("a", "b"), ("c",), ("d",)), ("e",))),
+        ("a BANDANA", ParsedQuery((("a BANDANA",),))),
+        ("", ParsedQuery((("",),))),  # that there are no words is said by Words
     ],
 )
 def test_parse(text, expected):
@@ -66,16 +66,16 @@ def words():
 
 
 @pytest.fixture(scope="module")
-def ranker():
+def model():
     return tiny_ranker()
 
 
 @pytest.fixture(scope="module")
-def rows(words, ranker):
+def rows(words, model):
     """Rows that show A alone, B alone, both or neither, as this model sees it."""
     pool = random_rows(20_000, 7)
-    clips = ranker.clip_vectors(pool)
-    a, b = (ranker.curve(clips, ranker.query_vector(words.query(text))) for text in (A, B))
+    clips = model.clip_vectors(pool)
+    a, b = (model.curve(clips, model.query_vector(words.query(text))) for text in (A, B))
 
     def best(measure):
         return pool[np.argmax(measure)]
@@ -110,34 +110,34 @@ def check_first(answer, name, span, overlap=0.6):
     assert iou([(best.start, best.end)], [span])[0, 0] > overlap
 
 
-def test_and_finds_where_both_are(make, ranker, words):
+def test_and_finds_where_both_are(make, model, words):
     library = make(
         apart=[("a", 10), ("neither", 20), ("b", 10)],
         together=[("neither", 20), ("both", 8), ("neither", 20)],
     )
-    searcher = Searcher(library, ranker, words)
+    searcher = Searcher(library, model, words)
     check_first(searcher.search(f"{A} AND {B}"), "together", (20, 28))
     assert searcher.search(f"{B} AND {A}").moments == searcher.search(f"{A} AND {B}").moments
 
 
-def test_minus_keeps_away_from_what_follows(make, ranker, words):
+def test_minus_keeps_away_from_what_follows(make, model, words):
     library = make(
         mixed=[("neither", 20), ("both", 8), ("neither", 20)],
         pure=[("neither", 30), ("a", 9), ("neither", 20)],
     )
-    searcher = Searcher(library, ranker, words)
+    searcher = Searcher(library, model, words)
     check_first(searcher.search(f'{A} -"{B}"'), "pure", (30, 39))
-    strip = searcher.strip(f'{A} -"{B}"', 1)
-    assert strip[20:28].max() < searcher.strip(A, 1)[20:28].min()
+    curve = searcher.strength_curve(f'{A} -"{B}"', 1)
+    assert curve[20:28].max() < searcher.strength_curve(A, 1)[20:28].min()
 
 
-def test_then_finds_the_order(make, ranker, words):
+def test_then_finds_the_order(make, model, words):
     gap = ("neither", 15)
     library = make(
         backwards=[gap, ("b", 8), gap, ("a", 8), gap],
         forwards=[gap, ("a", 8), ("neither", 10), ("b", 8), gap],
     )
-    searcher = Searcher(library, ranker, words)
+    searcher = Searcher(library, model, words)
     answer = searcher.search(f"{A} THEN {B}")
     check_first(answer, "forwards", (15, 41))
     assert answer.moments[0].best < 23
@@ -146,13 +146,15 @@ def test_then_finds_the_order(make, ranker, words):
         moments = searcher.search(f"{A} THEN {B} WITHIN {seconds}").moments
         joined = [hit for hit in moments if iou([(hit.start, hit.end)], [(15, 41)])[0, 0] > 0.6]
         assert bool(joined) == found
-    strip = searcher.strip(f"{A} THEN {B}", 2)
-    assert min(strip[15:23].min(), strip[33:41].min()) > strip[:14].max()
+    curve = searcher.strength_curve(f"{A} THEN {B}", 2)
+    assert min(curve[15:23].min(), curve[33:41].min()) > curve[:14].max()
 
 
 def test_many_parts_cost_no_more_than_each_of_them():
     """A sequence that ends with the same part is kept once: 40 parts are 40 times as much work."""
-    hits = [Hit(1, "a", Path("a"), 3.0 * i, 3.0 * i + 3, 1.0, 0.5, 3.0 * i + 1) for i in range(80)]
+    hits = [
+        Moment(1, "a", Path("a"), 3.0 * i, 3.0 * i + 3, 1.0, 0.5, 3.0 * i + 1) for i in range(80)
+    ]
     best = max(follow_on([hits] * 40, 1e9), key=lambda hit: hit.score)
     assert (best.score, best.end - best.start) == (1.0, 120.0)
     weak = [replace(hit, score=0.1 * i) for i, hit in enumerate(hits[:3])]
@@ -161,24 +163,24 @@ def test_many_parts_cost_no_more_than_each_of_them():
 
 
 def test_a_word_that_was_taught_is_no_slip(words):
-    ranker = Ranker.load()
+    model = RetrievalModel.load()
     assert words.meant("kneels") == "knees"  # rare in GloVe, but not in captions
-    assert slips("a man kneels by a motocycle", words, ranker) == {"motocycle": "motorcycle"}
+    assert slips("a man kneels by a motocycle", words, model) == {"motocycle": "motorcycle"}
 
 
-def test_three_in_a_row(make, ranker, words):
+def test_three_in_a_row(make, model, words):
     gap = ("neither", 10)
     library = make(story=[gap, ("a", 6), gap, ("b", 6), gap, ("both", 6), gap])
-    answer = Searcher(library, ranker, words).search(f"{A} THEN {B} THEN {A} AND {B}")
+    answer = Searcher(library, model, words).search(f"{A} THEN {B} THEN {A} AND {B}")
     check_first(answer, "story", (10, 48))
 
 
-def test_more_like_this_moment(make, ranker, words):
+def test_more_like_this_moment(make, model, words):
     library = make(
         here=[("neither", 10), ("a", 8), ("neither", 12)],
         there=[("b", 9), ("neither", 10), ("a", 7), ("neither", 10)],
     )
-    searcher = Searcher(library, ranker, words)
+    searcher = Searcher(library, model, words)
     answer = searcher.like(1, 10.0, 18.0)
     check_first(answer, "there", (19, 26))
     assert all(h.video != 1 or h.end <= 10 or h.start >= 18 for h in answer.moments)
@@ -187,20 +189,20 @@ def test_more_like_this_moment(make, ranker, words):
         searcher.like(1, 90.0, 95.0)
 
 
-def test_unknown_words_of_every_part_are_reported(make, ranker, words):
-    searcher = Searcher(make(one=[("a", 9)]), ranker, words)
+def test_unknown_words_of_every_part_are_reported(make, model, words):
+    searcher = Searcher(make(one=[("a", 9)]), model, words)
     answer = searcher.search('a dog qqzx AND a wwzzq cat -"vvkqzx crowd" THEN a house')
     assert answer.unknown_words == ("qqzx", "wwzzq", "vvkqzx")
     with pytest.raises(QueryError, match="vvkqzx"):
         searcher.search("a dog -vvkqzx")
 
 
-def test_one_thing_alone_is_the_plain_query(words, ranker):
-    (target,), _ = understand(parse(A), words, ranker)
-    clips = ranker.clip_vectors(random_rows(50, 1))
+def test_one_thing_alone_is_the_plain_query(words, model):
+    (target,), _ = understand(parse(A), words, model)
+    clips = model.clip_vectors(random_rows(50, 1))
     assert target.query.text == A
     np.testing.assert_array_equal(
-        target.curve(ranker, clips), ranker.curve(clips, ranker.query_vector(target.query))
+        target.curve(model, clips), model.curve(clips, model.query_vector(target.query))
     )
     assert parse(A).within == WITHIN_SECONDS
 
@@ -239,7 +241,7 @@ def test_a_picture_finds_its_own_scene(tmp_path, words):
     with Ingest(library, Extractor) as ingest:
         ingest.add([tmp_path / "film.mp4"])
         ingest.wait()
-    searcher, reader = Searcher(library, Ranker.load(), words), PictureReader()
+    searcher, reader = Searcher(library, RetrievalModel.load(), words), PictureReader()
     for number, picture in enumerate(pictures):
         file = io.BytesIO()
         picture.crop((20, 20, 500, 380)).save(file, "PNG")

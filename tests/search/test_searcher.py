@@ -19,16 +19,16 @@ def words():
 
 
 @pytest.fixture(scope="module")
-def ranker():
+def model():
     return tiny_ranker()
 
 
 @pytest.fixture(scope="module")
-def pool(words, ranker):
+def pool(words, model):
     """Rows sorted by how much the (untrained, but real) model sees the query in them."""
     rows = random_rows(4000, 77)
-    vector = ranker.query_vector(words.query(QUERY))
-    return rows[np.argsort(ranker.clip_vectors(rows) @ vector)]
+    vector = model.query_vector(words.query(QUERY))
+    return rows[np.argsort(model.clip_vectors(rows) @ vector)]
 
 
 def timeline(pool, length, start, end, seed):
@@ -49,8 +49,8 @@ def library(tmp_path, pool):
     library.close()
 
 
-def test_the_planted_moment_is_first_with_its_edges(library, ranker, words):
-    answer = Searcher(library, ranker, words).search(QUERY)
+def test_the_planted_moment_is_first_with_its_edges(library, model, words):
+    answer = Searcher(library, model, words).search(QUERY)
     best = answer.moments[0]
     assert (best.video, best.name) == (5, "short.mp4")
     assert iou([(best.start, best.end)], [(31, 43)])[0, 0] > 0.7
@@ -63,19 +63,19 @@ def test_the_planted_moment_is_first_with_its_edges(library, ranker, words):
 
 
 @pytest.mark.parametrize("start", [3, 60, 122, 250, 590, 985])
-def test_a_moment_anywhere_in_a_long_video_is_found_whole(library, ranker, words, pool, start):
+def test_a_moment_anywhere_in_a_long_video_is_found_whole(library, model, words, pool, start):
     """Also across the edge of a window, and at both ends of the video."""
     rows = timeline(pool, 1000, start, start + 14, 20)
     path = library.folder.parent / "long.mp4"
     library.remove(5)
     long = plant(library, path, rows)
-    best = Searcher(library, ranker, words).search(QUERY).moments[0]
+    best = Searcher(library, model, words).search(QUERY).moments[0]
     assert best.video == long
     assert iou([(best.start, best.end)], [(start, start + 14)])[0, 0] > 0.7
 
 
-def test_search_inside_one_video(library, ranker, words):
-    searcher = Searcher(library, ranker, words)
+def test_search_inside_one_video(library, model, words):
+    searcher = Searcher(library, model, words)
     assert {hit.video for hit in searcher.search(QUERY, video=2).moments} == {2}
     assert len(searcher.search(QUERY, top=3).moments) == 3
     with pytest.raises(LibraryError, match="no video 99"):
@@ -84,22 +84,22 @@ def test_search_inside_one_video(library, ranker, words):
         searcher.search(QUERY, top=0)
 
 
-def test_moments_of_a_video_do_not_repeat_each_other(library, ranker, words):
-    moments = Searcher(library, ranker, words).search(QUERY, video=5, top=50).moments
+def test_moments_of_a_video_do_not_repeat_each_other(library, model, words):
+    moments = Searcher(library, model, words).search(QUERY, video=5, top=50).moments
     spans = [(hit.start, hit.end) for hit in moments]
     overlap = iou(spans, spans) - np.eye(len(spans))
     assert overlap.max() <= 0.5
 
 
-def test_the_strip_is_high_where_the_moment_is(library, ranker, words):
-    strip = Searcher(library, ranker, words).strip(QUERY, 5)
-    assert strip.shape == (60,)
-    assert ((strip >= 0) & (strip <= 1)).all()
-    assert strip[31:43].min() > np.delete(strip, np.s_[31:43]).max()
+def test_the_strength_curve_is_high_where_the_moment_is(library, model, words):
+    curve = Searcher(library, model, words).strength_curve(QUERY, 5)
+    assert curve.shape == (60,)
+    assert ((curve >= 0) & (curve <= 1)).all()
+    assert curve[31:43].min() > np.delete(curve, np.s_[31:43]).max()
 
 
-def test_a_library_that_grows_and_shrinks_is_followed(library, ranker, words, pool):
-    searcher = Searcher(library, ranker, words)
+def test_a_library_that_grows_and_shrinks_is_followed(library, model, words, pool):
+    searcher = Searcher(library, model, words)
     library.remove(5)
     assert 5 not in {hit.video for hit in searcher.search(QUERY).moments}
     path = library.folder.parent / "later.mp4"
@@ -107,25 +107,25 @@ def test_a_library_that_grows_and_shrinks_is_followed(library, ranker, words, po
     assert searcher.search(QUERY).moments[0].video == later
 
 
-def test_what_is_not_ready_cannot_be_searched(library, ranker, words):
+def test_what_is_not_ready_cannot_be_searched(library, model, words):
     library.video(1).path.unlink()
     library.check_presence()
-    searcher = Searcher(library, ranker, words)
+    searcher = Searcher(library, model, words)
     assert 1 not in {hit.video for hit in searcher.search(QUERY, top=100).moments}
     with pytest.raises(LibraryError, match="missing"):
-        searcher.strip(QUERY, 1)
+        searcher.strength_curve(QUERY, 1)
 
 
-def test_unknown_words_are_reported(library, ranker, words):
-    searcher = Searcher(library, ranker, words)
+def test_unknown_words_are_reported(library, model, words):
+    searcher = Searcher(library, model, words)
     assert searcher.search("a dog qqzzxq runs").unknown_words == ("qqzzxq",)
     for nothing in ("   ", "qqzzxq"):
         with pytest.raises(QueryError):
             searcher.search(nothing)
 
 
-def test_an_empty_library_answers_none(tmp_path, ranker, words):
-    answer = Searcher(Library(tmp_path / "empty"), ranker, words).search(QUERY)
+def test_an_empty_library_answers_none(tmp_path, model, words):
+    answer = Searcher(Library(tmp_path / "empty"), model, words).search(QUERY)
     assert (answer.verdict, answer.moments) == ("none", ())
 
 
@@ -139,7 +139,7 @@ def test_width_of_planted_rows_is_the_models():
     assert tiny_ranker().blocks == {"appearance": WIDTH}
 
 
-def test_search_among_some_videos(library, ranker, words):
-    searcher = Searcher(library, ranker, words)
+def test_search_among_some_videos(library, model, words):
+    searcher = Searcher(library, model, words)
     assert {hit.video for hit in searcher.search(QUERY, among=[1, 3, 99]).moments} == {1, 3}
     assert searcher.search(QUERY, among=[]).moments == ()

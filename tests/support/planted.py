@@ -1,10 +1,10 @@
 """Libraries whose content we chose, so that the right answer of every search is known.
 
-Real files, a real store and the real ranker class; only the numbers in them are ours.
+Real files, a real store and the real model class; only the numbers in them are ours.
 
     library = Library(tmp_path / "library")
     id = plant(library, tmp_path / "a.mp4", rows)      # a file on the disk, indexed
-    ranker = tiny_ranker()
+    model = tiny_ranker()
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from vmr.library.content import full_digest
 from vmr.library.store import Library
 
 if TYPE_CHECKING:
-    from vmr.model.ranker import Ranker
+    from vmr.model.retrieval import RetrievalModel
 
 WIDTH = 24
 BLOCKS = {"appearance": WIDTH}
@@ -39,7 +39,7 @@ def random_rows(count: int, seed: int) -> NDArray[np.float16]:
 def planted_features(rows: NDArray[np.float16], fingerprint: str = FINGERPRINT) -> Features:
     """Rows of one second each, from 0."""
     count, blocks = len(rows), {"appearance": rows.shape[1]}
-    if rows.shape[1] > WIDTH:  # of the real network, for the real ranker
+    if rows.shape[1] > WIDTH:  # of the real network, for the real model
         from feature_extract import motion
         from feature_extract.networks import appearance
 
@@ -80,11 +80,11 @@ def plant(library: Library, path: Path, rows: NDArray[np.float16]) -> int:
 
 def tiny_ranker(
     seed: int = 0, *, blocks: dict[str, int] = BLOCKS, word_width: int = 50
-) -> "Ranker":
-    """The real ranker with small random networks."""
+) -> "RetrievalModel":
+    """The real model with small random networks."""
     import torch  # here, so that processes which only index start in no time
 
-    from vmr.model.ranker import Calibration, Ranker
+    from vmr.model.retrieval import Calibration, RetrievalModel
     from vmr.model.towers import Towers, TowersConfig
 
     torch.set_num_threads(1)
@@ -94,7 +94,9 @@ def tiny_ranker(
         torch.nn.functional.normalize(torch.randn(count, 16), dim=-1) for count in (200, 100)
     )
     name = hashlib.sha256(f"{seed} {blocks}".encode()).hexdigest()[:12]
-    return Ranker(towers, background, captions, Calibration(1.0, -2.0, 0.4, 0.7), "any", name)
+    return RetrievalModel(
+        towers, background, captions, Calibration(1.0, -2.0, 0.4, 0.7), "any", name
+    )
 
 
 class PlantedExtractor:

@@ -27,7 +27,7 @@ from vmr.library.content import full_digest
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
-from vmr.model.ranker import Calibration, Ranker
+from vmr.model.retrieval import Calibration, RetrievalModel
 from vmr.model.text import Words
 from vmr.page.options import read_options
 from vmr.page.page import Page, Rights, Screen
@@ -60,9 +60,9 @@ def planted_page(
         hostile: stem of the third one's name.
         begins: where the clock of the files starts, in seconds.
     """
-    words, ranker = Words.load(), tiny_ranker()
-    pools = _pools(ranker, words)
-    ranker.calibration = _calibration(ranker, words, pools)
+    words, model = Words.load(), tiny_ranker()
+    pools = _pools(model, words)
+    model.calibration = _calibration(model, words, pools)
     library = Library((folder / "library").resolve())
     library.adopt(FINGERPRINT)
     stems = ("beach", "party", hostile)
@@ -74,7 +74,7 @@ def planted_page(
         _plant(library, path, _rows(pools, moments, len(stem)))
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
-    return Page(library, ranker, words, ingest, previews, rights, screen)
+    return Page(library, model, words, ingest, previews, rights, screen)
 
 
 @cache
@@ -93,15 +93,15 @@ def real_page(folder: Path, screen: Screen | None = None) -> Page:
     library = Library(folder / "library")
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
-    return Page(library, Ranker.load(), Words.load(), ingest, previews, screen=screen)
+    return Page(library, RetrievalModel.load(), Words.load(), ingest, previews, screen=screen)
 
 
-def _pools(ranker: Ranker, words: Words) -> dict[str, NDArray[np.float16]]:
+def _pools(model: RetrievalModel, words: Words) -> dict[str, NDArray[np.float16]]:
     """For every query the row that looks most like it, and under "" rows that look like none."""
     rows = random_rows(6000, 5)
-    clips = ranker.clip_vectors(rows)
+    clips = model.clip_vectors(rows)
     queries = (DOG, GOAL, ABSENT)
-    curves = [ranker.curve(clips, ranker.query_vector(words.query(text))) for text in queries]
+    curves = [model.curve(clips, model.query_vector(words.query(text))) for text in queries]
     scores = np.stack(curves)  # (Q, N)
     pools = {"": rows[np.argsort(scores.max(axis=0))[:300]]}
     for number, text in enumerate(queries[:2]):
@@ -111,15 +111,15 @@ def _pools(ranker: Ranker, words: Words) -> dict[str, NDArray[np.float16]]:
 
 
 def _calibration(
-    ranker: Ranker, words: Words, pools: dict[str, NDArray[np.float16]]
+    model: RetrievalModel, words: Words, pools: dict[str, NDArray[np.float16]]
 ) -> Calibration:
     """Strong for the planted rows of a query, none for every other row, with room on both sides."""
-    clips = {text: ranker.clip_vectors(rows) for text, rows in pools.items()}
+    clips = {text: model.clip_vectors(rows) for text, rows in pools.items()}
     right, wrong = [], []
     for query in (DOG, GOAL, ABSENT):
-        vector = ranker.query_vector(words.query(query))
+        vector = model.query_vector(words.query(query))
         for text, rows in clips.items():
-            (right if text == query else wrong).append(float(ranker.curve(rows, vector).max()))
+            (right if text == query else wrong).append(float(model.curve(rows, vector).max()))
     line = (min(right) + max(wrong)) / 2
     return Calibration(slope=SHARPNESS, offset=-SHARPNESS * line, possible=0.4, strong=0.7)
 

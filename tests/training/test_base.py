@@ -10,7 +10,7 @@ from PIL import Image
 
 from feature_extract.networks.appearance import BLOCKS, WIDTH
 from tests.support.drawn import COLOURS, PER_SPLIT, write_drawn_set
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.training.assemble import training_captions
@@ -27,7 +27,7 @@ from vmr.training.base import (
 from vmr.training.captioned import Captions, pad
 from vmr.training.concepts import KINDS, class_captions, class_names
 from vmr.training.pictures import Pictures, StillsError, augment, load_pictures
-from vmr.training.second_stage import ReaderTraining
+from vmr.training.second_stage import SecondStageTraining
 
 
 @pytest.fixture(scope="module")
@@ -103,22 +103,22 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
         moved={"train": 3, "dev": 2},
         average=0.5,
         timelines=3,
-        reader=ReaderTraining(steps=6, batch=4, validate_every=3, validation=16),
+        second_stage=SecondStageTraining(steps=6, batch=4, validate_every=3, validation=16),
         towers=TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32),
     )
     train_base(data, tmp_path / "cache", tmp_path / "weights", config)
-    ranker, words = Ranker.load(tmp_path / "weights"), Words.load()
+    model, words = RetrievalModel.load(tmp_path / "weights"), Words.load()
     pictures = load_pictures(data, tmp_path / "cache", views=1)["flickr8k"]
-    clips = ranker.clip_vectors(pictures.rows[pictures.of("test"), 0])
+    clips = model.clip_vectors(pictures.rows[pictures.of("test"), 0])
     asked = [pictures.captions[i][0] for i in pictures.of("test")]
     assert [text.split()[1] for text in asked] == ["red", "green", "blue"]
-    found = [int((clips @ ranker.query_vector(words.query(text))).argmax()) for text in asked]
+    found = [int((clips @ model.query_vector(words.query(text))).argmax()) for text in asked]
     assert found == [0, 1, 2]
     # The space kept, all that follows from the motion network made anew: here, the same.
     train_base(data, tmp_path / "cache", tmp_path / "again", config, space=tmp_path / "weights")
-    again = Ranker.load(tmp_path / "again")
-    np.testing.assert_allclose(again.movements.weight, ranker.movements.weight, atol=1e-3)
-    np.testing.assert_allclose(again.background, ranker.background, atol=0.01)
+    again = RetrievalModel.load(tmp_path / "again")
+    np.testing.assert_allclose(again.movements.weight, model.movements.weight, atol=1e-3)
+    np.testing.assert_allclose(again.background, model.background, atol=0.01)
 
 
 def test_pictures_of_another_set_join_with_their_first_view() -> None:

@@ -16,7 +16,7 @@ from skimage import data
 from feature_extract.extract import Extractor
 from feature_extract.networks.appearance import SIZE, Appearance
 from vmr.model.movements import FAST
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.training.compose import (
     FADE_SECONDS,
     MOVES,
@@ -248,7 +248,9 @@ def test_rows_and_film_of_one_timeline_agree(tmp_path: Path) -> None:
     hard = [cut for cut, segment in zip(timeline.cuts, segments, strict=False) if not segment.fade]
     assert all(np.abs(found.cuts - cut).min() < 0.3 for cut in hard)
     # What moves is told apart as in the rows that timelines take from moved pictures.
-    seen = Ranker.load().clip_vectors(found.rows)[:, -5:-1]  # to the right, down, nearer, clockwise
+    seen = RetrievalModel.load().clip_vectors(found.rows)[
+        :, -5:-1
+    ]  # to the right, down, nearer, clockwise
     assert (seen[16:19, 0] < -0.3).all()
     assert np.abs(seen[16:19, 1:]).max() < 0.3
     # An idle camera goes no way, and zooms as this one does.

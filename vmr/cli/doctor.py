@@ -61,12 +61,12 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
         words_file: word vectors to search with instead of the packaged ones.
     """
     from vmr.library.store import Library
-    from vmr.model.ranker import Ranker  # with torch
+    from vmr.model.retrieval import RetrievalModel  # with torch
     from vmr.model.text import Words
     from vmr.search.mismatch import mismatches, word_mismatches
 
     try:
-        ranker = Ranker.load()
+        model = RetrievalModel.load()
     except ValueError as error:
         return [Check("weights", False, str(error), "install again")]
     try:
@@ -77,9 +77,9 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
         library = Library(folder, read_only=True)
     except ValueError as error:
         advice = f"python -m vmr index VIDEO_OR_FOLDER --library {folder}"
-        found = map(_check, word_mismatches(ranker, words))
+        found = map(_check, word_mismatches(model, words))
         return [Check("library", False, str(error), advice), *found]
-    checks = [_size(folder), *map(_check, mismatches(library, ranker, words))]
+    checks = [_size(folder), *map(_check, mismatches(library, model, words))]
     library.close()
     return checks
 
@@ -133,15 +133,13 @@ def _device() -> Check:
 
 
 def _weights() -> Check:
-    from vmr.model.ranker import Ranker  # with torch, see above
+    from vmr.model.retrieval import RetrievalModel  # with torch, see above
 
     try:
-        ranker = Ranker.load()
+        model = RetrievalModel.load()
     except ValueError as error:
         return Check("model", False, str(error), "restore assets/weights from the repository")
-    return Check(
-        "model", True, f"base, weights {ranker.fingerprint}, reads {sorted(ranker.blocks)}"
-    )
+    return Check("model", True, f"base, weights {model.fingerprint}, reads {sorted(model.blocks)}")
 
 
 def _ffmpeg() -> Check:

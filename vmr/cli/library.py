@@ -77,13 +77,13 @@ def _rescan(options: argparse.Namespace) -> int:
     from vmr.library.ingest import Ingest
     from vmr.library.rescan import missing, rescan
     from vmr.library.store import Library
-    from vmr.model.ranker import Ranker
+    from vmr.model.retrieval import RetrievalModel
     from vmr.search.index import ClipIndex
 
     library = Library(options.library)
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
-        ClipIndex.open(library, Ranker.load())  # of other weights it is made anew
+        ClipIndex.open(library, RetrievalModel.load())  # of other weights it is made anew
     with Ingest(library, Extractor) as ingest:
         found = rescan(library, ingest, options.paths)
         jobs = _finish(library, ingest)
@@ -137,11 +137,11 @@ def _finish(library: "Library", ingest: "Ingest") -> Sequence["Job"]:
     _show(ingest)
     jobs = ingest.progress().jobs
     if any(job.taken and not job.skipped for job in jobs):
-        from vmr.model.ranker import Ranker
+        from vmr.model.retrieval import RetrievalModel
         from vmr.search.index import ClipIndex
 
         # Any search brings the index up to date; this one spares the next search the wait.
-        ClipIndex.open(library, Ranker.load())
+        ClipIndex.open(library, RetrievalModel.load())
     return jobs
 
 

@@ -57,7 +57,7 @@ def add_parsers(command: Commands) -> None:
     rate = command("rate", _rate, "Say whether a moment was what a query asked for.")
     rate.add_argument("words", metavar="WORDS")
     rate.add_argument("moment", type=_span, metavar="ID@START-END", help="with the right edges")
-    rate.add_argument("judgement", choices=["right", "wrong"])
+    rate.add_argument("rating", choices=["right", "wrong"])
 
     ratings = command(
         "ratings", _ratings, "Write what was rated right as lines that `train` reads."
@@ -126,13 +126,13 @@ def _positive(text: str) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from statistics import median
 
-    from vmr.model.ranker import Ranker
+    from vmr.model.retrieval import RetrievalModel
     from vmr.search.index import ClipIndex
     from vmr.search.recall import measure
 
-    ranker = Ranker.load()
-    index = ClipIndex.open(open_library(options.library), ranker)
-    measured = measure(index, ranker, queries=options.queries)
+    model = RetrievalModel.load()
+    index = ClipIndex.open(open_library(options.library), model)
+    measured = measure(index, model, queries=options.queries)
     if options.json:
         print(json.dumps({"clips": len(index), **asdict(measured)}))
         return DONE
@@ -158,7 +158,7 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _answer(options: argparse.Namespace) -> int:
-    from vmr.model.ranker import Ranker
+    from vmr.model.retrieval import RetrievalModel
     from vmr.model.text import QueryError, Words, tokenize
     from vmr.search.mismatch import mismatches
     from vmr.search.query import slips
@@ -167,10 +167,10 @@ def _answer(options: argparse.Namespace) -> int:
     library = open_library(options.library)
     video = None if options.video is None else video_named(library, options.video).id
     among = _among(options, library)
-    ranker, words = Ranker.load(), Words.load(options.words_file)
-    for mismatch in mismatches(library, ranker, words):
+    model, words = RetrievalModel.load(), Words.load(options.words_file)
+    for mismatch in mismatches(library, model, words):
         print(f"note: {mismatch}", file=sys.stderr)
-    searcher = Searcher(library, ranker, words, use_feedback=not options.no_feedback)
+    searcher = Searcher(library, model, words, use_feedback=not options.no_feedback)
     if options.like:
         id, second = options.like
         only = among if video is None else [video]
@@ -189,7 +189,7 @@ def _answer(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_answer_record(answer)))
         return DONE
-    meant = _near(answer.unknown_words, words) + _meant(slips(answer.query, words, ranker))
+    meant = _near(answer.unknown_words, words) + _meant(slips(answer.query, words, model))
     print("\n".join([_answer_text(answer), *meant]))
     return DONE
 
@@ -249,10 +249,10 @@ def _meant(instead: dict[str, str]) -> list[str]:
 
 
 def _rate(options: argparse.Namespace) -> int:
-    from vmr.library.store import Judgement
+    from vmr.library.store import Rating
 
-    (id, start, end), good = options.moment, options.judgement == "right"
-    open_library(options.library).judge(Judgement(options.words, id, start, end, good))
+    (id, start, end), good = options.moment, options.rating == "right"
+    open_library(options.library).rate(Rating(options.words, id, start, end, good))
     return DONE
 
 
@@ -261,7 +261,7 @@ def _ratings(options: argparse.Namespace) -> int:
 
     library = open_library(options.library)
     videos = {video.id: video for video in library.videos()}
-    count = save_annotations(library.judgements(), videos, options.file)
+    count = save_annotations(library.ratings(), videos, options.file)
     print(f"{count} lines in {one_line(str(options.file))}", file=sys.stderr)
     return DONE
 

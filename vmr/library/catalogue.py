@@ -63,7 +63,7 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Rating:
     """What somebody said of a moment that a query found."""
 
     query: str

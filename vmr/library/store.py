@@ -28,7 +28,7 @@ from feature_extract.features import Features, FeaturesError
 from vmr.library.catalogue import (
     COLUMNS,
     SEARCHABLE,
-    Judgement,
+    Rating,
     State,
     Video,
     describe_damage,
@@ -43,10 +43,10 @@ if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
     from feature_extract.extract import Extraction
 
 __all__ = [
-    "Judgement",
     "Library",
     "LibraryError",
     "NoVideoError",
+    "Rating",
     "State",
     "Video",
     "describe_damage",
@@ -197,21 +197,21 @@ class Library:
         """The folders that a rescan looks through."""
         return [Path(os.fsdecode(path)) for (path,) in self._all("SELECT path FROM folders")]
 
-    def judgements(self) -> list[Judgement]:
+    def ratings(self) -> list[Rating]:
         """What people said of answers, oldest first; of videos that are still here."""
         rows = self._all("SELECT query, video, start, end, good FROM judgements ORDER BY rowid")
-        return [Judgement(q, id, start, end, bool(good)) for q, id, start, end, good in rows]
+        return [Rating(q, id, start, end, bool(good)) for q, id, start, end, good in rows]
 
-    def judge(self, judgement: Judgement) -> None:
-        """Keep a judgement; a later one of the same query and overlapping span replaces it."""
-        self.video(judgement.video)
+    def rate(self, rating: Rating) -> None:
+        """Keep a rating; a later one of the same query and overlapping span replaces it."""
+        self.video(rating.video)
         with self._transaction() as db:
-            self.withdraw(judgement)
-            db.execute("INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", astuple(judgement))
+            self.withdraw(rating)
+            db.execute("INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", astuple(rating))
 
-    def withdraw(self, judgement: Judgement) -> None:
+    def withdraw(self, rating: Rating) -> None:
         """Forget what was said of the same query and any overlapping span."""
-        query, video, start, end, _ = astuple(judgement)
+        query, video, start, end, _ = astuple(rating)
         about = "query = ? AND video = ? AND start < ? AND end > ?"
         with self._transaction() as db:
             db.execute(f"DELETE FROM judgements WHERE {about}", (query, video, end, start))

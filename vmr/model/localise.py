@@ -4,7 +4,7 @@
         proposal.start, proposal.end, proposal.score
 
 The first localiser of the product, and the baseline of every later one: grow each peak of the
-curve down to a share of its height. Units of the curve do not matter here; the ranker gives it in
+curve down to a share of its height. Units of the curve do not matter here; the model gives it in
 standard deviations above unrelated footage.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.model.spans import suppress
+from vmr.model.spans import nms
 
 SHARES: Final = (0.35, 0.5, 0.65)
 """A peak is grown to these shares of its height: moments of several tightnesses compete."""
@@ -80,7 +80,7 @@ def propose(
     middles = (starts[grown[0]] + ends[grown[0]]) / 2
     return [
         Proposal(float(spans[i, 0]), float(spans[i, 1]), float(scores[i]), float(middles[i]))
-        for i in suppress(spans, scores, threshold=_SAME, keep=keep)
+        for i in nms(spans, scores, threshold=_SAME, keep=keep)
     ]
 
 

@@ -1,7 +1,7 @@
 """What moves, in columns of its own beside the shared space.
 
-    clips[:, E:] = movements.seen(rows)                 # (T, 4) of motion rows (T, M)
-    query[E:] = movements.told(("a", "dog", "moves", "left"))   # (4,): less of what goes right
+    clips[:, E:] = movements.clip_columns(rows)                 # (T, 4) of motion rows (T, M)
+    query[E:] = movements.query_columns(("moves", "left"))      # (4,): less of what goes right
 
 A picture does not tell which way it goes, so the shared space cannot. Four signed columns do: to
 the right, down, nearer, clockwise; 1 is fast, -1 is the other way as fast. They are linear in what
@@ -85,12 +85,12 @@ class Movements:
         """M: columns of a motion row."""
         return int(self.weight.shape[1])
 
-    def seen(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    def clip_columns(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
         """(T, M) -> (T, 4) within -1..1; a row of zeros is of a picture: nothing moves in it."""
         found = np.clip(rows.astype(np.float32) @ self.weight.T + self.bias, -1, 1)
         return np.asarray(found * rows.any(axis=1, keepdims=True), dtype=np.float32)
 
-    def told(self, words: Sequence[str]) -> NDArray[np.float32]:
+    def query_columns(self, words: Sequence[str]) -> NDArray[np.float32]:
         """(4,) what a query's words ask of COLUMNS."""
         return np.asarray(self.share * asked_of(words), dtype=np.float32)
 

@@ -1,8 +1,8 @@
 """The names of what the classifier knows, in columns of their own beside the shared space.
 
     names = class_codes(times)                  # concepts.py; a trained model has them already
-    clips[:, E:] = names.seen(chances)          # (T, C)
-    query[E:] = names.told(("a", "lion"))       # (C,)
+    clips[:, E:] = names.clip_columns(chances)          # (T, C)
+    query[E:] = names.query_columns(("a", "lion"))       # (C,)
 
 Captions teach the shared space what their words look like, and nothing about a word they seldom
 use, although the classifier may be sure of what it names. So a query that names a class has a share
@@ -24,13 +24,13 @@ class Names:
     """Codes of the classes and of the words that name them."""
 
     def __init__(
-        self, codes: NDArray[np.float32], words: Sequence[str], told: NDArray[np.float32]
+        self, codes: NDArray[np.float32], words: Sequence[str], table: NDArray[np.float32]
     ) -> None:
         self.codes = codes
         "(classes, C)"
         self.words = tuple(words)
         "K names, of up to three words each"
-        self.table = told
+        self.table = table
         "(K, C): what each adds to a query"
         self._place = {name: place for place, name in enumerate(self.words)}
 
@@ -39,11 +39,11 @@ class Names:
         """C."""
         return int(self.codes.shape[1])
 
-    def seen(self, chances: NDArray[np.float32]) -> NDArray[np.float32]:
+    def clip_columns(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, classes) that add up to 1 -> (T, C)."""
-        return np.asarray(np.sqrt(chances) @ self.codes)
+        return np.asarray(np.sqrt(probs) @ self.codes)
 
-    def told(self, words: Sequence[str]) -> NDArray[np.float32]:
+    def query_columns(self, words: Sequence[str]) -> NDArray[np.float32]:
         """(C,) of a query's words: every name that is in it, "golf ball" as well as "ball"."""
         total = np.zeros(self.width, np.float32)
         for length in range(1, LONGEST + 1):

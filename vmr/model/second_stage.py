@@ -1,7 +1,8 @@
 """The second stage: co-attention over a window of clips and the words of a query -> moments.
 
-    reader = MomentReader(MomentModel(reader_config(clip_width=513)))
-    reader.propose(windows, matches, query.vectors)         # Proposals; their score is a logit
+    second_stage = SecondStage(MomentModel(second_stage_config(clip_width=513)))
+    second_stage.propose(windows, matches, query.vectors)         # Proposals; their score is a
+    logit
 
 The paper's network (network.py) in a small size. A row of its video is a clip's vector in the
 shared space, how well it matches the query as a whole (the similarity curve of the first stage) and
@@ -25,7 +26,7 @@ from torch.nn import functional as F
 from vmr.model.localise import Proposal, smooth, snap
 from vmr.model.movements import COLUMNS
 from vmr.model.network import ModelConfig, MomentModel, Output
-from vmr.model.spans import suppress
+from vmr.model.spans import nms
 from vmr.model.text import Query
 from vmr.model.windows import WINDOW, Window
 
@@ -65,7 +66,7 @@ def _part(query: Query, words: slice) -> Query:
     return Query(query.text, query.words[words], query.vectors[words])
 
 
-def reader_config(clip_width: int, *, word_width: int = 50, width: int = 96) -> ModelConfig:
+def second_stage_config(clip_width: int, *, word_width: int = 50, width: int = 96) -> ModelConfig:
     """The `base` preset of the paper's network, for clips (E,) of the shared space."""
     return ModelConfig(
         feature_width=clip_width - 1 + EXTRA_COLUMNS,
@@ -83,14 +84,14 @@ def reader_config(clip_width: int, *, word_width: int = 50, width: int = 96) -> 
     )
 
 
-class MomentReader(nn.Module):
+class SecondStage(nn.Module):
     """The network and how windows and words are put to it."""
 
-    def __init__(self, model: MomentModel) -> None:
+    def __init__(self, network: MomentModel) -> None:
         super().__init__()
-        self.model = model
-        self.trust = nn.Parameter(torch.tensor(2.0))
-        self.doubt = nn.Parameter(torch.tensor(2.0))
+        self.network = network
+        self.prior_scale = nn.Parameter(torch.tensor(2.0))
+        self.prior_bias = nn.Parameter(torch.tensor(2.0))
 
     def forward(self, rows: Tensor, words: Tensor, mask: Tensor, clips: Tensor) -> Output:
         """The network's output for rows (B, T, W) of `window_rows`, with the matches in its logits.
@@ -99,15 +100,15 @@ class MomentReader(nn.Module):
             words: (B, L, V), with their mask (B, L).
             clips: (B,) rows that are real.
         """
-        output: Output = self.model(rows, words, mask, clips=clips)
+        output: Output = self.network(rows, words, mask, clips=clips)
         matches = rows[..., -EXTRA_COLUMNS : -EXTRA_COLUMNS + 3].transpose(1, 2) / MATCH_SCALE
-        cells = self.model.candidates
+        cells = self.network.candidates
         start, end = cells[cells[:, 1] <= rows.shape[1]].T  # (C,)
         expected = [
             _expected(match[:, :count], start.clamp(max=count), end.clamp(max=count))
             for match, count in zip(matches, clips.tolist(), strict=True)
         ]
-        believed = self.trust * torch.stack(expected) - self.doubt  # (B, C)
+        believed = self.prior_scale * torch.stack(expected) - self.prior_bias  # (B, C)
         return replace(output, logits=output.logits + believed)
 
     @torch.inference_mode()
@@ -122,7 +123,7 @@ class MomentReader(nn.Module):
         """The moments of each window, best first; their score is the network's logit.
 
         Args:
-            windows: of up to 128 rows, clips (T, E) as ranker.py makes them.
+            windows: of up to 128 rows, clips (T, E) as retrieval.py makes them.
             matches: (3, T) of each.
             words: (L, W) vectors of the query's words.
         """
@@ -145,7 +146,7 @@ class MomentReader(nn.Module):
     ) -> Output:
         """The network's output for windows of one query, padded to the longest."""
         lengths = torch.tensor([len(window.clips) for window in windows])
-        rows = torch.zeros(len(windows), int(lengths.max()), self.model.config.feature_width)
+        rows = torch.zeros(len(windows), int(lengths.max()), self.network.config.feature_width)
         for i, (window, match) in enumerate(zip(windows, matches, strict=True)):
             rows[i, : len(window.clips)] = torch.from_numpy(window_rows(window, match))
         text = torch.from_numpy(words[:_LONGEST]).expand(len(windows), -1, -1)
@@ -215,7 +216,7 @@ def _proposals(
     some = some[spans[some, 1] > spans[some, 0]]
     return [
         _proposal(spans[some[i]], float(scores[some[i]]), level, window)
-        for i in suppress(spans[some], scores[some], threshold=_SAME, keep=keep)
+        for i in nms(spans[some], scores[some], threshold=_SAME, keep=keep)
     ]
 
 

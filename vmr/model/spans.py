@@ -3,7 +3,7 @@
 A span is a half-open pair [start, end) in seconds; N spans are an (N, 2) array.
 
     overlap = iou(found, truth)                                   # (N, M)
-    best = suppress(found, scores, threshold=0.5, keep=10)        # indices, best first
+    best = nms(found, scores, threshold=0.5, keep=10)        # indices, best first
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     return _overlap(_spans(a)[:, None], _spans(b)[None])  # (N, 1, 2), (1, M, 2) -> (N, M)
 
 
-def suppress(
+def nms(
     spans: ArrayLike,
     scores: ArrayLike,
     *,

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-JUDGED: Final = "appearance"
+CLASSIFIED: Final = "appearance"
 """The block that the classifier reads."""
 _SURE: Final = 0.9  # the chance of a class that is all there is to see
 _CLASS_SCALE: Final = 3.0  # chances are small beside columns of unit variance
@@ -49,27 +49,27 @@ class TowersConfig:
             raise ValueError(f"blocks={self.blocks}: at least one block of at least one column")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout}: at least 0 and below 1")
-        if self.classes and JUDGED not in self.blocks:
-            raise ValueError(f"classes={self.classes}: needs a block {JUDGED!r}")
+        if self.classes and CLASSIFIED not in self.blocks:
+            raise ValueError(f"classes={self.classes}: needs a block {CLASSIFIED!r}")
 
 
-class Judgement(nn.Module):
+class ClassifierHead(nn.Module):
     """What the appearance network's classifier makes of rows, in the shared space."""
 
     weight: Tensor
     bias: Tensor
-    usual: Tensor
+    prior: Tensor
 
     def __init__(self, classes: int, columns: slice, width: int) -> None:
         super().__init__()
         self._columns = columns
         self.register_buffer("weight", torch.zeros(classes, columns.stop - columns.start))
         self.register_buffer("bias", torch.zeros(classes))
-        self.register_buffer("usual", torch.full((classes,), 1 / classes))
+        self.register_buffer("prior", torch.full((classes,), 1 / classes))
         self.place = nn.Linear(classes, width, bias=False)
         nn.init.normal_(self.place.weight, std=width**-0.5)
 
-    def chances(self, rows: Tensor) -> Tensor:
+    def probs(self, rows: Tensor) -> Tensor:
         """(..., D) raw rows -> (..., classes), adding up to 1."""
         return (rows[..., self._columns] @ self.weight.T + self.bias).softmax(-1)
 
@@ -77,9 +77,9 @@ class Judgement(nn.Module):
         """Move the place of each class by (classes, E)."""
         self.place.weight += by.T / _CLASS_SCALE
 
-    def forward(self, chances: Tensor) -> Tensor:
+    def forward(self, probs: Tensor) -> Tensor:
         """(..., classes) -> (..., E): where what is seen lies, from what is seen usually."""
-        placed: Tensor = _CLASS_SCALE * self.place(chances - self.usual)
+        placed: Tensor = _CLASS_SCALE * self.place(probs - self.prior)
         return placed
 
 
@@ -103,11 +103,11 @@ class VideoTower(nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(config.hidden, config.width),
         )
-        self.judgement: Judgement | None = None
+        self.classifier: ClassifierHead | None = None
         if config.classes:
-            first = sum(self.widths[: list(config.blocks).index(JUDGED)])
-            judged = slice(first, first + config.blocks[JUDGED])
-            self.judgement = Judgement(config.classes, judged, config.width)
+            first = sum(self.widths[: list(config.blocks).index(CLASSIFIED)])
+            judged = slice(first, first + config.blocks[CLASSIFIED])
+            self.classifier = ClassifierHead(config.classes, judged, config.width)
 
     def prepare(self, rows: Tensor) -> Tensor:
         """(..., D) raw rows -> (..., D): unit length per block, common mean taken off."""
@@ -116,21 +116,21 @@ class VideoTower(nn.Module):
         prepared: Tensor = (torch.cat(unit, dim=-1) - self.mean) * scale  # (..., D)
         return prepared
 
-    def forward(self, rows: Tensor, chances: Tensor | None = None) -> Tensor:
+    def forward(self, rows: Tensor, probs: Tensor | None = None) -> Tensor:
         """(..., D) -> (..., E), unit length; `chances` of the judgement, where they are known."""
         prepared = self.prepare(rows)
         vectors: Tensor = self.linear(prepared) + self.correction(prepared)
-        if self.judgement is not None:
-            known = self.judgement.chances(rows) if chances is None else chances
-            vectors = vectors + self.judgement(known)
+        if self.classifier is not None:
+            known = self.classifier.probs(rows) if probs is None else probs
+            vectors = vectors + self.classifier(known)
         return F.normalize(vectors, dim=-1)
 
     def of_classes(self, classes: Tensor) -> Tensor:
         """(N,) indices of classes -> (N, E): what nothing but the classifier tells of a picture."""
-        assert self.judgement is not None
-        chances = _SURE * F.one_hot(classes, len(self.judgement.usual)).float()
+        assert self.classifier is not None
+        probs = _SURE * F.one_hot(classes, len(self.classifier.prior)).float()
         nothing = torch.zeros(len(classes), sum(self.widths))
-        vectors = self.linear(nothing) + self.correction(nothing) + self.judgement(chances)
+        vectors = self.linear(nothing) + self.correction(nothing) + self.classifier(probs)
         return F.normalize(vectors, dim=-1)
 
 

@@ -1,7 +1,7 @@
 """A long video is read in overlapping windows; every moment is answered for by one of them.
 
     windows = cut_windows(clips, starts, ends, cuts)        # or only those beginning at `firsts`
-    moments = distinct(windows, ranker.propose(windows, query))
+    moments = distinct(windows, model.propose(windows, query))
 
 Windows of 128 rows, 64 apart: a window answers for the moments whose best second lies in its middle
 half (the first and the last also for their ends), so that each is read with what is around it, and
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.model.localise import Proposal
-from vmr.model.spans import suppress
+from vmr.model.spans import nms
 
 WINDOW: Final = 128
 """Rows that stage two reads at once: what the model was trained on."""
@@ -85,11 +85,11 @@ def distinct(windows: Sequence[Window], read: Sequence[list[Proposal]]) -> list[
     ]
     spans = [(moment.start, moment.end) for moment in found]
     scores = [moment.score for moment in found]
-    return [found[i] for i in apart(spans, scores)]
+    return [found[i] for i in distinct_indices(spans, scores)]
 
 
-def apart(spans: Sequence[tuple[float, float]], scores: Sequence[float]) -> list[int]:
+def distinct_indices(spans: Sequence[tuple[float, float]], scores: Sequence[float]) -> list[int]:
     """Indices of the moments of one video that a person is shown, best first: no two are nearly
     the same, and none lies in another."""
-    kept = suppress(spans, scores, threshold=OVERLAP, nested=NESTED, keep=len(spans))
+    kept = nms(spans, scores, threshold=OVERLAP, nested=NESTED, keep=len(spans))
     return [int(i) for i in kept]

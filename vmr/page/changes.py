@@ -17,7 +17,7 @@ from feature_extract.video.frames import VideoError, probe, shown_name
 from vmr.library.folders import EXTENSIONS, find_videos
 from vmr.library.locks import hold_lock
 from vmr.library.scratch import scratch_folder, sweep
-from vmr.library.store import Judgement, Video
+from vmr.library.store import Rating, Video
 from vmr.page.page import LONGEST_TEXT, Page, PageError
 
 LONGEST_STEM: Final = 80
@@ -155,8 +155,8 @@ class Intake:
         known = self._page.video(video)
         if not (0 <= start < end <= known.duration + 1) or not query.strip():
             raise PageError("a judgement needs a query and a span of the video")
-        said = Judgement(query[:LONGEST_TEXT], video, start, end, bool(good))
-        (self._page.store.withdraw if good is None else self._page.store.judge)(said)
+        said = Rating(query[:LONGEST_TEXT], video, start, end, bool(good))
+        (self._page.store.withdraw if good is None else self._page.store.rate)(said)
         return {}
 
     def _remove(self, video: Video) -> None:

@@ -4,7 +4,7 @@ One `Page` serves every visitor and keeps nothing about any of them: what a visi
 in that visitor's browser. `Rights` says what visitors may do; errors are one line, and none of them
 names a folder when paths are hidden.
 
-    page = Page(library, Ranker.load(), Words.load(), ingest, previews)
+    page = Page(library, RetrievalModel.load(), Words.load(), ingest, previews)
     page.search("a dog runs")["moments"][0]["start"]
 """
 
@@ -21,14 +21,14 @@ from typing import Any, Final
 from vmr.library.catalogue import readable
 from vmr.library.content import ContentError, FileStamp
 from vmr.library.ingest import Ingest, Job, Progress
-from vmr.library.store import Judgement, Library, LibraryError, Video
+from vmr.library.store import Library, LibraryError, Rating, Video
 from vmr.media.preview import LONGEST_PREVIEW, Previews
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError, Words, tokenize
 from vmr.search.explain import why
 from vmr.search.picture import PictureReader
 from vmr.search.query import slips
-from vmr.search.searcher import Answer, Hit, Searcher
+from vmr.search.searcher import Answer, Moment, Searcher
 
 LONGEST_TEXT: Final = 1000  # characters of a query
 MOST_MOMENTS: Final = 50
@@ -82,7 +82,7 @@ class Page:
     def __init__(
         self,
         library: Library,
-        ranker: Ranker,
+        model: RetrievalModel,
         words: Words,
         ingest: Ingest,
         previews: Previews,
@@ -93,9 +93,9 @@ class Page:
     ) -> None:
         self.store = library
         self.uploads = (library.folder / "uploads").resolve()
-        self._ranker = ranker
+        self._model = model
         self._words = words
-        self._searcher = Searcher(library, ranker, words, use_feedback=use_feedback)
+        self._searcher = Searcher(library, model, words, use_feedback=use_feedback)
         self._pictures: PictureReader | None = None
         self._picture_lock = threading.Lock()
         self.ingest = ingest
@@ -132,7 +132,7 @@ class Page:
             if not unknown:
                 raise
             raise UnknownWordsError(str(error), self._suggested(unknown)) from error
-        meant = slips(query, self._words, self._ranker)
+        meant = slips(query, self._words, self._model)
         slipped = [{"word": word, "near": [other]} for word, other in meant.items()]
         return self._view(answer) | {"slips": slipped}
 
@@ -191,11 +191,11 @@ class Page:
         """What each word of a query adds, matches alone, and looked at (vmr/search/explain.py)."""
         self.video(video)
         return why(
-            query, video, second, searcher=self._searcher, words=self._words, ranker=self._ranker
+            query, video, second, searcher=self._searcher, words=self._words, model=self._model
         )
 
     def _view(self, answer: Answer) -> dict[str, Any]:
-        said = [word for word in self.store.judgements() if word.query == answer.query]
+        said = [word for word in self.store.ratings() if word.query == answer.query]
         return {
             "query": answer.query,
             "verdict": answer.verdict,
@@ -203,9 +203,9 @@ class Page:
             "moments": [self._moment(hit, answer, said) for hit in answer.moments],
         }
 
-    def _moment(self, hit: Hit, answer: Answer, said: Iterable[Judgement]) -> dict[str, Any]:
+    def _moment(self, hit: Moment, answer: Answer, said: Iterable[Rating]) -> dict[str, Any]:
         # No moment may look surer than the whole answer does.
-        own = self._ranker.verdict(hit.strength)
+        own = self._model.verdict(hit.strength)
         judged = [
             word.good
             for word in said
@@ -229,13 +229,15 @@ class Page:
         The rows lie evenly between `begins` and `ends`, in seconds.
         """
         self.video(video)
-        timeline = self._searcher.timeline(video)
-        strength: Iterable[float] = self._searcher.strip(query, video) if query.strip() else ()
+        times = self._searcher.row_times(video)
+        strength: Iterable[float] = ()
+        if query.strip():
+            strength = self._searcher.strength_curve(query, video)
         return {
             "strength": [round(float(value), 3) for value in strength],
-            "cuts": [round(float(cut), 3) for cut in timeline.cuts],
-            "begins": float(timeline.starts[0]),
-            "ends": float(timeline.ends[-1]),
+            "cuts": [round(float(cut), 3) for cut in times.cuts],
+            "begins": float(times.starts[0]),
+            "ends": float(times.ends[-1]),
         }
 
     # The library

@@ -20,7 +20,7 @@ from vmr.library.ingest import Ingest
 from vmr.library.scratch import sweep_noted
 from vmr.library.store import Library
 from vmr.media.preview import Previews
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.page.changes import Intake
 from vmr.page.guard import Guard, RateLimit
@@ -161,13 +161,13 @@ def run(options: ServerOptions) -> None:
     library.check_presence()  # what went missing while the page was closed is shown as missing
     with Ingest(library, Extractor) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
-        ranker, words = Ranker.load(), Words.load()
-        for mismatch in mismatches(library, ranker, words):
+        model, words = RetrievalModel.load(), Words.load()
+        for mismatch in mismatches(library, model, words):
             print(f"note: {mismatch}", flush=True)
         screen = Screen(options.kiosk, tuple(options.example))
         page = Page(
             library,
-            ranker,
+            model,
             words,
             ingest,
             previews,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from vmr.model.network import MomentModel, Output
-from vmr.model.spans import suppress
+from vmr.model.spans import nms
 from vmr.research.data import MomentData
 from vmr.research.loss import Batch
 
@@ -80,5 +80,5 @@ def ranked(
     cut = np.clip(spans.astype(np.float64), 0, extent)
     some = cut[:, 0] < cut[:, 1]
     cut, scores = cut[some], scores[some]
-    kept = suppress(cut, scores, threshold=suppression, keep=keep)
+    kept = nms(cut, scores, threshold=suppression, keep=keep)
     return np.column_stack([cut[kept], scores[kept]])

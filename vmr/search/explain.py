@@ -1,6 +1,6 @@
 """Which words of a query drove a match, and where: for "why this moment" on the page.
 
-    explained = why("a dog on a beach", 3, 12.0, searcher=searcher, words=words, ranker=ranker)
+    explained = why("a dog on a beach", 3, 12.0, searcher=searcher, words=words, model=model)
     explained["added"]          # [{"word": "dog", "strength": [0.31, ...]}, ...]: a value a row
 
 Three views, none of which is the sum of the others: how the strength changes when a word is left
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.search.attention import attention
 from vmr.search.query import parse
@@ -34,7 +34,7 @@ def why(
     *,
     searcher: Searcher,
     words: Words,
-    ranker: Ranker,
+    model: RetrievalModel,
 ) -> dict[str, Any]:
     """What each word of a query adds, matches alone, and looked at.
 
@@ -54,11 +54,11 @@ def why(
     known = [word for thing in things for word in words.query(thing).words]
     telling = [word for word in dict.fromkeys(known) if word not in _UNTELLING][:MOST_WORDS]
     plain = len(things) == 1 and not request.avoided
-    read = plain and ranker.reader is not None and second is not None
+    read = plain and model.second_stage is not None and second is not None
     return {
         "added": _rows(telling, _added(known, telling, video, searcher)) if plain else [],
-        "words": _rows(telling, [searcher.strip(word, video) for word in telling]),
-        "attention": _looked(things[0], video, second or 0.0, searcher, words, ranker)
+        "words": _rows(telling, [searcher.strength_curve(word, video) for word in telling]),
+        "attention": _looked(things[0], video, second or 0.0, searcher, words, model)
         if read
         else None,
         "unread": "" if read or second is None else "weights" if plain else "form",
@@ -71,19 +71,19 @@ def _added(
     """How much the strength of every row falls when one word is left out; the only one adds all."""
     if len(set(known)) < 2:
         return []
-    whole = searcher.strip(" ".join(known), video)
+    whole = searcher.strength_curve(" ".join(known), video)
     return [
-        whole - searcher.strip(" ".join(other for other in known if other != word), video)
+        whole - searcher.strength_curve(" ".join(other for other in known if other != word), video)
         for word in telling
     ]
 
 
 def _looked(
-    thing: str, video: int, second: float, searcher: Searcher, words: Words, ranker: Ranker
+    thing: str, video: int, second: float, searcher: Searcher, words: Words, model: RetrievalModel
 ) -> dict[str, Any]:
     """The attention of each telling word in the window that answers for a second."""
     query, window = words.query(thing), searcher.window(video, second)
-    looked = attention(ranker, window, query)
+    looked = attention(model, window, query)
     told = [pair for pair in zip(query.words, looked, strict=False) if pair[0] not in _UNTELLING]
     return {
         "words": [

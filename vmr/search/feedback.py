@@ -1,10 +1,10 @@
 """What people said of answers, put to use for later questions of the same library.
 
-A judgement moves the vector of every similar question a little: towards the clips of a moment that
+A rating moves the vector of every similar question a little: towards the clips of a moment that
 was right, away from those of one that was wrong (Rocchio, 1971, in the shared space). How far, goes
 with how similar the questions are; questions that are not similar are not touched at all.
 
-    feedback = Feedback.learn(library.judgements(), words, ranker, clips_of)
+    feedback = Feedback.learn(library.ratings(), words, model, clips_of)
     feedback.adjust(vector)                     # (E,), the same vector where nothing applies
     feedback.edges(vector, video, second)       # corrected edges of a moment, or None
 """
@@ -17,9 +17,9 @@ from typing import Final
 
 import numpy as np
 
-from vmr.library.catalogue import Judgement, Video
+from vmr.library.catalogue import Rating, Video
 from vmr.library.store import LibraryError
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError, Words
 from vmr.search.query import Vector, cosine, unit
 
@@ -38,34 +38,34 @@ ClipsOf = Callable[[int, float, float], Vector]
 
 @dataclass(frozen=True, eq=False)
 class _Lesson:
-    judgement: Judgement
+    rating: Rating
     question: Vector
     step: Vector
-    "what the judgement adds to the vector of the same question"
+    "what the rating adds to the vector of the same question"
 
 
 @dataclass(frozen=True, eq=False)
 class Feedback:
-    """All judgements of a library, ready to be applied."""
+    """All ratings of a library, ready to be applied."""
 
-    ranker: Ranker
+    model: RetrievalModel
     lessons: tuple[_Lesson, ...] = ()
 
     @classmethod
     def learn(
-        cls, judgements: Sequence[Judgement], words: Words, ranker: Ranker, clips_of: ClipsOf
+        cls, ratings: Sequence[Rating], words: Words, model: RetrievalModel, clips_of: ClipsOf
     ) -> "Feedback":
-        """Judgements whose video or words are not there (any more) teach nothing."""
+        """Ratings whose video or words are not there (any more) teach nothing."""
         lessons = []
-        for judgement in judgements:
+        for rating in ratings:
             try:
-                question = ranker.query_vector(words.query(judgement.query))
-                clips = clips_of(judgement.video, judgement.start, judgement.end)
+                question = model.query_vector(words.query(rating.query))
+                clips = clips_of(rating.video, rating.start, rating.end)
             except (QueryError, LibraryError):
                 continue
-            step = unit(clips.mean(axis=0)) * (TOWARDS if judgement.good else -AWAY)
-            lessons.append(_Lesson(judgement, question, step.astype(np.float32)))
-        return cls(ranker, tuple(lessons))
+            step = unit(clips.mean(axis=0)) * (TOWARDS if rating.good else -AWAY)
+            lessons.append(_Lesson(rating, question, step.astype(np.float32)))
+        return cls(model, tuple(lessons))
 
     def adjust(self, vector: Vector) -> Vector:
         """A question's vector (E,), moved by what was said of similar questions. One for a movement
@@ -76,14 +76,14 @@ class Feedback:
         total = sum(nearness for nearness, _ in near)
         if not total:
             return vector
-        # A mean, not a sum: a hundred judgements must not outweigh the words.
+        # A mean, not a sum: a hundred ratings must not outweigh the words.
         step = sum(nearness * step for nearness, step in near) / max(1.0, total)
-        return self.ranker.as_query(unit(vector + step))
+        return self.model.as_query(unit(vector + step))
 
     def edges(self, vector: Vector, video: int, second: float) -> tuple[float, float] | None:
         """The edges that somebody confirmed or corrected for this very question, if any."""
         for lesson in reversed(self.lessons):  # the latest word counts
-            said = lesson.judgement
+            said = lesson.rating
             here = said.video == video and said.start <= second < said.end
             if said.good and here and cosine(lesson.question, vector) >= SAME:
                 return said.start, said.end
@@ -95,12 +95,10 @@ class Feedback:
         return max(0.0, (cosine(lesson.question, vector) - SIMILAR) / (1.0 - SIMILAR))
 
 
-def save_annotations(
-    judgements: Sequence[Judgement], videos: dict[int, Video], target: Path
-) -> int:
+def save_annotations(ratings: Sequence[Rating], videos: dict[int, Video], target: Path) -> int:
     """The right moments as JSON lines that `train` reads; how many lines."""
     moments: dict[tuple[str, int], list[list[float]]] = {}
-    for said in judgements:
+    for said in ratings:
         if said.good and said.video in videos:
             moments.setdefault((said.query, said.video), []).append([said.start, said.end])
     lines = [

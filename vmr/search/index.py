@@ -1,12 +1,12 @@
 """The nearest clips of the whole library.
 
 One vector a row of video, searched by inner product with faiss (quantised.py). Where few rows are
-asked for, every one is compared; in a large library, those whose sketches are most promising. The
-files are a cache: what is missing, damaged or made by another model is made again.
+asked for, every one is compared; in a large library, those whose quantised rows are most promising.
+The files are a cache: what is missing, damaged or made by another model is made again.
 
-    index = ClipIndex.open(library, ranker)
-    videos, rows, scores = index.nearest(ranker.query_vector(query), 100)
-    index.timeline(3).starts, index.vectors(3)[72:200]      # read from the disk by offset
+    index = ClipIndex.open(library, model)
+    videos, rows, scores = index.nearest(model.query_vector(query), 100)
+    index.row_times(3).starts, index.vectors(3)[72:200]      # read from the disk by offset
 """
 
 import json
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from feature_extract.features import Features
 from vmr.library.locks import hold_lock
 from vmr.library.store import Library, LibraryError, Video
-from vmr.model.ranker import Ranker
-from vmr.search.quantised import Sketch, exact
+from vmr.model.retrieval import RetrievalModel
+from vmr.search.quantised import QuantisedIndex, exact
 from vmr.search.vectors import Part, Vectors
 
 EXACT: Final = 20_000
@@ -32,8 +32,8 @@ WIDER: Final = 4
 """How many times more candidates than asked for are taken from the sketch, and at least `LEAST`."""
 LEAST: Final = 1000
 UNWRITTEN: Final = 1 / 16
-"""Share of the sketches that may be missing in their file: it is written whole, and they are made
-again in no time."""
+"""Share of the quantised rows that may be missing in their file, which is written whole; they are
+made again in no time."""
 _WAIT_SECONDS: Final = 30.0
 """For another process that writes the same index."""
 _UNSEEN: Final = -0.25
@@ -42,7 +42,7 @@ so that it is never an answer and does not drag down the seconds beside it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Timeline:
+class RowTimes:
     """When the rows of a video are, and where its shots change; seconds."""
 
     starts: NDArray[np.float64]
@@ -56,24 +56,24 @@ class Timeline:
 class ClipIndex:
     """All clip vectors of a library, and which row of which video each one is."""
 
-    def __init__(self, library: Library, ranker: Ranker) -> None:
+    def __init__(self, library: Library, model: RetrievalModel) -> None:
         self._library = library
-        self._ranker = ranker
+        self._model = model
         self._lock = threading.RLock()
-        self._vectors = Vectors(library.folder, ranker.width, read_only=library.read_only)
-        self._sketch: Sketch | None = None
+        self._vectors = Vectors(library.folder, model.width, read_only=library.read_only)
+        self._quantised: QuantisedIndex | None = None
         self._wide: NDArray[np.float32] | None = None
         """All clips of a small library, once they were asked for."""
         self._settle()
 
     @classmethod
-    def open(cls, library: Library, ranker: Ranker) -> "ClipIndex":
+    def open(cls, library: Library, model: RetrievalModel) -> "ClipIndex":
         """The index of a library, brought up to date with it.
 
         Raises:
-            LibraryError: the library was indexed with other networks than the ranker reads.
+            LibraryError: the library was indexed with other networks than the model reads.
         """
-        index = cls(library, ranker)
+        index = cls(library, model)
         index._read()
         index.sync()
         return index
@@ -118,8 +118,8 @@ class ClipIndex:
             (K,) video ids, (K,) rows and (K,) scores, best first; K is `count`, or less where
             there are fewer clips.
         """
-        if vector.shape != (self._ranker.width,) or not np.isfinite(vector).all():
-            raise ValueError(f"vector must be ({self._ranker.width},) and finite")
+        if vector.shape != (self._model.width,) or not np.isfinite(vector).all():
+            raise ValueError(f"vector must be ({self._model.width},) and finite")
         query = np.ascontiguousarray(vector, dtype=np.float32)
         with self._lock:
             places, scores = self._nearest(query, count, videos)
@@ -145,11 +145,11 @@ class ClipIndex:
         with self._lock:
             return self._vectors.of(self._place(video))[0]
 
-    def timeline(self, video: int) -> Timeline:
+    def row_times(self, video: int) -> RowTimes:
         """When the rows of one video are; LibraryError when it has none here."""
         with self._lock:
             _, times, cuts = self._vectors.of(self._place(video))
-        return Timeline(times[:, 0], times[:, 1], cuts)
+        return RowTimes(times[:, 0], times[:, 1], cuts)
 
     def __contains__(self, video: int) -> bool:
         """Whether a video has clips here."""
@@ -212,7 +212,7 @@ class ClipIndex:
     ) -> NDArray[np.int64]:
         """The rows (K,) to compare, of the parts at these places."""
         rows = sum(self._vectors.parts[place].count for place in asked)
-        if self._sketch is None or rows <= EXACT:
+        if self._quantised is None or rows <= EXACT:
             spans = [np.arange(self._first[place], self._first[place + 1]) for place in asked]
             return np.concatenate([np.zeros(0, np.int64), *spans])
         allowed = None  # without a bitmap to ask, the search is faster
@@ -221,7 +221,9 @@ class ClipIndex:
             for place in asked:
                 allowed[self._first[place] : self._first[place + 1]] = True
         # In the order of the file, which reads pages of it once and breaks ties as above.
-        return np.sort(self._sketch.nearest(query, min(rows, max(LEAST, WIDER * count)), allowed))
+        return np.sort(
+            self._quantised.nearest(query, min(rows, max(LEAST, WIDER * count)), allowed)
+        )
 
     def _follow(self, wanted: dict[tuple[int, str], Video]) -> None:
         before = len(self._vectors.parts)
@@ -233,24 +235,24 @@ class ClipIndex:
                 self._add(video)
         if self._vectors.has_gaps():
             self._vectors.close_gaps()
-            self._sketch = None
+            self._quantised = None
         if gone or len(self._vectors.parts) != before:
             self._settle()
-            self._extend_sketch()
-            self._vectors.write(self._ranker.fingerprint)
+            self._extend_quantised()
+            self._vectors.write(self._model.fingerprint)
 
     def _add(self, video: Video) -> None:
         try:
             features = self._library.features(video.id)
         except LibraryError:
             return  # damaged, and marked so in the library: the others still answer
-        if features.blocks != self._ranker.blocks:
+        if features.blocks != self._model.blocks:
             raise LibraryError(
                 f"{self._library.folder} holds features of {sorted(features.blocks)}, the model "
-                f"reads {sorted(self._ranker.blocks)}; run `rescan --reindex`"
+                f"reads {sorted(self._model.blocks)}; run `rescan --reindex`"
             )
-        clips = self._ranker.clip_vectors(features.rows)
-        clips[_unseen(features)] = np.append(np.zeros(self._ranker.width - 1), _UNSEEN)
+        clips = self._model.clip_vectors(features.rows)
+        clips[_unseen(features)] = np.append(np.zeros(self._model.width - 1), _UNSEEN)
         times = np.stack([features.starts, features.ends], axis=1)  # (T, 2)
         self._vectors.add(video.id, video.fingerprint, clips, times, features.cuts)
 
@@ -271,35 +273,35 @@ class ClipIndex:
 
         A small library is looked at whole; of a large one, each video when it is first read.
         """
-        if not self._vectors.read(self._ranker.fingerprint):
+        if not self._vectors.read(self._model.fingerprint):
             return
-        self._sketch = None
+        self._quantised = None
         self._settle()
         if len(self) <= EXACT and not all(map(self._vectors.whole, self._places.values())):
             self._forget()
-        self._extend_sketch()
+        self._extend_quantised()
 
     def _forget(self) -> None:
         self._vectors.clear()
-        self._sketch = None
+        self._quantised = None
         self._settle()
 
-    def _extend_sketch(self) -> None:
-        """Sketch the rows that are not yet, where the library is large."""
+    def _extend_quantised(self) -> None:
+        """QuantisedIndex the rows that are not yet, where the library is large."""
         clips = self._vectors.clips
         if len(clips) <= EXACT:
-            self._sketch, self._vectors.sketch, self._vectors.sketched = None, "", 0
+            self._quantised, self._vectors.sketch, self._vectors.sketched = None, "", 0
             return
         file = self._library.folder / "index.faiss"
-        if self._sketch is None:
-            self._sketch = Sketch(self._ranker.background)
-            self._sketch.read(file, self._vectors.sketched, self._vectors.sketch)
-            self._vectors.sketched = len(self._sketch)
-        self._sketch.add(clips[len(self._sketch) :])
+        if self._quantised is None:
+            self._quantised = QuantisedIndex(self._model.background)
+            self._quantised.read(file, self._vectors.sketched, self._vectors.sketch)
+            self._vectors.sketched = len(self._quantised)
+        self._quantised.add(clips[len(self._quantised) :])
         if self._vectors.on_disk and self._vectors.sketched < (1 - UNWRITTEN) * len(clips):
-            self._vectors.sketch = self._sketch.write(file)
+            self._vectors.sketch = self._quantised.write(file)
             self._vectors.sketched = len(clips)
-            self._vectors.write(self._ranker.fingerprint)
+            self._vectors.write(self._model.fingerprint)
 
 
 def _unseen(features: Features) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """What was made with other networks, weights or word vectors than those in use.
 
-for mismatch in mismatches(library, ranker, words):
+for mismatch in mismatches(library, model, words):
     print(mismatch.part, mismatch.finding, mismatch.advice)
 
 None of it ever mixes: a library takes rows of one extractor, an index vectors of one model.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from feature_extract.extract import extractor_fingerprint
 from vmr.library.store import Library
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.search.index import ClipIndex
 
@@ -29,22 +29,22 @@ class Mismatch:
         return f"{self.part}: {self.finding}; {self.advice}"
 
 
-def mismatches(library: Library, ranker: Ranker, words: Words) -> list[Mismatch]:
+def mismatches(library: Library, model: RetrievalModel, words: Words) -> list[Mismatch]:
     """Every part of a library, and the word vectors, that do not fit the model in use."""
     found = []
     if library.fingerprint not in ("", extractor_fingerprint()):
         finding = "the videos were indexed with other networks or settings than those in use"
         found.append(Mismatch("features", finding, "`rescan --reindex` reads them again"))
-    if ClipIndex.stored_model(library) not in ("", ranker.fingerprint):
+    if ClipIndex.stored_model(library) not in ("", model.fingerprint):
         finding = "the index was made with other weights than those in use, and is not used"
         advice = "the next search makes a new one, or `rescan --reindex`"
         found.append(Mismatch("index", finding, advice))
-    return found + word_mismatches(ranker, words)
+    return found + word_mismatches(model, words)
 
 
-def word_mismatches(ranker: Ranker, words: Words) -> list[Mismatch]:
+def word_mismatches(model: RetrievalModel, words: Words) -> list[Mismatch]:
     """Whether the model was trained with other word vectors than these."""
-    if words.fingerprint == ranker.word_fingerprint:
+    if words.fingerprint == model.word_fingerprint:
         return []
     finding = "not those that the weights were trained with: answers mean little"
     return [Mismatch("word vectors", finding, "drop --words, or train weights for them")]

@@ -10,7 +10,7 @@ levels come with the weights and are not learned from the library, so that nothi
 order in which videos come does not matter.
 
     places, scores = exact(query, clips, 100)               # (K,) rows, best first
-    sketch = Sketch(ranker.background)
+    sketch = QuantisedIndex(model.background)
     sketch.add(clips)                                       # (N, E)
     places = sketch.nearest(query, 1000)                    # (K,) rows, most promising first
 """
@@ -50,7 +50,7 @@ def exact(
     return places[0][found], scores[0][found]
 
 
-class Sketch:
+class QuantisedIndex:
     """Sketches of (N, E) clip vectors, searched by inner product."""
 
     def __init__(self, background: NDArray[np.float32]) -> None:

@@ -8,8 +8,8 @@
 The operators are words in capitals, so that "and" and "then" stay words of a query.
 
     request = parse('a dog AND a ball -crowd')
-    targets, unknown = understand(request, words, ranker)
-    targets[0].curve(ranker, clips)     # (T,) standard deviations above unrelated footage
+    targets, unknown = understand(request, words, model)
+    targets[0].curve(model, clips)     # (T,) standard deviations above unrelated footage
 """
 
 import re
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vmr.library.catalogue import Video
 from vmr.model.localise import Proposal
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import parts
 from vmr.model.text import Query, QueryError, Words, tokenize
 from vmr.model.windows import Window
@@ -34,7 +34,7 @@ _WITHIN = re.compile(r"\s+WITHIN\s+(\d+(?:\.\d+)?)\s*s?\s*$")
 _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]*)"|([^\W\d_]\S*))')
 
 Vector = NDArray[np.float32]
-"(E,) of a query or a clip, as ranker.py makes it: its last column is apart, for hubs"
+"(E,) of a query or a clip, as retrieval.py makes it: its last column is apart, for hubs"
 
 
 def unit(vector: Vector) -> Vector:
@@ -49,7 +49,7 @@ def cosine(a: Vector, b: Vector) -> float:
 
 
 @dataclass(frozen=True)
-class Request:
+class ParsedQuery:
     """A question in its parts."""
 
     steps: tuple[tuple[str, ...], ...]
@@ -59,7 +59,7 @@ class Request:
     "seconds between the end of a step and the start of the next, at most"
 
 
-def parse(text: str) -> Request:
+def parse(text: str) -> ParsedQuery:
     """Take a question apart.
 
     Raises:
@@ -79,11 +79,11 @@ def parse(text: str) -> Request:
         raise QueryError("say what to look for, too, not only what to avoid")
     if (len(steps) > 1 or len(steps[0]) > 1) and not all(all(step) for step in steps):
         raise QueryError("AND and THEN need words on both sides")
-    return Request(steps, avoided, float(within[1]) if within else WITHIN_SECONDS)
+    return ParsedQuery(steps, avoided, float(within[1]) if within else WITHIN_SECONDS)
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class QueryStep:
     """What one step of a question looks for."""
 
     wanted: tuple[Vector, ...]
@@ -92,44 +92,44 @@ class Target:
     query: Query | None = None
     "its words, where words are all there is to it"
 
-    def moved(self, move: Callable[[Vector], Vector]) -> "Target":
+    def moved(self, move: Callable[[Vector], Vector]) -> "QueryStep":
         """The same target with its wanted vectors moved; itself, when none was. A query in two
         parts is still read by the second stage, which goes by its words."""
         wanted = tuple(move(vector) for vector in self.wanted)
         if all(new is old for new, old in zip(wanted, self.wanted, strict=True)):
             return self
         in_parts = self.query is not None and parts(self.query)[0] is not self.query
-        return Target(wanted, self.avoided, self.query if in_parts else None)
+        return QueryStep(wanted, self.avoided, self.query if in_parts else None)
 
-    def directions(self, ranker: Ranker) -> list[Vector]:
+    def directions(self, model: RetrievalModel) -> list[Vector]:
         """The vectors whose neighbours are worth reading: each thing, and all of them in one; of a
         query that a second stage reads, its two parts."""
         if len(self.wanted) == 1 and not self.avoided:
-            if self.query is None or ranker.reader is None:
+            if self.query is None or model.second_stage is None:
                 return list(self.wanted)
             both = [part for part in parts(self.query) if part is not self.query]
-            return [*self.wanted, *(ranker.query_vector(part) for part in both)]
+            return [*self.wanted, *(model.query_vector(part) for part in both)]
         total = np.sum(self.wanted, axis=0) - np.sum(self.avoided, axis=0)
-        return [*self.wanted, ranker.as_query(unit(total))]
+        return [*self.wanted, model.as_query(unit(total))]
 
-    def curve(self, ranker: Ranker, clips: NDArray[np.floating]) -> NDArray[np.float32]:
+    def curve(self, model: RetrievalModel, clips: NDArray[np.floating]) -> NDArray[np.float32]:
         """(T, E) -> (T,): the least of the wanted things, less what is seen of the avoided ones."""
-        wanted = np.min([ranker.curve(clips, vector) for vector in self.wanted], axis=0)
+        wanted = np.min([model.curve(clips, vector) for vector in self.wanted], axis=0)
         for vector in self.avoided:
             # Less of it than the best of unrelated footage has is no merit.
-            wanted = wanted - np.maximum(ranker.curve(clips, vector), 0.0)
+            wanted = wanted - np.maximum(model.curve(clips, vector), 0.0)
         return np.asarray(wanted, dtype=np.float32)
 
-    def propose(self, ranker: Ranker, windows: Sequence[Window]) -> list[list[Proposal]]:
+    def propose(self, model: RetrievalModel, windows: Sequence[Window]) -> list[list[Proposal]]:
         """Moments of each window, best first: by the model that reads words, or by the curve."""
         if self.query is not None:
-            return ranker.propose(windows, self.query)
-        return [ranker.along(window, self.curve(ranker, window.clips)) for window in windows]
+            return model.propose(windows, self.query)
+        return [model.along(window, self.curve(model, window.clips)) for window in windows]
 
 
 def understand(
-    request: Request, words: Words, ranker: Ranker
-) -> tuple[list[Target], tuple[str, ...]]:
+    request: ParsedQuery, words: Words, model: RetrievalModel
+) -> tuple[list[QueryStep], tuple[str, ...]]:
     """A target for each step, and the words that are not known.
 
     Raises:
@@ -139,10 +139,10 @@ def understand(
     avoided = [words.query(thing) for thing in request.avoided]
     queries = [query for group in (*steps, avoided) for query in group]
     unknown = tuple(dict.fromkeys(word for query in queries for word in query.unknown))
-    away = tuple(ranker.query_vector(query) for query in avoided)
+    away = tuple(model.query_vector(query) for query in avoided)
     targets = [
-        Target(
-            tuple(ranker.query_vector(query) for query in step),
+        QueryStep(
+            tuple(model.query_vector(query) for query in step),
             away,
             step[0] if len(step) == 1 and not away else None,
         )
@@ -151,11 +151,11 @@ def understand(
     return targets, unknown
 
 
-def slips(text: str, words: Words, ranker: Ranker) -> dict[str, str]:
+def slips(text: str, words: Words, model: RetrievalModel) -> dict[str, str]:
     """Rare words of a question that the model was never taught, and what each probably means. They
     are searched for as they are."""
     meant = {word: words.meant(word) for word in tokenize(text)}
-    return {word: other for word, other in meant.items() if other and not ranker.knows(word)}
+    return {word: other for word, other in meant.items() if other and not model.knows(word)}
 
 
 @dataclass(frozen=True)

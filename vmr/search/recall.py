@@ -1,6 +1,6 @@
 """How much of an exact search the index in use finds, on the user's own library, and how fast.
 
-    measured = measure(ClipIndex.open(library, ranker), ranker, queries=100)
+    measured = measure(ClipIndex.open(library, model), model, queries=100)
     measured.recall, measured.milliseconds        # 0.998, (12.1, ...)
 
 The questions are sentences that come with the weights, spread over them; each is compared with
@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.search.index import ClipIndex
 
 COUNT: Final = 100
@@ -34,7 +34,7 @@ class Measured:
     "of comparing every clip in numpy"
 
 
-def measure(index: ClipIndex, ranker: Ranker, *, queries: int) -> Measured:
+def measure(index: ClipIndex, model: RetrievalModel, *, queries: int) -> Measured:
     """Ask both ways.
 
     Raises:
@@ -43,7 +43,7 @@ def measure(index: ClipIndex, ranker: Ranker, *, queries: int) -> Measured:
     if not len(index) or queries < 1:
         raise ValueError("nothing to measure: the library has no searchable video, or no question")
     shares, taken, exact_taken = [], [], []
-    for vector in ranker.sentences(queries):
+    for vector in model.sentences(queries):
         began = time.perf_counter()
         expected, _ = index.compare_all(vector, COUNT)
         between = time.perf_counter()

@@ -3,7 +3,7 @@
 Stage one finds the clips of the whole library that are nearest to the query; stage two reads a
 window of up to 128 rows around each hit and says where the moment starts and ends.
 
-    searcher = Searcher(library, Ranker.load(), Words.load())
+    searcher = Searcher(library, RetrievalModel.load(), Words.load())
     answer = searcher.search("a dog runs on the beach")
     answer.verdict, answer.moments[0].start, answer.moments[0].end
 """
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.localise import Proposal
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
-from vmr.model.windows import Window, apart, cut_windows, distinct, window_of
+from vmr.model.windows import Window, cut_windows, distinct, distinct_indices, window_of
 from vmr.search.feedback import Feedback
-from vmr.search.index import ClipIndex, Timeline
-from vmr.search.query import Target, parse, understand, unit
+from vmr.search.index import ClipIndex, RowTimes
+from vmr.search.query import QueryStep, parse, understand, unit
 
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
@@ -33,7 +33,7 @@ WINDOWS: Final = 24
 
 
 @dataclass(frozen=True)
-class Hit:
+class Moment:
     """One moment of an answer; times in seconds."""
 
     video: int
@@ -57,21 +57,21 @@ class Answer:
     unknown_words: tuple[str, ...]
     verdict: str
     "strong, possible, or none: how sure we are that the best moment is what was asked for"
-    moments: tuple[Hit, ...]
+    moments: tuple[Moment, ...]
 
 
 class Searcher:
     """Answers queries over one library; follows the library as it grows."""
 
     def __init__(
-        self, library: Library, ranker: Ranker, words: Words, *, use_feedback: bool = True
+        self, library: Library, model: RetrievalModel, words: Words, *, use_feedback: bool = True
     ) -> None:
         self.library = library
         self.use_feedback = use_feedback
-        self._ranker = ranker
+        self._model = model
         self._words = words
-        self._index = ClipIndex.open(library, ranker)
-        self._learnt: tuple[object, Feedback] = (None, Feedback(ranker))
+        self._index = ClipIndex.open(library, model)
+        self._learnt: tuple[object, Feedback] = (None, Feedback(model))
 
     def search(
         self,
@@ -93,7 +93,7 @@ class Searcher:
             LibraryError: there is no such video, or it is not searchable.
         """
         request = parse(text)
-        targets, unknown = understand(request, self._words, self._ranker)
+        targets, unknown = understand(request, self._words, self._model)
         chosen = self._chosen(video, among)
         steps = [self._find_as_taught(target, chosen) for target in targets]
         return self._answer(text, unknown, follow_on(steps, request.within), top)
@@ -114,10 +114,10 @@ class Searcher:
         """
         chosen = self._chosen(None, among)
         seen = self._searchable(video)
-        vector = self._ranker.as_query(unit(self._clips_of(video, start, end).mean(axis=0)))
+        vector = self._model.as_query(unit(self._clips_of(video, start, end).mean(axis=0)))
         others = [
             hit
-            for hit in self._find(Target((vector,)), chosen)
+            for hit in self._find(QueryStep((vector,)), chosen)
             if hit.video != video or hit.end <= start or hit.start >= end
         ]
         return self._answer(f"like {seen.name} at {start:.1f} s", (), others, top)
@@ -138,37 +138,37 @@ class Searcher:
         Raises:
             LibraryError: there is no such video, or it is not searchable.
         """
-        vector = self._ranker.as_query(self._ranker.clip_vectors(row[None])[0])
-        found = self._find(Target((vector,)), self._chosen(video, among))
+        vector = self._model.as_query(self._model.clip_vectors(row[None])[0])
+        found = self._find(QueryStep((vector,)), self._chosen(video, among))
         return self._answer("a picture", (), found, top)
 
-    def strip(self, text: str, video: int) -> NDArray[np.float64]:
+    def strength_curve(self, text: str, video: int) -> NDArray[np.float64]:
         """How strongly every row (T,) of a video matches a question, 0..1; of THEN, any part."""
         self._index.sync()
         clips = self._index.vectors(self._searchable(video).id)
-        targets, _ = understand(parse(text), self._words, self._ranker)
+        targets, _ = understand(parse(text), self._words, self._model)
         adjust = self._feedback().adjust
-        curves = [target.moved(adjust).curve(self._ranker, clips) for target in targets]
-        return self._ranker.strength(np.max(curves, axis=0))
+        curves = [target.moved(adjust).curve(self._model, clips) for target in targets]
+        return self._model.strength(np.max(curves, axis=0))
 
-    def timeline(self, video: int) -> Timeline:
+    def row_times(self, video: int) -> RowTimes:
         """When the rows of a video are, and where its shots change."""
         self._index.sync()
-        return self._index.timeline(self._searchable(video).id)
+        return self._index.row_times(self._searchable(video).id)
 
     def window(self, video: int, second: float) -> Window:
         """The window that answers for a second of a video."""
-        timeline = self.timeline(video)
-        row = int(np.searchsorted(timeline.starts, second, side="right")) - 1
-        first = window_of(max(0, row), len(timeline.starts))
+        times = self.row_times(video)
+        row = int(np.searchsorted(times.starts, second, side="right")) - 1
+        first = window_of(max(0, row), len(times.starts))
         clips = self._index.vectors(video)
-        return cut_windows(clips, timeline.starts, timeline.ends, timeline.cuts, [first])[0]
+        return cut_windows(clips, times.starts, times.ends, times.cuts, [first])[0]
 
-    def _answer(self, text: str, unknown: tuple[str, ...], found: list[Hit], top: int) -> Answer:
+    def _answer(self, text: str, unknown: tuple[str, ...], found: list[Moment], top: int) -> Answer:
         if top < 1:
             raise ValueError(f"top must be at least 1, not {top}")
         best = sorted(found, key=lambda hit: -hit.score)[:top]
-        verdict = self._ranker.verdict(best[0].strength) if best else "none"
+        verdict = self._model.verdict(best[0].strength) if best else "none"
         return Answer(text, unknown, verdict, tuple(best))
 
     def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
@@ -186,27 +186,27 @@ class Searcher:
 
     def _clips_of(self, video: int, start: float, end: float) -> NDArray[np.float32]:
         """The clip vectors (T, E) of a span."""
-        timeline = self._index.timeline(self._searchable(video).id)
-        inside = (timeline.starts < end) & (timeline.ends > start)
+        times = self._index.row_times(self._searchable(video).id)
+        inside = (times.starts < end) & (times.ends > start)
         if not inside.any():
             raise LibraryError(f"video {video} has nothing from {start:.1f} to {end:.1f} s")
         return self._index.vectors(video)[inside].astype(np.float32)
 
     def _feedback(self) -> Feedback:
-        """What can be learnt from the judgements that the library holds now."""
+        """What can be learnt from the ratings that the library holds now."""
         if not self.use_feedback:
-            return Feedback(self._ranker)
-        judgements = self.library.judgements()
-        if not judgements:
-            return Feedback(self._ranker)
+            return Feedback(self._model)
+        ratings = self.library.ratings()
+        if not ratings:
+            return Feedback(self._model)
         # A video that is away teaches nothing, until it is back.
-        known = judgements, [judgement.video in self._index for judgement in judgements]
+        known = ratings, [rating.video in self._index for rating in ratings]
         if known != self._learnt[0]:
-            learnt = Feedback.learn(judgements, self._words, self._ranker, self._clips_of)
+            learnt = Feedback.learn(ratings, self._words, self._model, self._clips_of)
             self._learnt = known, learnt
         return self._learnt[1]
 
-    def _find_as_taught(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
+    def _find_as_taught(self, target: QueryStep, videos: dict[int, Video]) -> list[Moment]:
         feedback = self._feedback()
         found = self._find(target.moved(feedback.adjust), videos)
         if len(target.wanted) > 1 or not feedback.lessons:
@@ -217,9 +217,9 @@ class Searcher:
             for hit, known in zip(found, edges, strict=True)
         ]
 
-    def _find(self, target: Target, videos: dict[int, Video]) -> list[Hit]:
+    def _find(self, target: QueryStep, videos: dict[int, Video]) -> list[Moment]:
         """Every moment of these videos that the two stages find."""
-        directions = target.directions(self._ranker)
+        directions = target.directions(self._model)
         near = [self._index.nearest(v, CANDIDATES, videos=videos) for v in directions]
         ids = np.stack([found[0] for found in near], axis=1).ravel()  # the best of each, in turn
         rows = np.stack([found[1] for found in near], axis=1).ravel()
@@ -229,7 +229,7 @@ class Searcher:
             for id, firsts in open_windows(ids, rows, lengths)
             for windows in [self._windows(videos[id], firsts)]
         ]
-        read = target.propose(self._ranker, [w for _, windows in opened for w in windows])
+        read = target.propose(self._model, [w for _, windows in opened for w in windows])
         hits = []
         for video, windows in opened:
             hits += self._hits(video, distinct(windows, read[: len(windows)]))
@@ -239,21 +239,21 @@ class Searcher:
     def _windows(self, video: Video, firsts: list[int]) -> list[Window]:
         """The windows of one video that begin at these rows."""
         try:
-            timeline, clips = self._index.timeline(video.id), self._index.vectors(video.id)
+            times, clips = self._index.row_times(video.id), self._index.vectors(video.id)
         except LibraryError:
             return []  # removed or found damaged since stage one: the others still answer
-        return cut_windows(clips, timeline.starts, timeline.ends, timeline.cuts, firsts)
+        return cut_windows(clips, times.starts, times.ends, times.cuts, firsts)
 
-    def _hits(self, video: Video, moments: list[Proposal]) -> list[Hit]:
+    def _hits(self, video: Video, moments: list[Proposal]) -> list[Moment]:
         return [
-            Hit(
+            Moment(
                 video.id,
                 video.name,
                 video.path,
                 moment.start,
                 moment.end,
                 moment.score,
-                float(self._ranker.strength(moment.score)),
+                float(self._model.strength(moment.score)),
                 moment.best,
             )
             for moment in moments
@@ -269,7 +269,7 @@ def _was_unreadable(video: Video, second: float) -> bool:
     return any(first <= start and end <= last for first, last in video.unreadable)
 
 
-def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:
+def follow_on(steps: list[list[Moment]], within: float) -> list[Moment]:
     """Moments that follow each other in a video, joined; a sequence is as good as its worst part.
     Of those that end with the same part the best is kept.
 
@@ -293,17 +293,19 @@ def follow_on(steps: list[list[Hit]], within: float) -> list[Hit]:
             if before:
                 longer.append((_joined(max(before, key=lambda chain: chain.score), hit), hit))
         chains = longer
-    by_video: dict[int, list[Hit]] = {}
+    by_video: dict[int, list[Moment]] = {}
     for chain, _ in chains:
         by_video.setdefault(chain.video, []).append(chain)
     return [
         hits[i]
         for hits in by_video.values()
-        for i in apart([(hit.start, hit.end) for hit in hits], [hit.score for hit in hits])
+        for i in distinct_indices(
+            [(hit.start, hit.end) for hit in hits], [hit.score for hit in hits]
+        )
     ]
 
 
-def _joined(first: Hit, last: Hit) -> Hit:
+def _joined(first: Moment, last: Moment) -> Moment:
     return replace(
         first,
         end=last.end,

@@ -1,6 +1,6 @@
 """Trained towers -> a model that can be searched with: names, movements, and what is unrelated.
 
-    ranker = assemble(towers, words, sets, moved)       # its calibration is still a blank
+    model = assemble(towers, words, sets, moved)       # its calibration is still a blank
 
 Classes that the appearance network names are moved to the sentences that name them; what moves is
 fitted on pictures that were moved; and clips of all training sets, some of them moving, become the
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from vmr.model.movements import Movements
 from vmr.model.names import Names
-from vmr.model.ranker import Calibration, Ranker, shown
+from vmr.model.retrieval import Calibration, RetrievalModel, shown
 from vmr.model.text import Words
 from vmr.model.towers import Towers
 from vmr.training.captioned import Captions, encoded
@@ -42,7 +42,7 @@ def assemble(
     moved: Moved,
     *,
     named: float = NAMED,
-) -> Ranker:
+) -> RetrievalModel:
     """The model of towers whose classes have not been moved yet: they are changed."""
     captions = Captions(words)
     name_classes(towers, captions, named)
@@ -52,11 +52,11 @@ def assemble(
 
 def with_movements(
     towers: Towers, names: Names | None, words: Words, sets: dict[str, Pictures], moved: Moved
-) -> Ranker:
+) -> RetrievalModel:
     """The model of towers and names that are done, with movements fitted to the motion network."""
     movements = fit_movements(moved)
     unrelated = _background(towers, names, movements, list(sets.values()), moved)
-    return Ranker(
+    return RetrievalModel(
         towers,
         torch.from_numpy(unrelated),
         asked_for(towers, words, sets[MAIN], names.words if names else ()),
@@ -76,14 +76,14 @@ def training_captions(main: Pictures) -> list[str]:
 def name_classes(towers: Towers, captions: Captions, weight: float = NAMED) -> None:
     """Move what the classifier sees towards the sentences that name it: captions say little of most
     classes, so training alone leaves them where they began."""
-    judgement = towers.eval().video.judgement
-    assert judgement is not None
+    classifier = towers.eval().video.classifier
+    assert classifier is not None
     named = [
         F.normalize(encoded(towers, [captions[text] for text in said]).mean(0), dim=0)
         for said in class_captions()
     ]
     told = torch.stack(named)  # (1000, E)
-    judgement.move(weight * (told - judgement.usual @ told))
+    classifier.move(weight * (told - classifier.prior @ told))
 
 
 def _background(

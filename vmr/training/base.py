@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from feature_extract.networks.appearance import BLOCKS, load_network
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.research.contrast import follow
@@ -37,7 +37,7 @@ from vmr.training.concepts import class_captions, class_names
 from vmr.training.movements import Bank, moved_rows
 from vmr.training.people import people_pictures
 from vmr.training.pictures import Pictures, StillsError, load_pictures
-from vmr.training.second_stage import ReaderTraining, train_reader
+from vmr.training.second_stage import SecondStageTraining, train_second_stage
 
 Pair = tuple[Pictures, int, str]
 """A set, a picture of it by its place, and one of its captions."""
@@ -72,7 +72,7 @@ class BaseConfig:
     timelines: int = TIMELINES
     "that the calibration is fitted on"
     seed: int = 0
-    reader: ReaderTraining = ReaderTraining()  # noqa: RUF009 - frozen
+    second_stage: SecondStageTraining = SecondStageTraining()  # noqa: RUF009 - frozen
     towers: TowersConfig = TowersConfig(blocks=dict(BLOCKS))  # noqa: RUF009 - frozen
 
 
@@ -115,42 +115,46 @@ def train_base(
     banks = {split: rows.bank for split, rows in moved.items()}
     if space is None:
         towers = _train_towers(words, dict(sets), config, cache / "base-training.pt")
-        ranker = assemble(towers, words, sets, moved["train"])
+        model = assemble(towers, words, sets, moved["train"])
     else:
-        kept = Ranker.load(space, moving=False)
-        ranker = with_movements(kept.towers, kept.names, words, sets, moved["train"])
-    calibrate(ranker, words, sets, banks["dev"], config.timelines)
-    ranker.save(out)
-    share = partial(_share_right, ranker, words, sets[MAIN], banks["dev"], config)
+        kept = RetrievalModel.load(space, moving=False)
+        model = with_movements(kept.towers, kept.names, words, sets, moved["train"])
+    calibrate(model, words, sets, banks["dev"], config.timelines)
+    model.save(out)
+    share = partial(_share_right, model, words, sets[MAIN], banks["dev"], config)
     curve = share()
-    space_mix, space_calibration = ranker.mix, ranker.calibration
-    ranker.reader = train_reader(ranker, words, sets, MAIN, banks, config.reader)
-    calibrate(ranker, words, sets, banks["dev"], config.timelines)
+    space_mix, space_calibration = model.mix, model.calibration
+    model.second_stage = train_second_stage(model, words, sets, MAIN, banks, config.second_stage)
+    calibrate(model, words, sets, banks["dev"], config.timelines)
     read = share()
     print(f"right on dev timelines: {read:.1f} % with the second stage, {curve:.1f} % without")
     if read <= curve:  # it has to earn its time
-        ranker.reader, ranker.mix, ranker.calibration = None, space_mix, space_calibration
-    ranker.save(out)
-    print(f"{out}: {ranker.mix} {ranker.calibration}")
+        model.second_stage, model.mix, model.calibration = None, space_mix, space_calibration
+    model.save(out)
+    print(f"{out}: {model.mix} {model.calibration}")
 
 
 def calibrate(
-    ranker: Ranker, words: Words, sets: dict[str, Pictures], bank: Bank, timelines: int = TIMELINES
+    model: RetrievalModel,
+    words: Words,
+    sets: dict[str, Pictures],
+    bank: Bank,
+    timelines: int = TIMELINES,
 ) -> None:
     """Fit strength and verdict on timelines of what videos hold: captioned pictures of the
     development split, and ACTIONS pictures of people who do something, asked for in few words."""
     pictures = sets[MAIN]
     if "har15" in sets:
         pictures = pictures.and_some(sets["har15"], "dev", ACTIONS)
-    fit_calibration(ranker, words, pictures, "dev", bank, timelines=timelines)
+    fit_calibration(model, words, pictures, "dev", bank, timelines=timelines)
 
 
 def _share_right(
-    ranker: Ranker, words: Words, pictures: Pictures, bank: Bank, config: BaseConfig
+    model: RetrievalModel, words: Words, pictures: Pictures, bank: Bank, config: BaseConfig
 ) -> float:
     """R@1 at IoU .5 on dev timelines that the calibration has not seen, in %."""
     asked = trials(
-        ranker, words, pictures, "dev", bank, seed=2, timelines=config.timelines, kind=None
+        model, words, pictures, "dev", bank, seed=2, timelines=config.timelines, kind=None
     )
     return 100 * float(np.mean([trial.right for trial in asked if trial.present]))
 
@@ -255,11 +259,11 @@ def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) ->
     columns = torch.split(torch.from_numpy(rows).float(), widths, dim=-1)
     unit = [F.normalize(block, dim=-1) for block in columns]
     towers.video.mean.copy_(torch.cat(unit, dim=-1).mean(0))
-    judgement = towers.video.judgement
-    assert judgement is not None
-    judgement.weight.copy_(classifier.weight.detach())
-    judgement.bias.copy_(classifier.bias.detach())
-    judgement.usual.copy_(judgement.chances(torch.from_numpy(rows).float()).mean(0))
+    classifier = towers.video.classifier
+    assert classifier is not None
+    classifier.weight.copy_(classifier.weight.detach())
+    classifier.bias.copy_(classifier.bias.detach())
+    classifier.prior.copy_(classifier.probs(torch.from_numpy(rows).float()).mean(0))
     return towers
 
 

@@ -31,7 +31,7 @@ from feature_extract.networks.appearance import BLOCKS, SIZE, Appearance
 from feature_extract.networks.c3d import C3D, LAYERS, POOLED_AFTER, SMALL
 from feature_extract.networks.device import chosen_device, fast_dtype
 from vmr.model.movements import COLUMNS, FAST
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.towers import Towers
 from vmr.training.moving import CLASSES, FRAMES, Motions, draw_motions, render
 from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
@@ -136,7 +136,7 @@ def train_on(
     """The same on pictures (N, 3, 192, 192) uint8 RGB."""
     torch.manual_seed(config.seed)
     torch.backends.cudnn.benchmark = True  # all batches have the same shapes
-    teacher = Teacher(Ranker.load(moving=False).towers, device)
+    teacher = Teacher(RetrievalModel.load(moving=False).towers, device)
     network = C3D(SMALL)
     for layer in LAYERS:
         getattr(network, f"conv{layer}").weight.data[:, :, [0, 2]] = 0

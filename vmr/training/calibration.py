@@ -1,6 +1,6 @@
 """Score -> strength: fitted on timelines whose truth is known.
 
-    fit_calibration(ranker, words, pictures, "dev", bank)   # sets ranker.mix and .calibration
+    fit_calibration(model, words, pictures, "dev", bank)   # sets model.mix and .calibration
 
 Composed timelines (compose.py) are searched for what is shown (present) and what is not (absent).
 Strength is a logistic function of the score of the best moment: the chance that it is the right
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.model.localise import Proposal
-from vmr.model.ranker import Calibration, Mix, Ranker
+from vmr.model.retrieval import Calibration, Mix, RetrievalModel
 from vmr.model.second_stage import parts
 from vmr.model.spans import iou
 from vmr.model.text import Query, QueryError, Words
@@ -76,7 +76,7 @@ class _Asked:
 
 
 def trials(
-    ranker: Ranker,
+    model: RetrievalModel,
     words: Words,
     pictures: Pictures,
     split: str,
@@ -86,19 +86,19 @@ def trials(
     timelines: int = TIMELINES,
     kind: Kind | None = "thing",
 ) -> Iterator[Trial]:
-    """The ranker's answers to present and absent queries on composed timelines of a split.
+    """The model's answers to present and absent queries on composed timelines of a split.
 
     Args:
         bank: motion rows of shots of the split, see movements.py.
         kind: what is asked for; None: everything, by the shares of questions.py.
     """
-    for asked in _asked(ranker, words, pictures, split, bank, seed, timelines, kind):
-        moments = distinct(asked.windows, ranker.propose(asked.windows, asked.query))
+    for asked in _asked(model, words, pictures, split, bank, seed, timelines, kind):
+        moments = distinct(asked.windows, model.propose(asked.windows, asked.query))
         yield Trial(tuple(moments), asked.question.spans, asked.question.kind)
 
 
 def fit_calibration(
-    ranker: Ranker,
+    model: RetrievalModel,
     words: Words,
     pictures: Pictures,
     split: str,
@@ -106,24 +106,24 @@ def fit_calibration(
     *,
     timelines: int = TIMELINES,
 ) -> None:
-    """Set the ranker's mix (with a second stage), logistic strength and thresholds."""
-    tried = partial(trials, ranker, words, pictures, split, bank, timelines=timelines)
-    if ranker.reader is not None:
-        reader, ranker.reader = ranker.reader, None
+    """Set the model's mix (with a second stage), logistic strength and thresholds."""
+    tried = partial(trials, model, words, pictures, split, bank, timelines=timelines)
+    if model.second_stage is not None:
+        second_stage, model.second_stage = model.second_stage, None
         unit = _strength(list(tried()))
-        ranker.reader = reader
-        asked = _asked(ranker, words, pictures, split, bank, 0, timelines, "order")
-        ranker.mix = _mix(asked, ranker, *unit)
+        model.second_stage = second_stage
+        asked = _asked(model, words, pictures, split, bank, 0, timelines, "order")
+        model.mix = _mix(asked, model, *unit)
     done = list(tried(seed=1))
     slope, offset = _strength(done)
     absent = [trial.score for trial in done if not trial.present]
     limit = float(np.quantile(absent, _ABSENT_CALLED_NONE))
     possible = float(1 / (1 + np.exp(-(slope * limit + offset))))
-    ranker.calibration = Calibration(slope, offset, min(possible, _STRONG - 0.01), _STRONG)
+    model.calibration = Calibration(slope, offset, min(possible, _STRONG - 0.01), _STRONG)
 
 
 def _asked(
-    ranker: Ranker,
+    model: RetrievalModel,
     words: Words,
     pictures: Pictures,
     split: str,
@@ -140,7 +140,7 @@ def _asked(
     for _ in range(timelines):
         timeline = compose(pool, draw)
         looks, moving = timeline.rows(pictures.rows), timeline.moving(bank, draw.getrandbits(32))
-        clips = ranker.clip_vectors(np.concatenate([looks, moving], axis=1))
+        clips = model.clip_vectors(np.concatenate([looks, moving], axis=1))
         starts = np.arange(len(clips), dtype=np.float64)
         ends = np.minimum(starts + 1, timeline.duration)
         windows = cut_windows(clips, starts, ends, timeline.cuts)
@@ -153,15 +153,15 @@ def _asked(
             yield _Asked(query, question, windows)
 
 
-def _mix(asked: Iterable[_Asked], ranker: Ranker, slope: float, offset: float) -> Mix:
+def _mix(asked: Iterable[_Asked], model: RetrievalModel, slope: float, offset: float) -> Mix:
     """Logits of moments of queries in two parts as scores of which the same strength means the same
     chance, where slope and offset make log odds of scores."""
-    assert ranker.reader is not None
+    assert model.second_stage is not None
     logits, right = [], []
     for one in asked:
         if parts(one.query)[0] is not one.query:
-            matches = [ranker.matches(window.clips, one.query) for window in one.windows]
-            own = ranker.reader.propose(one.windows, matches, one.query.vectors)
+            matches = [model.matches(window.clips, one.query) for window in one.windows]
+            own = model.second_stage.propose(one.windows, matches, one.query.vectors)
             best = distinct(one.windows, own)[0]
             logits.append((best.score, 1.0))
             right.append(float(_overlap(best, one.question.spans) >= _RIGHT))

@@ -101,9 +101,9 @@ def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> di
     if not (data / "flickr8k_images.tar").is_file():
         raise StillsError(f"{data}: no flickr8k_images.tar; --data is the folder of training sets")
     sets = {"flickr8k": _flickr8k(data, cache, views)}
-    for name, reader in (("har15", _har15), ("gym", _gym)):
+    for name, second_stage in (("har15", _har15), ("gym", _gym)):
         if (data / f"{name}_images.tar").is_file():
-            sets[name] = reader(data, cache, others)
+            sets[name] = second_stage(data, cache, others)
     duplicates = frozenset(DUPLICATES.read_text("utf-8").splitlines())
     return {name: held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
 

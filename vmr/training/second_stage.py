@@ -1,6 +1,6 @@
 """Trains the second stage of `base` (second_stage.py) on composed timelines.
 
-    reader = train_reader(ranker, words, sets, ReaderTraining())
+    second_stage = train_second_stage(model, words, sets, SecondStageTraining())
 
 The pictures that the shared space was trained on are known to it too well: a network that learns
 from their matches trusts them too much on anything new. So every picture and every sentence gets
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from vmr.model.movements import COLUMNS
 from vmr.model.network import MomentModel
-from vmr.model.ranker import Ranker
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import (
     Matches,
-    MomentReader,
+    SecondStage,
     parts,
-    reader_config,
+    second_stage_config,
     window_rows,
 )
 from vmr.model.text import Query, QueryError, Words
@@ -38,7 +38,7 @@ from vmr.training.movements import Bank
 from vmr.training.pictures import Pictures
 from vmr.training.questions import AbsentError, Question, ask_any
 from vmr.training.second_stage_check import check, check_curve, rounded
-from vmr.training.second_stage_loss import Example, reader_loss
+from vmr.training.second_stage_loss import Example, second_stage_loss
 
 Span = tuple[float, float]
 CUTS_MISSED: Final = 0.15
@@ -46,7 +46,7 @@ CUTS_MISSED: Final = 0.15
 
 
 @dataclass(frozen=True)
-class ReaderTraining:
+class SecondStageTraining:
     """Settings of the run; stored with the weights."""
 
     steps: int = 400
@@ -83,7 +83,7 @@ class Table:
 
 
 def table_of(
-    ranker: Ranker,
+    model: RetrievalModel,
     sets: dict[str, Pictures],
     main: str,
     share: float,
@@ -100,7 +100,7 @@ def table_of(
         step = 1 if name == main else max(1, len(pictures.names) // max(1, limit))
         chosen = range(0, len(pictures.names), step)
         rows = pictures.rows[::step]  # (N, V, D)
-        flat = ranker.clip_vectors(rows.reshape(-1, rows.shape[2]))
+        flat = model.clip_vectors(rows.reshape(-1, rows.shape[2]))
         vectors = flat.reshape(*rows.shape[:2], -1)  # (N, V, E)
         clips.append(np.tile(vectors, (1, -(-views // rows.shape[1]), 1))[:, :views])
         captions += [pictures.captions[i] for i in chosen]
@@ -111,35 +111,35 @@ def table_of(
         split: pool_of(np.flatnonzero(split_of == split), groups, captions, table[:, 0, :-1], views)
         for split in ("train", "dev")
     }
-    assert ranker.movements is not None
+    assert model.movements is not None
     moves = {
-        split: {kind: ranker.movements.seen(rows) for kind, rows in bank.items()}
+        split: {kind: model.movements.clip_columns(rows) for kind, rows in bank.items()}
         for split, bank in banks.items()
     }
     return Table(table, pools, moves)
 
 
-def train_reader(
-    ranker: Ranker,
+def train_second_stage(
+    model: RetrievalModel,
     words: Words,
     sets: dict[str, Pictures],
     main: str,
     banks: dict[str, Bank],
-    config: ReaderTraining,
-) -> MomentReader:
-    """The reader whose average weights find most moments of the development timelines."""
+    config: SecondStageTraining,
+) -> SecondStage:
+    """The second stage whose average weights find most moments of the development timelines."""
     torch.manual_seed(config.seed)
-    table = table_of(ranker, sets, main, config.actions, banks)
-    composer = _Composer(ranker, words, table, config)
-    composer.noise = config.noise * noise_of_the_unknown(ranker, words, sets[main])
+    table = table_of(model, sets, main, config.actions, banks)
+    composer = _Composer(model, words, table, config)
+    composer.noise = config.noise * noise_of_the_unknown(model, words, sets[main])
     print(f"noise {composer.noise:.2f}", flush=True)
     checks = composer.examples("dev", random.Random(1), config.validation)
     print(f"dev R@1 at IoU .5 of the curve alone: {rounded(check_curve(checks))}", flush=True)
     width = table.clips.shape[2]
-    reader = MomentReader(MomentModel(reader_config(width, word_width=words.width)))
-    average, chosen, best = copy.deepcopy(reader), copy.deepcopy(reader), -1.0
+    second_stage = SecondStage(MomentModel(second_stage_config(width, word_width=words.width)))
+    average, chosen, best = copy.deepcopy(second_stage), copy.deepcopy(second_stage), -1.0
     optimizer = torch.optim.AdamW(
-        reader.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        second_stage.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
@@ -147,13 +147,13 @@ def train_reader(
     batches = composer.batches("train", random.Random(config.seed))
     begun = time.monotonic()
     for step in range(1, config.steps + 1):
-        loss = reader_loss(reader.train(), next(batches), config.loss)
+        loss = second_stage_loss(second_stage.train(), next(batches), config.loss)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(reader.parameters(), 5.0)
+        torch.nn.utils.clip_grad_norm_(second_stage.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        follow(average, reader, min(config.average, (1 + step) / (10 + step)))
+        follow(average, second_stage, min(config.average, (1 + step) / (10 + step)))
         if step % 50 == 0:
             left = (time.monotonic() - begun) / step * (config.steps - step)
             print(f"step {step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
@@ -168,10 +168,12 @@ def train_reader(
 class _Composer:
     """Examples out of timelines, in the shared space."""
 
-    def __init__(self, ranker: Ranker, words: Words, table: Table, config: ReaderTraining) -> None:
-        self._ranker, self._words, self._table, self._config = ranker, words, table, config
+    def __init__(
+        self, model: RetrievalModel, words: Words, table: Table, config: SecondStageTraining
+    ) -> None:
+        self._model, self._words, self._table, self._config = model, words, table, config
         self.noise = 0.0
-        self._space = ranker.towers.config.width
+        self._space = model.towers.config.width
         self._queries: dict[str, tuple[Query, NDArray[np.float32]] | None] = {}
 
     def batches(self, split: str, draw: random.Random) -> Iterator[list[Example]]:
@@ -183,7 +185,7 @@ class _Composer:
             yield batch[: self._config.batch]
 
     def examples(self, split: str, draw: random.Random, count: int) -> list[Example]:
-        """Without noise: pictures of other splits are unknown to the ranker as they are."""
+        """Without noise: pictures of other splits are unknown to the model as they are."""
         found: list[Example] = []
         while len(found) < count:
             found += self._of_one(split, draw, noise=0.0)
@@ -218,7 +220,7 @@ class _Composer:
         if text not in self._queries:
             try:
                 query = self._words.query(text)
-                vectors = [self._ranker.query_vector(part) for part in (query, *parts(query))]
+                vectors = [self._model.query_vector(part) for part in (query, *parts(query))]
                 self._queries[text] = query, np.stack(vectors)
             except QueryError:  # three captions have no known word
                 self._queries[text] = None
@@ -246,7 +248,7 @@ class _Composer:
         part = clips[first : first + WINDOW]
         starts = np.arange(first, first + len(part), dtype=np.float64)
         window = Window(part, starts, starts + 1, cuts)
-        matches: Matches = np.stack([self._ranker.curve(part, vector) for vector in vectors])
+        matches: Matches = np.stack([self._model.curve(part, vector) for vector in vectors])
         rows = window_rows(window, matches)
         return Example(rows, words, answers_in(question.spans, first, len(part)), question.kind)
 
@@ -268,13 +270,13 @@ def answers_in(spans: Sequence[Span], first: int, length: int) -> tuple[Span, ..
     return tuple((a, b) for a, b in inside if b - a >= 1)
 
 
-def noise_of_the_unknown(ranker: Ranker, words: Words, pictures: Pictures) -> float:
+def noise_of_the_unknown(model: RetrievalModel, words: Words, pictures: Pictures) -> float:
     """Length of the noise that makes training pictures as hard to find as development ones."""
-    wanted = _found(ranker, words, pictures, "dev", 0.0)
+    wanted = _found(model, words, pictures, "dev", 0.0)
     low, high = 0.0, 4.0
     for _ in range(8):
         middle = (low + high) / 2
-        if _found(ranker, words, pictures, "train", middle) > wanted:
+        if _found(model, words, pictures, "train", middle) > wanted:
             low = middle
         else:
             high = middle
@@ -282,15 +284,20 @@ def noise_of_the_unknown(ranker: Ranker, words: Words, pictures: Pictures) -> fl
 
 
 def _found(
-    ranker: Ranker, words: Words, pictures: Pictures, split: str, noise: float, count: int = 1000
+    model: RetrievalModel,
+    words: Words,
+    pictures: Pictures,
+    split: str,
+    noise: float,
+    count: int = 1000,
 ) -> float:
     """Share of captions whose picture is among the ten nearest of `count`."""
     places, chaos = pictures.of(split)[:count], np.random.default_rng(0)
-    clips = ranker.clip_vectors(pictures.rows[places, 0])
+    clips = model.clip_vectors(pictures.rows[places, 0])
     texts = [words.query(max(pictures.captions[i], key=len)) for i in places]
-    queries = np.stack([ranker.query_vector(text) for text in texts])
+    queries = np.stack([model.query_vector(text) for text in texts])
     for vectors in (clips, queries):
-        space = vectors[:, : ranker.towers.config.width]  # a view
+        space = vectors[:, : model.towers.config.width]  # a view
         space += np.stack([error_of(noise, space.shape[1], chaos) for _ in vectors])
         space /= np.linalg.norm(space, axis=1, keepdims=True)
     similar = queries @ clips.T

@@ -1,6 +1,7 @@
 """How often the second stage is right on composed examples, by what is asked for.
 
-checked = check(reader, examples)       # {"thing": 75.0, "order": 89.0, "all": 78.8, ...} in %
+checked = check(second_stage, examples)       # {"thing": 75.0, "order": 89.0, "all": 78.8, ...} in
+%
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from vmr.model.localise import propose
-from vmr.model.second_stage import EXTRA_COLUMNS, MATCH_SCALE, MomentReader
+from vmr.model.second_stage import EXTRA_COLUMNS, MATCH_SCALE, SecondStage
 from vmr.model.spans import iou
 from vmr.research.loss import overlaps
 from vmr.training.questions import KINDS
@@ -20,12 +21,12 @@ Shares = dict[str, float]
 
 
 @torch.inference_mode()
-def check(reader: MomentReader, examples: Sequence[Example]) -> Shares:
+def check(second_stage: SecondStage, examples: Sequence[Example]) -> Shares:
     """How often the best moment of an answered question is right (IoU .5), by kind; and, as
     "answers", how often a question that has an answer scores above one that has none. In %."""
     found, scores, present = [], [], []
     for first in range(0, len(examples), 64):
-        output, _, spans, real = put_to(reader.eval(), examples[first : first + 64])
+        output, _, spans, real = put_to(second_stage.eval(), examples[first : first + 64])
         logits = output.logits.masked_fill(~output.valid, -torch.inf)
         best = logits.argmax(1)
         span = output.spans[torch.arange(len(best)), best][:, None]  # (B, 1, 2)

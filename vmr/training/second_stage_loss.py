@@ -1,6 +1,7 @@
 """What the second stage learns from: a window, a question and its answers; and the loss of a batch.
 
-reader_loss(reader, [Example(rows, words, ((3.0, 9.0),), "thing"), ...], LossConfig()).backward()
+second_stage_loss(second_stage, [Example(rows, words, ((3.0, 9.0),), "thing"), ...],
+LossConfig()).backward()
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vmr.model.network import MomentModel, Output, boundary_mask
-from vmr.model.second_stage import MomentReader
+from vmr.model.second_stage import SecondStage
 from vmr.model.windows import WINDOW
 from vmr.research.loss import EDGE, LossConfig, focal_bce, overlaps, stage_labels
 from vmr.training.questions import Kind
@@ -35,9 +36,11 @@ class Example:
     kind: Kind
 
 
-def reader_loss(reader: MomentReader, batch: Sequence[Example], config: LossConfig) -> Tensor:
+def second_stage_loss(
+    second_stage: SecondStage, batch: Sequence[Example], config: LossConfig
+) -> Tensor:
     """The paper's stage, offset and overlap losses, for any number of answers, none included."""
-    output, visible, spans, real = put_to(reader, batch)
+    output, visible, spans, real = put_to(second_stage, batch)
     stage = torch.stack(
         [stage_labels(spans[:, k], visible, config) * real[:, k, None, None] for k in range(SPANS)]
     )  # (K, B, 3, N+1)
@@ -51,7 +54,7 @@ def reader_loss(reader: MomentReader, batch: Sequence[Example], config: LossConf
             config.stage
             * (focal_bce(output.stage_logits, labels) * visible[:, None]).sum(2).mean(),
             config.overlap * (overlap.sum(1) / output.valid.sum(1).clamp(min=1)).mean(),
-            config.offset * _offsets(reader.model, output, stage, spans),
+            config.offset * _offsets(second_stage.network, output, stage, spans),
         ]
     ).sum()
 
@@ -70,7 +73,9 @@ def _offsets(model: MomentModel, output: Output, stage: Tensor, spans: Tensor) -
     return (distance / cells[video]).sum() / len(spans)
 
 
-def put_to(reader: MomentReader, batch: Sequence[Example]) -> tuple[Output, Tensor, Tensor, Tensor]:
+def put_to(
+    second_stage: SecondStage, batch: Sequence[Example]
+) -> tuple[Output, Tensor, Tensor, Tensor]:
     """The network's output for a batch; visible (B, N+1), spans (B, K, 2), real (B, K)."""
     longest = max(len(example.words) for example in batch)
     rows = torch.zeros(len(batch), WINDOW, batch[0].rows.shape[1])
@@ -86,5 +91,5 @@ def put_to(reader: MomentReader, batch: Sequence[Example]) -> tuple[Output, Tens
         for k, span in enumerate(example.spans[:SPANS]):
             spans[i, k], real[i, k] = torch.tensor(span), 1
     clips = torch.tensor([len(example.rows) for example in batch])
-    output = reader(rows, words, mask, clips)
+    output = second_stage(rows, words, mask, clips)
     return output, boundary_mask(rows, clips, 1), spans, real

@@ -15,8 +15,8 @@ import av
 import numpy as np
 import pytest
 
-from feature_extract.video.continuity import holes
 from feature_extract.video.frames import VideoError, probe, read_frames
+from feature_extract.video.mpegts_continuity import holes
 from tests.support.media import counter_video, ffmpeg, read_counter
 
 FPS = 30
@@ -143,7 +143,7 @@ def test_whole_pictures_lost_from_a_transport_stream(sound: Path, tmp_path: Path
 def test_holes_are_found_at_their_places(
     sound: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chunk: int
 ) -> None:
-    monkeypatch.setattr("feature_extract.video.continuity.CHUNK", chunk)
+    monkeypatch.setattr("feature_extract.video.mpegts_continuity.CHUNK", chunk)
     content = (sound / "a.ts").read_bytes()
     assert list(holes(str(sound / "a.ts"), 256)) == []
     inside = [n for n in range(40, 400) if content[188 * n + 1] & 0x5F == 1]  # of a picture

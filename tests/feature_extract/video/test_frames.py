@@ -114,7 +114,7 @@ def test_decord_reads_what_is_sound(plain: Path, rate: float) -> None:
     """It once refused to skip no frames at all, before the first picture of every file, and PyAV
     read everything in its place without anybody noticing."""
     program = (
-        "from feature_extract.video.complaints import Complaints\n"
+        "from feature_extract.video.libav_log import Complaints\n"
         "from feature_extract.video.decord_reader import DecordReader\n"
         "from feature_extract.video.source import describe\n"
         f"path = {str(plain)!r}\n"

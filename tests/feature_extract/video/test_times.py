@@ -82,9 +82,9 @@ FILES: dict[str, Callable[[Path], NDArray[np.float64]]] = {
 @pytest.fixture(scope="module")
 def rows() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The row that looks most and one that looks least like the query."""
-    ranker, many = tiny_ranker(), random_rows(2000, 5)
-    asked = ranker.query_vector(Words.load().query(QUERY))
-    curve = ranker.curve(ranker.clip_vectors(many), asked)
+    model, many = tiny_ranker(), random_rows(2000, 5)
+    asked = model.query_vector(Words.load().query(QUERY))
+    curve = model.curve(model.clip_vectors(many), asked)
     return many[curve.argmax()].astype(np.float32), many[curve.argmin()].astype(np.float32)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from feature_extract.video.skippable import unseen
 from feature_extract.video.source import describe
-from feature_extract.video.unseen import unseen
 from tests.support.media import counter_video, ffmpeg
 
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-x264-params")
@@ -24,7 +24,7 @@ STRUCTURES = {
 PROGRAM = """
 import hashlib, sys
 from feature_extract.video import av_reader
-from feature_extract.video.complaints import Complaints
+from feature_extract.video.libav_log import Complaints
 from feature_extract.video.source import describe
 path, rate, skips = sys.argv[1], float(sys.argv[2]), sys.argv[3] == "skips"
 if not skips:

@@ -1,9 +1,9 @@
 """The trained model in use: what search, index and page see of the networks.
 
-    ranker = Ranker.load()                                  # assets/weights/base
-    clips = ranker.clip_vectors(features.rows)              # (T, E), kept in the index
+    model = RetrievalModel.load()                                  # assets/weights/base
+    clips = model.clip_vectors(features.rows)              # (T, E), kept in the index
     query = words.query("a dog jumps")
-    ranker.propose(windows, query)                          # moments of each, best first
+    model.propose(windows, query)                          # moments of each, best first
 
 Scores are standard deviations above unrelated footage: the similarity of a clip to the query, minus
 that of the best hundredth of a background of clips that have nothing to do with it, over their
@@ -36,14 +36,14 @@ from vmr.model.movements import COLUMNS, NOTICED, NOTICED_SPREAD, Movements, nam
 from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.model.names import Names
 from vmr.model.network import ModelConfig, MomentModel
-from vmr.model.second_stage import Matches, MomentReader, parts
+from vmr.model.second_stage import Matches, SecondStage, parts
 from vmr.model.text import Query
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.windows import Window
 
 BASE: Final = assets_folder() / "weights" / "base"
 """The weights of a fresh install."""
-FORMAT: Final = 6
+FORMAT: Final = 7
 BEST_SHARE: Final = 0.01
 """Share of the background that a query may take for an answer by chance: a score of 0."""
 HUB_WEIGHT: Final = 0.7
@@ -54,14 +54,23 @@ _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 # Query vectors: a page asks the same words for results, strips and windows.
 _REMEMBERED: Final = 256
 
-_READER: Final = "reader."  # its weights begin so
+_SECOND_STAGE: Final = "second_stage."  # its weights begin so
+_NAMES_OF_6: Final = (
+    ("reader.model.", "second_stage.network."),
+    ("reader.trust", "second_stage.prior_scale"),
+    ("reader.doubt", "second_stage.prior_bias"),
+    ("video.judgement.usual", "video.classifier.prior"),
+    ("video.judgement.", "video.classifier."),
+    ("names.told", "names.query_columns"),
+)
+"""Beginnings of tensors' names in weights of format 6, and what they are called now."""
 MOTION: Final = "motion"
 """The block of features that movements are read from."""
 
 Verdict = Literal["strong", "possible", "none"]
 
 
-class RankerError(ValueError):
+class ModelError(ValueError):
     """Weights that cannot be used; the message names the file and what to do."""
 
 
@@ -89,7 +98,7 @@ class Calibration:
             raise ValueError(f"{self}: needs slope > 0 and 0 < possible < strong < 1")
 
 
-class Ranker:
+class RetrievalModel:
     """Encodes clips and queries, and finds moments. Thread-safe after loading."""
 
     def __init__(
@@ -100,7 +109,7 @@ class Ranker:
         calibration: Calibration,
         word_fingerprint: str,
         fingerprint: str = "unsaved",
-        reader: MomentReader | None = None,
+        second_stage: SecondStage | None = None,
         mix: Mix = Mix(),
         names: Names | None = None,
         movements: Movements | None = None,
@@ -113,7 +122,7 @@ class Ranker:
         self.background = self._without_hubs(self._unrelated)
         """(K, E) clip vectors of unrelated footage, which scores are measured against."""
         self.calibration = calibration
-        self.reader = reader
+        self.second_stage = second_stage
         """The second stage; without one, moments are read off the similarity curve."""
         self.mix = mix
         self.word_fingerprint = word_fingerprint
@@ -141,7 +150,7 @@ class Ranker:
         return pictures if self.movements is None else pictures | {MOTION: self.movements.rows}
 
     @classmethod
-    def load(cls, folder: Path | None = None, *, moving: bool = True) -> "Ranker":
+    def load(cls, folder: Path | None = None, *, moving: bool = True) -> "RetrievalModel":
         """The model in `folder` (config.json, weights.safetensors); default: the shipped one.
 
         Args:
@@ -149,7 +158,7 @@ class Ranker:
                 those it was made for would tell wrongly.
 
         Raises:
-            RankerError: files are missing, damaged or of another format.
+            ModelError: files are missing, damaged or of another format.
         """
         folder = folder or BASE
         try:
@@ -158,35 +167,40 @@ class Ranker:
             digest = hashlib.sha256(weights.read_bytes()).hexdigest()
             state = {name: tensor.float() for name, tensor in load_file(weights).items()}
         except FileNotFoundError as error:
-            raise RankerError(
+            raise ModelError(
                 f"{error.filename}: no weights there; train them or restore"
             ) from error
         except Exception as error:  # a damaged header can raise anything
-            raise RankerError(f"{folder}: damaged weights ({error})") from error
-        if config.get("format") != FORMAT:
-            raise RankerError(
+            raise ModelError(f"{folder}: damaged weights ({error})") from error
+        if config.get("format") == 6:
+            config["second_stage"] = config["reader"]
+            state = {_name_of_6(name): tensor for name, tensor in state.items()}
+        elif config.get("format") != FORMAT:
+            raise ModelError(
                 f"{folder}: format {config.get('format')}, this version reads {FORMAT}"
             )
         if digest != config["sha256"]:
-            raise RankerError(f"{weights}: does not match the checksum in config.json; restore it")
+            raise ModelError(f"{weights}: does not match the checksum in config.json; restore it")
         towers = Towers(TowersConfig(**config["towers"]))
         background, captions = state.pop("background"), state.pop("captions")
-        names, reader, movements = None, None, None
+        names, second_stage, movements = None, None, None
         if config["motion"]:
             if moving and config["motion"] != motion_fingerprint()["weights"]:
-                raise RankerError(
+                raise ModelError(
                     f"{folder}: made for motion weights other than those of this installation; "
                     "restore both"
                 )
             weight, bias = state.pop("movements.weight"), state.pop("movements.bias")
             movements = Movements(weight.numpy(), bias.numpy()) if moving else None
         if config["names"]:
-            codes, told = state.pop("names.codes").numpy(), state.pop("names.told").numpy()
+            codes, told = state.pop("names.codes").numpy(), state.pop("names.query_columns").numpy()
             names = Names(codes, config["names"].split(", "), told)
-        if config["reader"] is not None:
-            reader = MomentReader(MomentModel(ModelConfig(**config["reader"]))).eval()
-            parts = [name for name in state if name.startswith(_READER)]
-            reader.load_state_dict({name.removeprefix(_READER): state.pop(name) for name in parts})
+        if config["second_stage"] is not None:
+            second_stage = SecondStage(MomentModel(ModelConfig(**config["second_stage"]))).eval()
+            parts = [name for name in state if name.startswith(_SECOND_STAGE)]
+            second_stage.load_state_dict(
+                {name.removeprefix(_SECOND_STAGE): state.pop(name) for name in parts}
+            )
         if movements is None:
             background = background[:, : captions.shape[1] + (names.width if names else 0)]
         towers.load_state_dict(state)
@@ -198,7 +212,7 @@ class Ranker:
             calibration,
             config["words"],
             digest[:12],
-            reader,
+            second_stage,
             mix,
             names,
             movements,
@@ -212,20 +226,22 @@ class Ranker:
         state["captions"] = torch.from_numpy(self._captions).half()
         if self.names is not None:
             state["names.codes"] = torch.from_numpy(self.names.codes).half()
-            state["names.told"] = torch.from_numpy(self.names.table).half()
+            state["names.query_columns"] = torch.from_numpy(self.names.table).half()
         if self.movements is not None:
             state["movements.weight"] = torch.from_numpy(self.movements.weight).half()
             state["movements.bias"] = torch.from_numpy(self.movements.bias).half()
-        if self.reader is not None:
-            reader = self.reader.state_dict()
-            state |= {_READER + name: tensor.half() for name, tensor in reader.items()}
+        if self.second_stage is not None:
+            second_stage = self.second_stage.state_dict()
+            state |= {_SECOND_STAGE + name: tensor.half() for name, tensor in second_stage.items()}
         weights = folder / "weights.safetensors"
         save_file(state, weights)
         config = {
             "format": FORMAT,
             "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "towers": asdict(self.towers.config),
-            "reader": None if self.reader is None else asdict(self.reader.model.config),
+            "second_stage": None
+            if self.second_stage is None
+            else asdict(self.second_stage.network.config),
             "mix": asdict(self.mix),
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
@@ -275,11 +291,11 @@ class Ranker:
         """(E,): a unit vector, the names and movements in it, and 1; of a movement alone only that.
 
         Raises:
-            RankerError: the word vectors are not of the width that the model was trained on.
+            ModelError: the word vectors are not of the width that the model was trained on.
         """
         trained = self.towers.config.word_width
         if query.vectors.shape[1] != trained:
-            raise RankerError(
+            raise ModelError(
                 f"word vectors of width {query.vectors.shape[1]}, but the weights were trained "
                 f"with width {trained}: drop --words, or train weights for them"
             )
@@ -291,8 +307,8 @@ class Ranker:
                 self._remembered.clear()
             own = self.towers.own([query.words])  # (1, L)
             unit = self.towers.encode_text(words, mask, own)[0].numpy()
-            named = self.names.told(query.words) if self.names else np.zeros(0)
-            moved = self.movements.told(query.words) if self.movements else np.zeros(0)
+            named = self.names.query_columns(query.words) if self.names else np.zeros(0)
+            moved = self.movements.query_columns(query.words) if self.movements else np.zeros(0)
             hub = 1.0
             if self.movements and names_nothing_else(query.words):
                 unit, named, hub = 0 * unit, 0 * named, 0.0  # "zooms out": whatever is seen
@@ -329,13 +345,13 @@ class Ranker:
         Those that stand out of the similarity curve; of a query in two parts ("a dog runs, then it
         jumps"), which one curve cannot follow, those of the second stage.
         """
-        if self.reader is None or parts(query)[0] is query:
+        if self.second_stage is None or parts(query)[0] is query:
             vector = self.query_vector(query)
             return [self.along(window, self.curve(window.clips, vector)) for window in windows]
         matches = [self.matches(window.clips, query) for window in windows]
         return [
             [replace(m, score=self.mix.slope * m.score + self.mix.offset) for m in own]
-            for own in self.reader.propose(windows, matches, query.vectors)
+            for own in self.second_stage.propose(windows, matches, query.vectors)
         ]
 
     def along(self, window: Window, curve: NDArray[np.float32]) -> list[Proposal]:
@@ -359,6 +375,14 @@ class Ranker:
         return "possible" if strength >= self.calibration.possible else "none"
 
 
+def _name_of_6(name: str) -> str:
+    """What a tensor of weights of format 6 is called now."""
+    for before, now in _NAMES_OF_6:
+        if name.startswith(before):
+            return now + name.removeprefix(before)
+    return name
+
+
 @torch.inference_mode()
 def shown(
     towers: Towers, names: Names | None, movements: Movements | None, rows: NDArray[np.float32]
@@ -369,12 +393,12 @@ def shown(
     if names is None:
         columns = [towers.encode_video(seen).numpy()]
     else:
-        judgement = towers.video.judgement
-        assert judgement is not None  # names are of what it sees
-        chances = judgement.chances(seen)
-        columns = [towers.video(seen, chances).numpy(), names.seen(chances.numpy())]
+        classifier = towers.video.classifier
+        assert classifier is not None  # names are of what it sees
+        probs = classifier.probs(seen)
+        columns = [towers.video(seen, probs).numpy(), names.clip_columns(probs.numpy())]
     if movements is not None:
         moving = rows[:, looks:]
         still = np.zeros((len(rows), len(COLUMNS)), np.float32)
-        columns.append(movements.seen(moving) if moving.shape[1] else still)
+        columns.append(movements.clip_columns(moving) if moving.shape[1] else still)
     return np.concatenate(columns, axis=1)
