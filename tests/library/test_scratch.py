@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -212,3 +213,61 @@ def test_a_killed_set_up_of_the_samples_is_tidied(tmp_path, monkeypatch):
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises((OSError, LibraryError)), scratch_folder(tmp_path / "nowhere"):
         pass
+
+
+# Locks
+
+
+LOCK = (
+    "import sys, time; from pathlib import Path; from vmr.library.locks import hold_lock\n"
+    "with hold_lock(Path(sys.argv[1]), wait_seconds=0) as alone:\n"
+    "    print(alone, flush=True); time.sleep(60)\n"
+)
+
+
+def test_a_lock_is_one_process_s_until_that_is_killed(tmp_path):
+    lock = tmp_path / "a.lock"
+    command = [sys.executable, "-c", LOCK, str(lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout.readline() == "True\n"
+        began = time.monotonic()
+        with hold_lock(lock, wait_seconds=0.3) as alone:
+            assert not alone
+        assert time.monotonic() - began >= 0.3
+        process.kill()
+        with hold_lock(lock, wait_seconds=60) as alone:
+            assert alone
+
+
+def test_a_lock_is_one_thread_s_and_passed_on(tmp_path):
+    lock, order = tmp_path / "a.lock", []
+
+    def wait():
+        with hold_lock(lock, wait_seconds=60) as alone:
+            order.append(("second", alone))
+
+    with hold_lock(lock, wait_seconds=0) as alone:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        with hold_lock(lock, wait_seconds=0) as twice:
+            assert (alone, twice) == (True, False)
+        order.append(("first", alone))
+    thread.join()
+    assert order == [("first", True), ("second", True)]
+
+
+def test_a_lock_that_cannot_be_made_is_an_error_and_makes_no_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "nowhere" / "a.lock", tmp_path / "folder"):
+        with pytest.raises(LibraryError), hold_lock(path, wait_seconds=0):
+            pass
+    assert left(tmp_path) == ["folder"]
+
+
+def test_what_fails_under_a_lock_is_said_as_it_is(tmp_path):
+    for held in (True, False):
+        with hold_lock(tmp_path / f"{held}.lock", wait_seconds=0):
+            lock = tmp_path / f"{held}.lock" if not held else tmp_path / "other.lock"
+            with pytest.raises(ZeroDivisionError) as raised, hold_lock(lock, wait_seconds=0):
+                raise ZeroDivisionError
+            assert raised.value.__context__ is None

@@ -31,6 +31,7 @@ HOMES = {
     "gensim": {"vmr/model/text.py"},
     "faiss": {"vmr/search/quantised.py"},
     "gradio": {"vmr/page/server.py"},
+    "filelock": {"vmr/library/locks.py"},
 }
 # Until whole-or-nothing writes have a home of their own below both.
 BORROWED = {

@@ -9,8 +9,10 @@ with plain_errors(folder):      # a LibraryError that says what to do
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 class LibraryError(ValueError):
@@ -28,29 +30,20 @@ def cache_folder() -> Path:
 def hold_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
     """Whether we hold the lock on this file, which is nobody else's while the context is open.
 
-    SQLite's own lock on an empty file: it works on every system, and is let go when the process
-    dies, however it dies.
+    It is let go when the process dies, however it dies. The file stays, but on Windows.
+
+    Raises:
+        LibraryError: the file cannot be made, or its disk has no locks.
     """
-    with plain_errors(path.parent):
-        guard = sqlite3.connect(
-            path, timeout=wait_seconds, isolation_level=None, check_same_thread=False
-        )
+    # Without a fallback to marker files: those outlive a killed process.
+    lock = FileLock(path, wait_seconds, thread_local=False, fallback_to_soft=False)
+    with plain_errors(path.parent), suppress(Timeout):
+        os.stat(path.parent)  # where there is none, filelock would make it
+        lock.acquire()
     try:
-        with plain_errors(path.parent):
-            held = _lock(guard)
-        yield held
+        yield lock.is_locked
     finally:
-        guard.close()
-
-
-def _lock(guard: sqlite3.Connection) -> bool:
-    try:
-        guard.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        return False
-    return True
+        lock.release()
 
 
 @contextmanager

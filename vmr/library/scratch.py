@@ -84,8 +84,10 @@ def _delete_if_free(folder: Path) -> None:
     with suppress(OSError, LibraryError):  # another user's, or just gone
         if folder.is_dir() and not folder.is_symlink():
             with hold_lock(folder / LOCK, wait_seconds=0) as free:
-                if free:
-                    shutil.rmtree(folder, ignore_errors=True)
+                if not free:
+                    return
+                shutil.rmtree(folder, ignore_errors=True)
+            folder.rmdir()  # on Windows: the lock itself goes last, when it is let go
 
 
 def _forget(folder: Path) -> None:
