@@ -1,0 +1,3 @@
+"""Moments: search your own videos by what happens in them."""
+
+__version__ = "0.2.0"

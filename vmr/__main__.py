@@ -20,7 +20,7 @@ import vmr.cli.library
 import vmr.cli.research
 import vmr.cli.search
 import vmr.cli.weights
-from vmr.cli.console import FAILED, one_line
+from vmr.cli.console import DONE, FAILED, one_line
 from vmr.library.database import default_library
 from vmr.library.scratch import sweep_noted
 
@@ -52,7 +52,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of one command; `demo` passes what it does not know on to the page, as `rest`."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.run is not _demo:
+    if rest and options.run not in (_demo, _page):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     return options
@@ -60,8 +60,10 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m vmr", description="Find moments in videos by what happens in them."
+        prog="vmr" if Path(sys.argv[0]).stem == "vmr" else "python -m vmr",
+        description="Find moments in videos by what happens in them.",
     )
+    parser.add_argument("--version", action="version", version=f"vmr {vmr.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
@@ -83,10 +85,25 @@ def _parser() -> argparse.ArgumentParser:
     vmr.cli.search.add_parsers(command)
     vmr.cli.research.add_parsers(commands)
     vmr.cli.weights.add_parsers(commands)
-    text = "Open the page on a small sample library; options are those of app.py, such as --port."
+    text = "Open the page over a library; `page --help` lists its options."
+    page = commands.add_parser("page", help=text, add_help=False)  # its options answer --help
+    page.set_defaults(run=_page)
+    text = "Open the page on a small sample library; options are those of `page`, such as --port."
     demo = commands.add_parser("demo", help=text, description=text)
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _page(options: argparse.Namespace) -> int:
+    from vmr.page.options import read_options as read_page_options
+
+    page_options = read_page_options(options.rest)
+    gc.disable()  # as app.py does while it imports
+    from vmr.page.server import run as serve
+
+    gc.enable()
+    serve(page_options)
+    return DONE
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -107,5 +124,10 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """The command `vmr` of an installation."""
     leave(main())
+
+
+if __name__ == "__main__":
+    run()

