@@ -6,6 +6,8 @@ more, so that it starts in a fraction of a second.
 
     python -m feature_extract.video.decoder '{"path": "/a.mp4", "rate": 4, "size": [224, 224], ...}'
 
+Asked for a span, it sends the pictures of that in full size, or the sound (`spans.py`).
+
 decord reads first. PyAV reads what decord cannot be trusted with: several video streams, pictures
 that are mirrored or HDR, old codecs, streams without an index, times that start below zero (edit
 lists), files so long that their pictures would fill the memory, and everything from the first
@@ -20,7 +22,7 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -28,14 +30,20 @@ import numpy as np
 
 from feature_extract.video.av_reader import AvReader
 from feature_extract.video.decord_reader import DecordReader, DistrustError
+from feature_extract.video.facts import facts
 from feature_extract.video.libav_log import Complaints
+from feature_extract.video.sound_reader import SoundReader
 from feature_extract.video.source import Picture, RefusedError, describe, is_webp
+from feature_extract.video.span_reader import SpanReader
 
 BATCH: Final = 16
 OPEN_SECONDS: Final = 600.0
 SLOWNESS: Final = 60.0
 """Processor seconds, times cores, for opening and for each second of video: a last resort for a
 child whose parent was killed, looser than the deadlines that the parent keeps."""
+LARGE_SLOWNESS: Final = 20.0
+"""How many times as long a second of large pictures may take: HDR in 8K."""
+MESSAGE_BYTES: Final = 1 << 24
 MEMORY_BYTES: Final = 4 << 30
 """Memory that this process may write to; a hostile header that asks for more ends it, not the
 machine. Address space is not limited: threads reserve much of it, and more on larger machines."""
@@ -51,6 +59,18 @@ class Reader(Protocol):
 
     def pictures(self, rate: float) -> Iterator[tuple[float, Picture]]:
         """(seconds, picture) of the first picture and of each that is shown at a time k/rate."""
+
+
+class SpanPictures(Protocol):
+    """What reads the pictures of a span."""
+
+    end: float
+    """Seconds at which the last one ends, once read through."""
+    unreadable: list[tuple[float, float]]
+    key: float | None
+
+    def pictures(self) -> Iterator[tuple[float, Picture]]:
+        """(seconds, picture) of each picture of the span."""
 
 
 class Sender:
@@ -77,6 +97,28 @@ class Sender:
         if self._batch:
             self._send_batch()
         self.message("end", end=reader.end, unreadable=reader.unreadable)
+
+    def pictures_of(self, reader: SpanPictures) -> None:
+        """Send the pictures of a span, some megabytes at a time, and how far they reach."""
+        held = 0
+        for seconds, picture in reader.pictures():
+            self._batch.append((seconds, picture))
+            held += picture.nbytes
+            if held > MESSAGE_BYTES or len(self._batch) == BATCH:
+                self._send_batch()
+                held = 0
+        if self._batch:
+            self._send_batch()
+        self.message("end", end=reader.end, unreadable=reader.unreadable, key=reader.key)
+
+    def sound_of(self, reader: SoundReader) -> None:
+        """Send the samples of a span as they come, and which streams could not be decoded."""
+        for piece in reader.pieces():
+            content = np.ascontiguousarray(piece, "<i2")
+            self.message("sound", shape=(content.nbytes,))
+            self._out.write(content.data)
+        self._out.flush()
+        self.message("end", usable=reader.usable, left_out=reader.left_out)
 
     def _send_batch(self) -> None:
         times = [seconds for seconds, _ in self._batch]
@@ -115,6 +157,53 @@ def read(
         except DistrustError:
             after = sender.last
     sender.contents(AvReader(path, source, size, complaints, after=after), rate)
+
+
+def read_span(sender: Sender, request: dict[str, Any]) -> None:
+    """Send what the file is, then the pictures, the sound or the facts of a span of it.
+
+    Args:
+        request: the path; what: pictures, sound or facts; the span, in seconds; the box that
+            pictures have to fit into, in pixels.
+    """
+    what, path, (start, end) = request["what"], request["path"], request["span"]
+    if is_webp(path):
+        read_webp_span(sender, request)
+        return
+    complaints = Complaints()
+    source = describe(path)
+    sender.message("info", **asdict(source.info))
+    limit_time(OPEN_SECONDS + SLOWNESS * (source.info.duration + LARGE_SLOWNESS * (end - start)))
+    if what == "facts":
+        sender.message("end", **facts(path))
+    elif what == "sound":
+        sender.sound_of(SoundReader(path, source, (start, end)))
+    else:
+        size = fitting(source.info.width, source.info.height, request["box"])
+        sender.pictures_of(SpanReader(path, source, size, complaints, (start, end)))
+
+
+def fitting(width: int, height: int, box: Sequence[int]) -> tuple[int, int]:
+    """The largest size of this shape in a box of (width, height) pixels, never larger than it is,
+    in even numbers, as H.264 wants them; 0 of the box is no limit."""
+    scale = min(1.0, (box[0] or width) / width, (box[1] or height) / height)
+    return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
+
+
+def read_webp_span(sender: Sender, request: dict[str, Any]) -> None:
+    """As `read_span`, of a WebP animation, which has no sound and says nothing of itself."""
+    from feature_extract.video.webp_reader import WebpReader, WebpSpan  # here, too
+
+    what, path = request["what"], request["path"]
+    info = WebpReader(path, (2, 2)).info
+    sender.message("info", **asdict(info))
+    if what == "facts":
+        sender.message("end", video_stream=0, rate=[0, 1], timecode="", tags={}, sounds=[])
+    elif what == "sound":
+        sender.message("end", usable=False, left_out=[])
+    else:
+        reader = WebpReader(path, fitting(info.width, info.height, request["box"]))
+        sender.pictures_of(WebpSpan(reader, tuple(request["span"])))
 
 
 def read_webp(sender: Sender, path: str, rate: float, size: tuple[int, int]) -> None:
@@ -163,8 +252,11 @@ def main() -> None:
     sender = Sender(os.fdopen(os.dup(1), "wb", buffering=1 << 16))
     os.dup2(2, 1)
     try:
-        width, height = request["size"]
-        read(sender, request["path"], request["rate"], (width, height), request["after"])
+        if "span" in request:
+            read_span(sender, request)
+        else:
+            width, height = request["size"]
+            read(sender, request["path"], request["rate"], (width, height), request["after"])
     except RefusedError as refusal:
         sender.message("refused", reason=str(refusal))
     # Not sys.exit: the readers' threads may be busy in native code, and nobody waits for them.

@@ -10,8 +10,11 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from feature_extract.video.source import MAX_PIXELS, Info, Picture, RefusedError
+from feature_extract.video.span_reader import held_in
 from feature_extract.video.timing import slot
 
+EVERY: Final = 1000.0
+"""Sample times a second at which every picture is seen: their lengths are whole milliseconds."""
 DEFAULT_MILLISECONDS: Final = 100
 """How long browsers show a picture whose length is not stated."""
 
@@ -53,6 +56,26 @@ class WebpReader:
             self._image.seek(index)
             picture = self._image.convert("RGB").resize(self._size, Image.Resampling.BICUBIC)
             yield float(self._starts[index]), np.asarray(picture)
+
+
+class WebpSpan:
+    """The pictures of [start, end) seconds of an animation, as `SpanReader` gives films."""
+
+    def __init__(self, reader: WebpReader, span: tuple[float, float]) -> None:
+        self._reader, self._span = reader, span
+        self.end = reader.end
+        self.unreadable: list[tuple[float, float]] = []
+        self.key: float | None = 0.0
+
+    def pictures(self) -> Iterator[tuple[float, Picture]]:
+        """(seconds, picture) of each."""
+        self.end = yield from held_in(
+            self._reader.pictures(EVERY),
+            self._span,
+            unreadable=self.unreadable,
+            content_end=lambda: self._reader.end,
+            from_head=lambda: True,
+        )
 
 
 def _milliseconds(frame: Image.Image) -> int:
