@@ -184,9 +184,10 @@ def read_span(sender: Sender, request: dict[str, Any]) -> None:
 
 
 def fitting(width: int, height: int, box: Sequence[int]) -> tuple[int, int]:
-    """The largest size of this shape in a box of (width, height) pixels, never larger than it is,
-    in even numbers, as H.264 wants them; 0 of the box is no limit."""
-    scale = min(1.0, (box[0] or width) / width, (box[1] or height) / height)
+    """The largest size of this shape in a box of (width, height) pixels, in even numbers, as H.264
+    wants them; 0 is no limit, and a third number other than 0 lets pictures grow into the box."""
+    scale = min((box[0] or width) / width, (box[1] or height) / height)
+    scale = scale if box[2] else min(1.0, scale)
     return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
 
 

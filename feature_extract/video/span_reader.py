@@ -20,10 +20,8 @@ from feature_extract.video.av_reader import AvReader
 from feature_extract.video.libav_log import Complaints
 from feature_extract.video.shown import Deinterlacer, Painter
 from feature_extract.video.source import COUNTED, Picture, Source, open_video
-from feature_extract.video.timing import CUT_SECONDS, TOLERANCE
+from feature_extract.video.timing import CUT_SECONDS, HELD, TOLERANCE
 
-HELD: Final = 0.05
-"""Seconds: half of the tenth in which moments are told."""
 SOUGHT: Final = frozenset(("mov", "matroska", "avi", "asf", "mxf", "nut"))
 """Containers with an index, in which seeking finds the key picture before. In others libav guesses
 by bisection and ends behind it, or in another recording of the same file: those are read from their

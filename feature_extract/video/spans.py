@@ -52,11 +52,13 @@ class _SpanReader:
         what: Literal["pictures", "sound", "facts"],
         span: tuple[float, float],
         box: tuple[int, int],
+        grow: bool = False,
     ) -> None:
         if not 0 <= span[0] < span[1] < math.inf:
             raise ValueError(f"{span[0]} to {span[1]} s is no span of time")
         self._path, state = path, check_file(path)
-        self._child = Child({"path": os.path.abspath(path), "what": what, "span": span, "box": box})
+        request = {"path": os.path.abspath(path), "what": what, "span": span}
+        self._child = Child(request | {"box": (*box, int(grow))})
         # A file that cannot be sought is read up to the span.
         self._patience = WAIT_SECONDS + state.st_size / DISK_BYTES_A_SECOND
         try:
@@ -72,6 +74,10 @@ class _SpanReader:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process, finished or not."""
         self._child.close()
 
     def _messages(self) -> Iterator[Message]:
@@ -102,9 +108,9 @@ class SpanPictures(_SpanReader):
     """The pictures of a span, in order."""
 
     def __init__(
-        self, path: Path, start: float, end: float, *, box: tuple[int, int] = (0, 0)
+        self, path: Path, start: float, end: float, *, box: tuple[int, int], grow: bool
     ) -> None:
-        super().__init__(path, "pictures", (start, end), box)
+        super().__init__(path, "pictures", (start, end), box, grow)
         self._start = start
         self.end = end
         """Seconds at which the last picture ends, once read through."""
@@ -168,7 +174,7 @@ class Facts:
 
 
 def read_span(
-    path: Path, start: float, end: float, *, box: tuple[int, int] = (0, 0)
+    path: Path, start: float, end: float, *, box: tuple[int, int] = (0, 0), grow: bool = False
 ) -> SpanPictures:
     """The pictures of [start, end) seconds, each whole, upright, deinterlaced and tone-mapped.
 
@@ -177,11 +183,12 @@ def read_span(
     Args:
         box: (width, height) in pixels that they have to fit into, keeping their shape; 0 is no
             limit. Sizes are even numbers.
+        grow: enlarge what is smaller than the box.
 
     Raises:
         VideoError: the file cannot be read, or, while iterating, shows nothing there.
     """
-    return SpanPictures(path, start, end, box=box)
+    return SpanPictures(path, start, end, box=box, grow=grow)
 
 
 def read_sound(path: Path, start: float, end: float) -> SpanSound:

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 TOLERANCE: Final = 1e-3
 """Seconds. Matroska rounds times to 1 ms, decord to float32."""
+HELD: Final = 0.05
+"""Seconds for which a picture that began before a span must still be shown in it to count: half of
+the tenth in which moments are told. A shorter rest would flash up in a clip."""
 CUT_SECONDS: Final = 1.0
 """Content that ends this much before the header says is a cut file, not rounding."""
 

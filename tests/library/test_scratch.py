@@ -16,7 +16,8 @@ from tests.support.planted_page import planted_page
 from vmr.cli.samples import build_samples
 from vmr.library.locks import LibraryError, hold_lock
 from vmr.library.scratch import PREFIX, scratch_folder, sweep, sweep_noted
-from vmr.media.export import Cut, write_clip, write_film
+from vmr.media.cut import Cut
+from vmr.media.export import write_clip, write_film
 from vmr.media.ffmpeg import FfmpegError, input_of, run
 from vmr.media.preview import Previews
 from vmr.page.changes import Intake

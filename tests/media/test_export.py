@@ -9,18 +9,11 @@ import opentimelineio as otio
 import pytest
 
 from tests.support.media import counter_video, read_counter
-from vmr.media.export import (
-    Cut,
-    ExportError,
-    as_csv,
-    as_edl,
-    as_json,
-    as_otio,
-    write_clip,
-    write_film,
-    write_still,
-)
+from vmr.media.cut import Cut, ExportError
+from vmr.media.edit_lists import as_edl, as_otio
+from vmr.media.export import write_clip, write_film, write_still
 from vmr.media.ffmpeg import FfmpegError
+from vmr.media.lists import as_csv, as_json
 
 FPS = 25
 

@@ -26,7 +26,14 @@ FILES = sorted(
 OURS = {"feature_extract", "vmr", "app", "tests", "benchmarks", "experiments"}
 HOMES = {
     "decord": {"feature_extract/video/decord_reader.py"},
-    "av": {"feature_extract/video/source.py", "feature_extract/video/av_reader.py"},
+    "av": {
+        "feature_extract/video/source.py",
+        "feature_extract/video/av_reader.py",
+        "feature_extract/video/span_reader.py",
+        "feature_extract/video/sound_reader.py",
+        "feature_extract/video/shown.py",
+        "vmr/media/encode.py",
+    },
     "torchvision": {"feature_extract/networks/backbones.py"},
     "gensim": {"vmr/model/text.py"},
     "faiss": {"vmr/search/quantised.py"},

@@ -1,8 +1,9 @@
 """The bundled ffmpeg, run safely: no shell, no play lists, no half-written results.
 
-run(["-ss", "12.0", *input_of(path)], ["-frames:v", "1"], Path("still.jpg"))
+run(["-ss", "12.0", *input_of(path)], ["-c", "copy"], Path("clip.mkv"), name="holiday.mp4")
 """
 
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,27 @@ from vmr.library.scratch import scratch_folder
 
 TIMEOUT_SECONDS: Final = 120.0
 _CONTAINERS: Final = f"{FORMATS},webp_pipe"
-SQUARE: Final = "scale=trunc(iw*sar/2)*2:trunc(ih/2)*2,setsar=1"
-"""The filter that shows a picture as it is meant: square pixels, even sizes for H.264."""
+_NOTHING: Final = "nothing can be read at this place"
+# What ffmpeg says, and what a person is told; the first that fits.
+_REASONS: Final = tuple(
+    (re.compile(said, re.IGNORECASE), told)
+    for said, told in (
+        (r"could not find tag for codec (\w+)", "{ending} cannot hold {0}; take .mkv"),
+        (r"codec (\w+) .*not (?:currently )?supported", "{ending} cannot hold {0}; take .mkv"),
+        (r"only (\S+) .*(?:supported|allowed)", "{ending} holds only {0}; take .mkv"),
+        (r"no space left|disk quota", "cannot be written: the disk is full"),
+        (r"read-only file system", "cannot be written: the disk is read-only"),
+        (r"permission denied", "no permission"),
+        (r"input/output error", "the disk or network failed while it was read; try again"),
+        (r"moov atom not found", "its index is missing (an unfinished copy or recording)"),
+        (r"invalid data found|output file is empty|nothing was encoded", _NOTHING),
+        (r"no such file", "the file is no longer there"),
+    )
+)
 
 
 class FfmpegError(ValueError):
-    """ffmpeg could not do it; the message names the file, without its folder."""
+    """It could not be made; the message names the file, without its folder, and says why."""
 
 
 def input_of(source: Path) -> list[str]:
@@ -52,16 +68,34 @@ def run(
         with scratch_folder(target.parent) as folder:
             draft = folder / f"draft{target.suffix}"
             done = subprocess.run(
-                [*command, *output, "-map_metadata", "-1", str(draft)],
+                [*command, *output, str(draft)],
                 capture_output=True,
                 timeout=timeout_seconds,
                 check=False,
             )
             if done.returncode or not draft.is_file() or not draft.stat().st_size:
-                raise FfmpegError(f"{name}: nothing can be read at this place")
+                said = done.stderr.decode(errors="replace")
+                raise FfmpegError(f"{name}: {reason(said, target.suffix, folder)}")
             draft.replace(target)
     except subprocess.TimeoutExpired as error:
         raise FfmpegError(f"{name}: not done within {timeout_seconds:.0f} s") from error
     except (OSError, LibraryError) as error:
-        why = "disk full?" if target.parent.is_dir() else "its folder is not there"
+        why = "its folder is not there" if not target.parent.is_dir() else str(error)
         raise FfmpegError(f"{name}: {target.name} cannot be written ({why})") from error
+
+
+def reason(said: str, ending: str, folder: Path) -> str:
+    """Why ffmpeg failed, of what it printed; its last line where no other words are known.
+
+    Args:
+        ending: of the file that was to be written.
+        folder: where it was; not to be named.
+    """
+    for pattern, told in _REASONS:
+        found = pattern.search(said)
+        if found:
+            return told.format(*found.groups(), ending=ending.lstrip(".") or "it")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if not lines:
+        return _NOTHING
+    return "ffmpeg says: " + lines[-1].replace(f"{folder}/", "").replace("file:", "")[:200]

@@ -24,11 +24,14 @@ from PIL import Image, ImageOps
 
 from vmr.library.catalogue import readable
 from vmr.library.scratch import scratch_folder, sweep
-from vmr.media.ffmpeg import SQUARE, FfmpegError, input_of, run
+from vmr.media.ffmpeg import FfmpegError
+from vmr.media.taking import take_clip, take_still
 
 STILL_WIDTH: Final = 640  # pixels: a card on a screen of double density
 PREVIEW_HEIGHT: Final = 540
 LONGEST_PREVIEW: Final = 150.0  # seconds
+RULES: Final = 2
+"""Goes up when previews of the same moment change."""
 CELL: Final = (160, 90)
 """Pixels of one picture of a sprite: a thumbnail, cut to the shape of a card."""
 
@@ -52,9 +55,13 @@ class Previews:
         Raises:
             FfmpegError: there is none, or the file cannot be read there.
         """
-        size = f"{SQUARE},scale='min({STILL_WIDTH},iw)':-2"
-        output = ["-frames:v", "1", "-vf", size, "-q:v", "4"]
-        return self._cut(source, ".jpg", ["-ss", f"{seconds:.3f}"], output)
+        wanted = f"still at {seconds:.3f}"
+        return self._cut(
+            source,
+            wanted,
+            ".jpg",
+            lambda target: take_still(source, seconds, target, box=(STILL_WIDTH, 0)),
+        )
 
     def moment(self, source: Path, start: float, end: float) -> Path:
         """An MP4 of [start, end) seconds, small, H.264 and AAC, whose own time begins at 0.
@@ -68,12 +75,18 @@ class Previews:
                 f"{start:.1f} to {end:.1f} s: a preview needs 0 <= start < end, at most "
                 f"{LONGEST_PREVIEW:.0f} s apart"
             )
-        size = f"{SQUARE},scale=-2:'min({PREVIEW_HEIGHT},ih)',format=yuv420p"
-        video = ["-vf", size, "-c:v", "libx264", "-preset", "veryfast", "-crf", "25"]
-        sound = ["-c:a", "aac", "-b:a", "96k", "-ac", "2"]
-        window = ["-ss", f"{start:.3f}", "-t", f"{end - start:.3f}"]
         return self._cut(
-            source, ".mp4", window, ["-sn", "-dn", *video, *sound, "-movflags", "+faststart"]
+            source,
+            f"moment from {start:.3f} to {end:.3f}",
+            ".mp4",
+            lambda target: take_clip(
+                (source, start, end),
+                target,
+                box=(0, PREVIEW_HEIGHT),
+                quality=("veryfast", "25"),
+                sound_bits=96_000,
+                keep_tags=False,
+            ),
         )
 
     def sprite(self, pictures: Sequence[bytes]) -> Path:
@@ -88,12 +101,14 @@ class Previews:
 
         return self._made(f"{name.hexdigest()[:32]}.jpg", write)
 
-    def _cut(self, source: Path, suffix: str, window: Sequence[str], output: Sequence[str]) -> Path:
+    def _cut(self, source: Path, wanted: str, suffix: str, take: Callable[[Path], object]) -> Path:
         def write(target: Path) -> None:
-            with self._workers:
-                run([*window, *input_of(source)], output, target, name=readable(source.name))
+            with self._workers, scratch_folder(self.folder) as folder:  # whole or not at all
+                draft = folder / target.name
+                take(draft)
+                draft.replace(target)
 
-        return self._made(_name(source, [*window, *output]) + suffix, write)
+        return self._made(_name(source, wanted) + suffix, write)
 
     def _made(self, name: str, write: Callable[[Path], None]) -> Path:
         target = self.folder / name
@@ -138,11 +153,11 @@ def _side_by_side(pictures: Sequence[bytes]) -> Image.Image:
     return sprite
 
 
-def _name(source: Path, wanted: Sequence[str]) -> str:
+def _name(source: Path, wanted: str) -> str:
     """A name that changes with the file's content and with what is wanted of it."""
     try:
         stat = source.stat()
     except OSError as error:
         raise FfmpegError(f"{readable(source.name)}: the file is no longer there") from error
-    facts = (str(source), stat.st_size, stat.st_mtime_ns, *wanted)
+    facts = (str(source), stat.st_size, stat.st_mtime_ns, wanted, RULES)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

@@ -6,20 +6,13 @@ file = make(page, "film.mp4", '[{"video": 1, "start": 6, "end": 10}]', folder)
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from vmr.media.export import (
-    Cut,
-    ExportError,
-    as_csv,
-    as_edl,
-    as_json,
-    as_otio,
-    write_clip,
-    write_film,
-)
+from vmr.media.cut import Cut, ExportError
+from vmr.media.export import write_clip, write_film, write_list
+from vmr.media.lists import LISTS
 from vmr.page.page import LONGEST_TEXT, Page, PageError
 
 MOST_MOMENTS: Final = 200
@@ -28,19 +21,13 @@ LONGEST_STEM: Final = 200  # bytes of a video's name; disks take some more
 _COPIED: Final = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv"))
 # Elsewhere a backslash parts folders: a file called `..\\..\\x.mp4` here would leave them there.
 _UNSAFE: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
-_LISTS: Final[dict[str, Callable[[Sequence[Cut], bool], str]]] = {
-    "moments.csv": lambda cuts, paths: as_csv(cuts, paths=paths),
-    "moments.json": lambda cuts, paths: as_json(cuts, paths=paths),
-    "moments.edl": lambda cuts, paths: as_edl(cuts),
-    "moments.otio": lambda cuts, paths: as_otio(cuts, paths=paths),
-}
 
 
 def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = False) -> Path:
     """Write `file` into `folder`; a film of one moment is called after its video and span there.
 
     Args:
-        file: film.mp4, clips.zip, or moments with the ending .csv, .json, .edl or .otio.
+        file: film.mp4, clips.zip, or moments with one of the endings of `LISTS`.
         moments: a JSON list of objects with video, start, end, and maybe query and strength.
         copy: clips as they are in their files, from the key picture before the start; nothing is
             encoded anew, so several of them cannot become one film.
@@ -49,19 +36,19 @@ def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = Fals
         PageError: there is no such file, the visitor may not, or the moments are not understood.
         ExportError, FfmpegError: the moments cannot be exported.
     """
-    cuts = _cuts(page, moments)
+    cuts, strip = _cuts(page, moments), not page.rights.paths  # the place is one, too
     target = folder / file
-    if file in _LISTS:
-        target.write_text(_LISTS[file](cuts, page.rights.paths), newline="")
+    if file.removeprefix("moments") in LISTS:
+        write_list(cuts, target, paths=page.rights.paths)
     elif file not in ("film.mp4", "clips.zip"):
         raise PageError(f"there is no export called {file}")
     elif not page.rights.originals:
         raise PageError("the original videos cannot be downloaded from here")
     elif file == "clips.zip":
-        _write_clips(cuts, target, copy=copy)
+        _write_clips(cuts, target, copy=copy, strip=strip)
     elif len(cuts) == 1:
         target = folder / f"{_title(cuts[0])}{_suffix(cuts[0], copy)}"
-        write_clip(cuts[0], target, copy=copy)
+        write_clip(cuts[0], target, copy=copy, strip=strip)
     elif copy:
         raise PageError("clips that are only copied cannot be joined: take single clips")
     else:
@@ -81,11 +68,11 @@ def _title(cut: Cut) -> str:
     return f"{stem} {cut.start:.1f}-{cut.end:.1f}"
 
 
-def _write_clips(cuts: Sequence[Cut], target: Path, *, copy: bool) -> None:
+def _write_clips(cuts: Sequence[Cut], target: Path, *, copy: bool, strip: bool) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for number, cut in enumerate(cuts, 1):
             clip = target.with_name(f"{number:03}{_suffix(cut, copy)}")
-            write_clip(cut, clip, copy=copy)
+            write_clip(cut, clip, copy=copy, strip=strip)
             archive.write(clip, f"{number:03} {_title(cut)}{clip.suffix}")
             clip.unlink()
 

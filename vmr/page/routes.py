@@ -18,7 +18,8 @@ from starlette.background import BackgroundTask
 from feature_extract.files import assets_folder
 from vmr.library.locks import LibraryError
 from vmr.library.scratch import scratch_folder
-from vmr.media.export import ExportError, write_still
+from vmr.media.cut import ExportError
+from vmr.media.export import write_still
 from vmr.media.ffmpeg import FfmpegError
 from vmr.page.changes import Intake
 from vmr.page.download import make

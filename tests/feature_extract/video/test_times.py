@@ -19,7 +19,8 @@ from tests.support.media import counter_video, ffmpeg, read_counter, trimmed_cop
 from tests.support.planted import BLOCKS, WIDTH, random_rows, tiny_ranker
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
-from vmr.media.export import Cut, write_clip, write_film, write_still
+from vmr.media.cut import Cut
+from vmr.media.export import write_clip, write_film, write_still
 from vmr.model.text import Words
 from vmr.search.searcher import Searcher
 

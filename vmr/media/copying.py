@@ -1,0 +1,104 @@
+"""Moments as they are in their files: streams copied, and what came out compared with the source.
+
+A copy begins at the key picture before the moment. Where that lies is ffmpeg's guess in containers
+without an index: the pictures of the moment are looked for in the result, and if one is missing the
+file is gone through from its head.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_extract.video.spans import Facts, read_facts, read_span
+from vmr.library.catalogue import readable
+from vmr.media.ffmpeg import FfmpegError, input_of, run
+from vmr.media.taking import Span, named
+
+COMPARED: Final = 2.0
+"""Seconds at either end of a moment that are looked at afterwards."""
+LOOK: Final = (64, 64)
+"""Pixels that pictures are compared in."""
+ALIKE: Final = 3.0
+"""Mean difference, of 255, of one picture read from two files."""
+PATIENCE: Final = 20.0
+"""Seconds that ffmpeg may take for a second of film, or for 100 MB that lie before it."""
+
+Way = tuple[list[str], list[str]]
+"""Arguments of ffmpeg before the input, and after it."""
+Pictures = NDArray[np.int_]  # (N, H, W, 3)
+
+
+def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> None:
+    """Write the streams of a span as they are, from the key picture before its start.
+
+    Raises:
+        FfmpegError: the container of `target` cannot hold them, or the file cannot be cut there
+            without losing pictures.
+    """
+    path, start, end = span
+    with named(path):
+        facts = read_facts(path)
+        wanted, key = _pictures(path, _windows(start, end))
+    name = readable(path.name)
+    # The second way reads all that comes before, and takes packets by their times.
+    by_seeking: Way = ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}"], []
+    by_reading: Way = [], ["-ss", f"{max(0.0, key - 1e-3):.6f}", "-t", f"{end - key + 1e-3:.6f}"]
+    streams = [*_streams(facts), "-c", "copy", "-avoid_negative_ts", "make_zero"]
+    tags = [] if keep_tags else ["-map_metadata", "-1"]
+    for before, after in (by_seeking, by_reading):
+        run(
+            [*before, *input_of(path)],
+            [*after, *streams, *tags, "-movflags", "+faststart"],
+            target,
+            name=name,
+            timeout_seconds=120 + PATIENCE * (end - start + path.stat().st_size / 1e8),
+        )
+        if _holds(target, wanted, _windows(start, end), key):
+            return
+    target.unlink(missing_ok=True)
+    raise FfmpegError(f"{name}: cannot be cut here without losing pictures; export without --copy")
+
+
+def _streams(facts: Facts) -> list[str]:
+    """The one that is shown, and the sound: of those that can be decoded the first, or any."""
+    known = [number for number, codec in facts.sounds if codec]
+    others = [number for number, codec in facts.sounds if not codec]
+    sound = [arg for number in [*known, *others][:1] for arg in ("-map", f"0:{number}")]
+    return ["-map", f"0:{facts.video_stream}", *sound]
+
+
+def _windows(start: float, end: float) -> list[tuple[float, float]]:
+    """The parts that are compared: all of a short moment, both ends of a long one."""
+    if end - start <= 2 * COMPARED:
+        return [(start, end)]
+    return [(start, start + COMPARED), (end - COMPARED, end)]
+
+
+def _pictures(path: Path, windows: list[tuple[float, float]]) -> tuple[list[Pictures], float]:
+    """The pictures of these spans, and the first one that was decoded for them, in seconds."""
+    found, key = [], 0.0
+    for number, (start, end) in enumerate(windows):
+        with read_span(path, start, end, box=LOOK) as reader:
+            batches = list(reader)
+        found.append(np.concatenate([batch.pixels for batch in batches]).astype(int))
+        key = key if number else reader.key or 0.0
+    return found, key
+
+
+def _holds(
+    copy: Path, wanted: list[Pictures], windows: list[tuple[float, float]], key: float
+) -> bool:
+    """Whether the pictures of these spans are in the copy, as many, first to last."""
+    try:
+        _, first = _pictures(copy, [(0.0, 1e-3)])
+        moved = [(start - key + first, end - key + first) for start, end in windows]
+        found, _ = _pictures(copy, moved)
+    except ValueError:  # not even a video
+        return False
+    return all(
+        len(ours) == len(theirs)
+        and bool((np.abs(ours - theirs).mean(axis=(1, 2, 3)) < ALIKE).all())
+        for ours, theirs in zip(found, wanted, strict=True)
+    )

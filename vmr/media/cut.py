@@ -1,0 +1,49 @@
+"""One moment of one file, to be taken out: what every export begins with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_extract.video.spans import Facts
+from vmr.library.catalogue import readable
+
+
+class ExportError(ValueError):
+    """These moments cannot be exported; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One moment of one file, to be taken out."""
+
+    path: Path
+    start: float
+    "seconds"
+    end: float
+    "seconds; a picture that begins at this time is no longer part of it"
+    fps: float
+    "pictures a second of the file, on average"
+    query: str = ""
+    "what found it"
+    strength: float = 0.0
+    "0..1"
+    facts: Facts | None = None
+    "what the file says of itself: exact rate, start timecode, size; lists for editors ask for it"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end < float("inf"):
+            raise ExportError(f"{self.name}: {self.start} to {self.end} s is no span of time")
+
+    @property
+    def name(self) -> str:
+        """Of the file, as text."""
+        return readable(self.path.name)
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.end - self.start
+
+    @property
+    def span(self) -> tuple[Path, float, float]:
+        """File, start, end."""
+        return self.path, self.start, self.end
