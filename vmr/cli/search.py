@@ -1,4 +1,4 @@
-"""The commands that ask a library: search, rate, bench and export.
+"""The commands that ask a library: search, rate and bench.
 
 Heavy modules are imported inside the commands that need them, so that `--help` answers at once.
 """
@@ -9,7 +9,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ from vmr.cli.console import DONE, Commands, clock, one_line, open_library, video
 
 if TYPE_CHECKING:
     from vmr.library.store import Library
-    from vmr.media.export import Cut
     from vmr.model.text import Words
     from vmr.search.searcher import Answer
 
@@ -56,7 +55,7 @@ def add_parsers(command: Commands) -> None:
 
     rate = command("rate", _rate, "Say whether a moment was what a query asked for.")
     rate.add_argument("words", metavar="WORDS")
-    rate.add_argument("moment", type=_span, metavar="ID@START-END", help="with the right edges")
+    rate.add_argument("moment", type=span, metavar="ID@START-END", help="with the right edges")
     rate.add_argument("rating", choices=["right", "wrong"])
 
     ratings = command(
@@ -71,36 +70,13 @@ def add_parsers(command: Commands) -> None:
     bench.add_argument("--queries", type=_positive, default=100, metavar="N", help="default: 100")
     bench.add_argument("--json", action="store_true")
 
-    export = command("export", _export, "Take moments out: a clip, a film of several, a list.")
-    export.add_argument(
-        "moments",
-        nargs="+",
-        type=_span_or_input,
-        metavar="ID@START-END",
-        help="seconds; or -: what search --json prints",
-    )
-    export.add_argument(
-        "--to",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="its ending says what: .mp4 .mov .mkv .jpg .png .csv .json .edl .otio; "
-        "a folder: a clip of each",
-    )
-    export.add_argument(
-        "--copy", action="store_true", help="clips without encoding, from the key picture before"
-    )
 
-
-def _span(text: str) -> tuple[int, float, float]:
+def span(text: str) -> tuple[int, float, float]:
+    """ID@START-END of an option."""
     found = re.fullmatch(r"(\d+)@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not ID@START-END, such as 3@72.5-80")
     return int(found[1]), float(found[2]), float(found[3])
-
-
-def _span_or_input(text: str) -> tuple[int, float, float] | None:
-    return None if text == "-" else _span(text)
 
 
 def _moment(text: str) -> tuple[int, float]:
@@ -264,64 +240,3 @@ def _ratings(options: argparse.Namespace) -> int:
     count = save_annotations(library.ratings(), videos, options.file)
     print(f"{count} lines in {one_line(str(options.file))}", file=sys.stderr)
     return DONE
-
-
-# Taking moments out
-
-
-def _export(options: argparse.Namespace) -> int:
-    from vmr.media.export import (
-        as_csv,
-        as_edl,
-        as_json,
-        as_otio,
-        write_clip,
-        write_film,
-        write_still,
-    )
-
-    library, target = open_library(options.library), options.to
-    cuts = _cuts(options.moments, library)
-    lists: dict[str, Callable[[list[Cut]], str]]
-    lists = {".csv": as_csv, ".json": as_json, ".edl": as_edl, ".otio": as_otio}
-    if target.is_dir():
-        for number, cut in enumerate(cuts, 1):
-            write_clip(cut, target / f"{number:03} {cut.path.stem}.mp4", copy=options.copy)
-    elif target.suffix in lists:
-        with target.open("w", encoding="utf-8", newline="") as file:
-            file.write(lists[target.suffix](cuts))
-    elif target.suffix in (".jpg", ".png"):
-        write_still(cuts[0].path, cuts[0].start, target)
-    elif target.suffix not in (".mp4", ".mov", ".mkv"):
-        raise ValueError(f"{target}: no folder, and no ending that says what to write")
-    elif len(cuts) == 1:
-        write_clip(cuts[0], target, copy=options.copy)
-    elif options.copy:
-        raise ValueError("--copy makes single clips: name one moment, or a folder")
-    else:
-        write_film(cuts, target)
-    print(f"{len(cuts)} moments in {one_line(str(target))}", file=sys.stderr)
-    return DONE
-
-
-def _cuts(spans: list[tuple[int, float, float] | None], library: "Library") -> list["Cut"]:
-    named = [_cut(library, *span) for span in spans if span is not None]
-    if None not in spans:
-        return named
-    try:
-        answer = json.load(sys.stdin)
-        return named + [
-            _cut(library, m["video"], m["start"], m["end"], answer["query"], m["strength"])
-            for m in answer["moments"]
-        ]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError("standard input is not what `search --json` prints") from error
-
-
-def _cut(
-    library: "Library", id: int, start: float, end: float, query: str = "", strength: float = 0.0
-) -> "Cut":
-    from vmr.media.export import Cut
-
-    video = library.video(id)
-    return Cut(video.path, start, end, video.fps, query, strength)

@@ -27,6 +27,7 @@ LONGEST: Final = 3600.0  # seconds of one export
 FILMS: Final = (".mp4", ".m4v", ".mov", ".mkv")
 COPIES: Final = (*FILMS, ".webm", ".ts", ".m2ts", ".mts", ".avi", ".mpg")
 """Containers that a copied clip may stay in."""
+KEPT_CONTAINERS: Final = (*FILMS, ".webm")
 STILLS: Final = (".jpg", ".jpeg", ".png")
 
 Kind = Literal["film", "still", "list"]
@@ -57,6 +58,12 @@ def kind_of(target: Path) -> Kind:
         return "film"
     known = " ".join((*FILMS, *STILLS, *LISTS))
     raise ExportError(f"{readable(target.name)}: its ending says nothing; take one of {known}")
+
+
+def copy_ending(cut: Cut) -> str:
+    """The container that a copied clip of this file stays in; Matroska takes what others hold."""
+    ending = cut.path.suffix.lower()
+    return ending if ending in KEPT_CONTAINERS else ".mkv"
 
 
 def list_ending(name: str) -> str | None:

@@ -71,9 +71,7 @@ def refuse(target: Path, kept: Iterable[Path]) -> None:
         with suppress(OSError):  # one that is away is another one
             same = same or (there and path.samefile(target))
         if same:
-            raise OutputError(
-                f"{readable(target.name)}: is a video that is read from here; take another name"
-            )
+            raise OutputError(f"{readable(target.name)}: is read by the library; take another name")
 
 
 def fitting_name(target: Path) -> Path:

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from vmr.media.cut import Cut, ExportError
-from vmr.media.export import write_clip, write_film, write_list
+from vmr.media.export import copy_ending, write_clip, write_film, write_list
 from vmr.media.lists import LISTS
 from vmr.page.page import LONGEST_TEXT, Page, PageError
 
 MOST_MOMENTS: Final = 200
 LONGEST_STEM: Final = 200  # bytes of a video's name; disks take some more
-# Containers that a copied clip stays in; Matroska takes the streams of all others.
-_COPIED: Final = frozenset((".mp4", ".m4v", ".mov", ".webm", ".mkv"))
 # Elsewhere a backslash parts folders: a file called `..\\..\\x.mp4` here would leave them there.
 _UNSAFE: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
@@ -38,7 +36,7 @@ def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = Fals
     """
     cuts, strip = _cuts(page, moments), not page.rights.paths  # the place is one, too
     target = folder / file
-    if file.removeprefix("moments") in LISTS:
+    if file in [f"moments{ending}" for ending in LISTS]:
         write_list(cuts, target, paths=page.rights.paths)
     elif file not in ("film.mp4", "clips.zip"):
         raise PageError(f"there is no export called {file}")
@@ -57,10 +55,7 @@ def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = Fals
 
 
 def _suffix(cut: Cut, copy: bool) -> str:
-    if not copy:
-        return ".mp4"
-    suffix = cut.path.suffix.lower()
-    return suffix if suffix in _COPIED else ".mkv"
+    return copy_ending(cut) if copy else ".mp4"
 
 
 def _title(cut: Cut) -> str:
