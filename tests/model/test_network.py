@@ -253,12 +253,45 @@ def test_switches_change_what_they_say() -> None:
     assert ffn == blocks * (16 * 8 + 8 + 8 * 16 + 16 + 2 * 16)
 
 
-def test_weights_start_with_the_configured_spread() -> None:
+PRESETS = ("tacos", "activitynet", "msat_tacos", "msat_activitynet")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_weights_start_as_published(preset: str) -> None:
+    """Heads: Xavier's uniform, and torch's default for the stage scorers. The rest: N(0, .02)."""
     torch.manual_seed(0)
-    for spread in (0.02, 0.1):
-        model = MomentModel(replace(SMALL, width=64, spread=spread))
-        assert model.head.first.weight.std().item() == pytest.approx(spread, rel=0.05)
-        assert not model.head.first.bias.any()
+    model = MomentModel(load_preset(preset).model)
+    heads = {"head.stages", "head.first", "head.last", "word_head.1", "word_head.4"}
+    linears = {n: part for n, part in model.named_modules() if isinstance(part, nn.Linear)}
+    assert heads < linears.keys()
+    for name, linear in linears.items():
+        weight, spread = linear.weight, linear.weight.std().item()
+        inputs, outputs = linear.in_features, linear.out_features
+        if name in heads:
+            exact = 0.15 if name == "head.last" else 0.05  # only 3 outputs
+            assert spread == pytest.approx((2 / (inputs + outputs)) ** 0.5, rel=exact), name
+            assert weight.abs().max() <= (6 / (inputs + outputs)) ** 0.5
+        elif name.startswith("head.stage_scores"):
+            bound = inputs**-0.5
+            assert spread == pytest.approx(bound / 3**0.5, rel=0.15), name
+            assert max(weight.abs().max(), linear.bias.abs().max()) <= bound
+            assert linear.bias.any()
+            continue
+        else:
+            assert spread == pytest.approx(0.02, rel=0.05), name
+        assert not linear.bias.any(), name
+    assert model.masked_word.std().item() == pytest.approx(0.02, rel=0.15)
+
+
+def test_a_narrow_network_can_start_with_a_spread_of_its_own() -> None:
+    for head_init in ("published", "normal"):
+        torch.manual_seed(0)
+        model = MomentModel(replace(SMALL, width=64, spread=0.1, head_init=head_init))
+        assert model.text_in.weight.std().item() == pytest.approx(0.1, rel=0.05)
+        normal = model.head.first.weight.abs().max() > (6 / (4 * 64)) ** 0.5
+        assert normal == (head_init == "normal")
+    assert not model.head.stage_scores[0][0].bias.any()
+    assert model.head.first.weight.std().item() == pytest.approx(0.1, rel=0.05)
 
 
 def test_hidden_words_are_not_read() -> None:
@@ -284,6 +317,7 @@ def test_hidden_words_are_not_read() -> None:
         ({"clips": 0}, "at least 1"),
         ({"layers": 3}, "multiple"),
         ({"spread": 0.0}, "must be positive"),
+        ({"head_init": "zeros"}, "published or normal"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(changes: dict[str, object], message: str) -> None:

@@ -16,13 +16,14 @@ Masks are True where there is something.
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vmr.model.encoder import EPSILON, BlockSizes, EncoderKind, encoder
+from vmr.model.initial import normal, xavier
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class ModelConfig:
     """The maps and projections of the video-text contrastive loss (VTC)."""
     spread: float = 0.02
     """Standard deviation of the initial weights; a narrow network starts faster with more."""
+    head_init: Literal["published", "normal"] = "published"
+    """How the heads start. Published: Xavier uniform, the stage scorers as torch makes linears;
+    only what stands before the heads is drawn from N(0, spread). Normal: N(0, spread) too."""
 
     def __post_init__(self) -> None:
         for name in ("feature_width", "word_width", "clips", "pool", "width", "heads", "layers"):
@@ -70,6 +74,8 @@ class ModelConfig:
             )
         if self.encoder not in get_args(EncoderKind):
             raise ValueError(f"model.encoder: {self.encoder!r} is none of {get_args(EncoderKind)}")
+        if self.head_init not in ("published", "normal"):
+            raise ValueError(f"model.head_init: {self.head_init!r} is not published or normal")
         if not (self.spread > 0 and 0 <= self.dropout < 1):
             raise ValueError("model.spread must be positive and model.dropout within 0..1")
         if self.pool > 1 and self.pool % 2:
@@ -219,8 +225,20 @@ class MomentModel(nn.Module):
         self.register_buffer("candidates", candidates(config.clips), persistent=False)
         table = position_table(config.positions, width)
         self.register_buffer("positions", table, persistent=False)
-        self.apply(partial(initialise, spread=config.spread))
-        nn.init.normal_(self.masked_word, std=config.spread)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Draw the initial weights as `spread` and `head_init` say."""
+        spread, published = self.config.spread, self.config.head_init == "published"
+        for name, part in self.named_children():
+            if published and name == "head":
+                for linear in (self.head.stages, self.head.first, self.head.last):
+                    xavier(linear)  # `stage_scores` stay as torch makes linears
+            elif published and name == "word_head":
+                part.apply(xavier)
+            else:
+                part.apply(partial(normal, spread=spread))
+        nn.init.normal_(self.masked_word, std=spread)
 
     def encode_video(self, rows: Tensor) -> Tensor:
         """Boundary tokens (B, N+1, D) of rows (B, T, feature_width), T = N * pool; rows beyond the
@@ -374,10 +392,3 @@ def word_head(config: ModelConfig) -> nn.Module:
         nn.Dropout(config.dropout),
         nn.Linear(config.width, config.vocabulary),
     )
-
-
-def initialise(module: nn.Module, spread: float) -> None:
-    """Weights from N(0, spread), biases 0, as published."""
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=spread)
-        nn.init.zeros_(module.bias)

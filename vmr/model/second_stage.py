@@ -81,6 +81,7 @@ def second_stage_config(clip_width: int, *, word_width: int = 50, width: int = 9
         positions=WINDOW + 1 + _LONGEST,
         contrast=False,  # its inputs are in the shared space already
         spread=0.06,
+        head_init="normal",  # the matches do the scoring at first, and a quiet head leaves them
     )
 
 

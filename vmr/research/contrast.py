@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as F
 
-from vmr.model.network import ContrastHead, initialise
+from vmr.model.initial import normal
+from vmr.model.network import ContrastHead
 
 NOBODY = -100  # identity of a queue place that was never filled
 
@@ -77,7 +78,7 @@ class MomentumContrast(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(config.temperature))
         self.teacher = deepcopy(head).requires_grad_(False)
         if config.copy == "fresh":
-            self.teacher.apply(partial(initialise, spread=spread))
+            self.teacher.apply(partial(normal, spread=spread))
         width = head.video_projection.out_features
         for name in ("video_queue", "text_queue"):
             rows = F.normalize(torch.randn(config.queue, width), dim=1)
