@@ -179,13 +179,13 @@ def test_padding_changes_nothing(encoder: str) -> None:
 def test_video_learns_of_the_text_in_connected_blocks_only() -> None:
     model = made(replace(SMALL, layers=2, connect_every=2))
     rows, words, mask = inputs(SMALL)
-    video, text = model.encode_video(rows), model.encode_text(words, mask)
+    video, text = model.encode_video(rows), model.encode_text(words)
     seen = torch.ones(video.shape[:2], dtype=torch.bool)
     before = video
     for block in model.blocks[:2]:  # both asymmetric
         video, text = block(video, text, seen, mask, None)
     assert video is before
-    assert not torch.allclose(text, model.encode_text(words, mask))
+    assert not torch.allclose(text, model.encode_text(words))
     assert not torch.allclose(model.blocks[2](video, text, seen, mask, None)[0], before)
 
 
@@ -203,7 +203,7 @@ def test_attention_maps_are_probabilities_and_do_not_change_the_answer(encoder: 
     assert (total <= 1 + 1e-5).all()
     # The explicit form of attention, which yields maps, agrees with the fused kernel.
     seen = torch.ones(2, 17, dtype=torch.bool)
-    video, text = model.encode_video(rows), model.encode_text(words, mask)
+    video, text = model.encode_video(rows), model.encode_text(words)
     fused = model.fuse(video, text, seen, mask)[0]
     assert torch.allclose(model.fuse(video, text, seen, mask, [])[0], fused, atol=1e-4)
 
@@ -331,9 +331,9 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="12"):
         model.encode_video(rows[..., :5])
     with pytest.raises(ValueError, match="word vectors have 2 columns"):
-        model.encode_text(words[..., :2], mask)
+        model.encode_text(words[..., :2])
     with pytest.raises(ValueError, match="reads at most 13"):
-        model.encode_text(torch.zeros(1, 14, 6), torch.ones(1, 14, dtype=torch.bool))
+        model.encode_text(torch.zeros(1, 14, 6))
     with pytest.raises(ValueError, match="17 clips"):
         model.encode_video(torch.zeros(1, 17, 12))
 

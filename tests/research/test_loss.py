@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields, replace
+from typing import Literal
 
 import pytest
 import torch
@@ -201,7 +202,7 @@ def contrast_inputs(size: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor, Tens
     torch.manual_seed(3)
     mask = torch.ones(size, 4, dtype=torch.bool)
     mask[0, 2:] = False
-    text = torch.randn(size, 4, 8) * mask[..., None]
+    text = torch.randn(size, 4, 8)
     spans = torch.tensor([[0.0, 3.0], [2.0, 5.0], [1.0, 2.0]])[:size]
     return torch.randn(size, 6, 8), text, mask, spans, torch.arange(size)
 
@@ -222,7 +223,7 @@ def vectors(head: ContrastHead, config: ContrastConfig) -> tuple[Tensor, Tensor]
         words = head.text_map(text[number])
         if config.pooling == "mean":
             clip, words = clip.mean(0), words[mask[number]].mean(0)
-        else:  # padding is summed too: the authors' code, so its bias counts per padded word
+        else:  # what stands beyond the end of a sentence is summed too
             clip, words = clip.sum(0), words.sum(0)
         seen.append(F.normalize(head.video_projection(clip), dim=0))
         read.append(F.normalize(head.text_projection(words), dim=0))
@@ -248,6 +249,39 @@ def test_contrast_is_albefs(pooling: str, share: float) -> None:
             target = share * logits.softmax(0) + (1 - share) * hard
             expected -= (target * logits.log_softmax(0)).sum().item() / 3 / 2
     assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def pooled_texts(pooling: Literal["sum", "mean"], *lengths: int) -> tuple[Tensor, MomentModel]:
+    """What VTC pools of sentences of the same words, cut to `lengths`, in one batch: (B, D)."""
+    torch.manual_seed(0)
+    model = MomentModel(SMALL)
+    memory = MomentumContrast(model.contrast, replace(CONTRAST, pooling=pooling))
+    with torch.no_grad():  # biases start at zero: let them say something
+        model.text_in.bias.normal_()
+        model.contrast.text_map.bias.normal_()
+        words = torch.randn(1, 9, 6)[:, : max(lengths)]
+        mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+        # Places beyond a sentence's end hold zeros, as `collate` makes them.
+        tokens = model.encode_text(words * mask[..., None])
+        return memory.pool_words(model.contrast.text_map(tokens), mask), model
+
+
+def test_the_authors_sum_takes_in_the_tokens_of_padded_places() -> None:
+    """Each is the text map of LayerNorm(bias of the word linear + its position)."""
+    (alone, _), (both, model) = pooled_texts("sum", 3), pooled_texts("sum", 3, 9)
+    first = SMALL.clips + 1
+    with torch.no_grad():
+        padding = model.text_norm(model.text_in.bias + model.positions[first + 3 : first + 9])
+        expected = model.contrast.text_map(padding).sum(0)
+    assert padding.norm(dim=1).tolist() == pytest.approx([4.0] * 6)  # any token's: sqrt(D)
+    assert torch.allclose(both[0], alone[0] + expected, atol=1e-5)
+    # A bias for each padded place, which this once was, is another vector.
+    assert (expected - 6 * model.contrast.text_map.bias).norm() > 1
+
+
+def test_the_clean_mean_does_not_depend_on_padding() -> None:
+    (alone, _), (both, _) = pooled_texts("mean", 3), pooled_texts("mean", 3, 9)
+    assert torch.allclose(both[0], alone[0], atol=1e-6)
 
 
 def test_queue_is_a_ring_of_momentum_vectors() -> None:

@@ -259,12 +259,12 @@ class MomentModel(nn.Module):
         tokens = self.video_in(pooled) + self.positions[:boundaries]
         return self.dropout(self.video_norm(tokens))  # type: ignore[no-any-return]
 
-    def encode_text(
-        self, words: Tensor, mask: Tensor, hidden_words: Tensor | None = None
-    ) -> Tensor:
-        """Word tokens (B, L, D) of word vectors (B, L, word_width), zero where `mask` is False.
+    def encode_text(self, words: Tensor, hidden_words: Tensor | None = None) -> Tensor:
+        """Word tokens (B, L, D) of word vectors (B, L, word_width).
 
-        Words where `hidden_words` (B, L) is True are replaced by one learned vector.
+        Words where `hidden_words` (B, L) is True are replaced by one learned vector. Places beyond
+        the end of a sentence give tokens too, as published: attention masks hide them, and only
+        the contrastive sum reads them.
 
         Raises:
             ValueError: the vectors have another width, or the text is longer than the table.
@@ -283,7 +283,7 @@ class MomentModel(nn.Module):
             tokens = torch.where(hidden_words[..., None], self.masked_word.to(tokens), tokens)
         first = self.config.clips + 1  # words stand after all boundaries of a full-length video
         tokens = tokens + self.positions[first : first + words.shape[1]]
-        return self.dropout(self.text_norm(tokens)) * mask[..., None]  # type: ignore[no-any-return]
+        return self.dropout(self.text_norm(tokens))  # type: ignore[no-any-return]
 
     def fuse(
         self,
@@ -317,7 +317,7 @@ class MomentModel(nn.Module):
         `clips` (B,) counts the real clips of videos that are shorter than T; all by default.
         """
         video = self.encode_video(rows)
-        text = self.encode_text(words, word_mask, hidden_words)
+        text = self.encode_text(words, hidden_words)
         video_mask = boundary_mask(rows, clips, self.config.pool)
         seen, read = self.fuse(video, text, video_mask, word_mask)
         guesses = None
@@ -360,7 +360,7 @@ class MomentModel(nn.Module):
         """How much each word looked at each boundary, (blocks, B, H, L, N+1), for a heat map."""
         maps: list[Tensor] = []
         video_mask = boundary_mask(rows, clips, self.config.pool)
-        video, text = self.encode_video(rows), self.encode_text(words, word_mask)
+        video, text = self.encode_video(rows), self.encode_text(words)
         self.fuse(video, text, video_mask, word_mask, maps)
         return torch.stack(maps)
 

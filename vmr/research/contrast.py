@@ -41,7 +41,8 @@ class ContrastConfig:
     clamp: bool = False
     """Keep the temperature within [0.001, 0.5], as ALBEF does."""
     pooling: Literal["sum", "mean"] = "sum"
-    """Sum over the moment's tokens and all words, padding too; or the mean of real ones."""
+    """Sum over the moment's tokens and all places of the batch's text, those beyond a sentence's
+    end too, whose tokens are not zero (the authors' code); or the mean of real ones."""
     copy: Literal["fresh", "exact"] = "fresh"
     """The momentum copy starts from new random weights (the authors' code), or as a true copy."""
     positives: Literal["query", "moment"] = "query"
@@ -108,11 +109,10 @@ class MomentumContrast(nn.Module):
             with torch.no_grad():
                 self.temperature.clamp_(0.001, 0.5)
         inside = moment_tokens(spans, video.shape[1], at_least_one=self.config.pooling == "mean")
-        words = torch.ones_like(word_mask) if self.config.pooling == "sum" else word_mask
-        seen, read = self._vectors(head, video, text, inside, words)  # (B, D) each
+        seen, read = self._vectors(head, video, text, inside, word_mask)  # (B, D) each
         with torch.no_grad():
             follow(self.teacher, head, self.config.momentum)
-            own_seen, own_read = self._vectors(self.teacher, video, text, inside, words)
+            own_seen, own_read = self._vectors(self.teacher, video, text, inside, word_mask)
             # All processes' pairs are negatives, so that several GPUs equal one larger batch.
             all_seen, all_read, all_identities = map(gather, (own_seen, own_read, identities))
             keys_seen = torch.cat([all_seen, self.video_queue])  # (B' + Q, D)
@@ -129,15 +129,20 @@ class MomentumContrast(nn.Module):
         return (text_loss + video_loss) / 2
 
     def _vectors(
-        self, head: ContrastHead, video: Tensor, text: Tensor, inside: Tensor, words: Tensor
+        self, head: ContrastHead, video: Tensor, text: Tensor, inside: Tensor, word_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Unit vectors (B, D) of the moments and of the sentences, in float32."""
         seen = self._pool(head.video_map(video), inside)
-        read = self._pool(head.text_map(text), words)
+        read = self.pool_words(head.text_map(text), word_mask)
         return (
             F.normalize(head.video_projection(seen).float(), dim=1),
             F.normalize(head.text_projection(read).float(), dim=1),
         )
+
+    def pool_words(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """One vector a sentence, (B, D), of mapped tokens (B, L, D); a sum heeds no mask."""
+        everywhere = torch.ones_like(mask)
+        return self._pool(tokens, everywhere if self.config.pooling == "sum" else mask)
 
     def _pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
         total = (tokens * mask[..., None]).sum(1)  # (B, D)
