@@ -77,6 +77,15 @@ def test_a_tiny_moment_between_boundaries_still_has_labels() -> None:
     assert (labels.amax(1) > 0.4).all()
 
 
+@pytest.mark.parametrize("start", [127.0712, 127.385])
+def test_a_short_moment_at_the_very_end_has_its_middle_there(start: float) -> None:
+    """The bell is exp(-.5 (.5 / .21233)^2) = .0624993 there, under .0625: the nearest is 1."""
+    visible = torch.ones(1, 129, dtype=torch.bool)
+    middle = stage_labels(torch.tensor([[start, 128.0]]), visible, LossConfig())[0, 2]
+    assert middle.nonzero().flatten().tolist() == [128]
+    assert middle[128] == 1
+
+
 def test_labels_stay_inside_a_short_video() -> None:
     visible = torch.arange(9)[None] <= 4
     labels = stage_labels(torch.tensor([[1.0, 4.0]]), visible, LossConfig())[0]

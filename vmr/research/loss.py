@@ -140,7 +140,11 @@ def stage_labels(spans: Tensor, visible: Tensor, config: LossConfig) -> Tensor:
 
     Bells around the true places, flattened to 1 near the top and to 0 far away; there is always
     at least one boundary per row that says 1 (or, at an edge, more than 0.4).
+
+    In float64: the middle bell at the last boundary of a short moment there is .0624993, whatever
+    the moment's length, and float32 rounds it over its threshold of .0625.
     """
+    spans = spans.double()
     positions = torch.arange(visible.shape[1], device=spans.device)
     centres = torch.stack([spans[:, 0], spans[:, 1], spans.mean(1)], 1)  # (B, 3)
     sigmas = spans.new_tensor([EDGE_SIGMA, EDGE_SIGMA, MIDDLE_SIGMA])
@@ -155,7 +159,7 @@ def stage_labels(spans: Tensor, visible: Tensor, config: LossConfig) -> Tensor:
     missing = labels.amax(2) <= enough  # (B, 3)
     nearest = distance.masked_fill(~visible[:, None], torch.inf).argmin(2, keepdim=True)
     ones = torch.zeros_like(labels).scatter(2, nearest, 1.0)
-    return torch.where(missing[..., None] & (ones > 0), ones, labels)
+    return torch.where(missing[..., None] & (ones > 0), ones, labels).float()
 
 
 def focal_bce(logits: Tensor, targets: Tensor) -> Tensor:
