@@ -66,9 +66,6 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--iou", choices=["strict", "inclusive"], help="IoU > m or >= m (default: the dataset's)"
     )
-    parser.add_argument(
-        "--msat-miou", action="store_true", help="also what MSAT's code calls mIoU (top 3 of 5)"
-    )
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     parser.set_defaults(run=_evaluate)
 
@@ -206,11 +203,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     else:
         scores = _evaluate_run(arguments, strict)
     if arguments.json:
-        record = scores.record(msat_miou=arguments.msat_miou)
         counts = {"queries": scores.recall.queries, "strict": scores.recall.strict}
-        print(json.dumps({**counts, **record}))
+        print(json.dumps({**counts, **scores.record()}))
     else:
-        print(scores.table(msat_miou=arguments.msat_miou))
+        print(scores.table())
     return 0
 
 
