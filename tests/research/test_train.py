@@ -15,7 +15,8 @@ import torch
 from tests.support.research import CHANGES, open_set, write_set
 from vmr.research.checkpoint import CheckpointError, load_checkpoint
 from vmr.research.predict import predict, ranked
-from vmr.research.run import BEST, LAST, load_run
+from vmr.research.preset import load_preset
+from vmr.research.run import BEST, LAST, Run, load_run
 from vmr.research.train import TrainingError, evaluate, train
 
 torch.set_num_threads(1)
@@ -43,6 +44,47 @@ def test_ten_steps_are_five_and_five_more(tmp_path: Path) -> None:
     names = load_checkpoint(straight / LAST).tensors
     for part in ("model.", "contrast.teacher.", "contrast.video_queue", "optimizer."):
         assert any(name.startswith(part) for name in names), part
+
+
+def test_the_rate_falls_as_in_msats_training(tmp_path: Path) -> None:
+    """Their plateau scheduler minimises minus the validation loss: 20 falling losses after the
+    first are put up with, and at the 22nd validation the rate is .8 of the first."""
+    preset, _, vocabulary = open_set(tmp_path, "train.schedule=plateau", "train.rate=1e-4")
+    run = Run(preset, vocabulary, tmp_path, CPU)
+    assert run.schedule is not None
+    rates = []
+    for evaluation in range(1, 23):
+        run.schedule.step(-10.0 / evaluation)  # minus a loss that falls
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-4] * 21 + [0.8e-4])
+    for evaluation in range(100):
+        run.schedule.step(-10.0 - evaluation)  # and a loss that rises changes nothing
+    assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0.8e-4)
+    run.save_last()
+    again = Run(preset, vocabulary, tmp_path, CPU)
+    again.resume()
+    assert again.optimizer.param_groups[0]["lr"] == run.optimizer.param_groups[0]["lr"]
+    assert again.schedule is not None
+    assert again.schedule.state_dict() == run.schedule.state_dict()
+    for name in ("msat_tacos", "msat_activitynet"):
+        assert load_preset(name).train.schedule == "plateau"
+    for name in ("tacos", "activitynet"):
+        assert load_preset(name).train.schedule == "constant"
+
+
+def test_every_validation_tells_the_schedule_its_loss(tmp_path: Path) -> None:
+    changes = "train.schedule=plateau", "model.contrast=false", "train.validate_every=1"
+    preset, data, vocabulary = open_set(tmp_path, *changes)
+    straight, parts = tmp_path / "straight", tmp_path / "parts"
+    train(preset, data, data, vocabulary, straight, device="cpu", steps=6)
+    schedule = load_checkpoint(straight / LAST).record["schedule"]
+    assert schedule["last_epoch"] == 3  # two steps an epoch
+    assert -1e4 < schedule["best"] < 0
+    train(preset, data, data, vocabulary, parts, device="cpu", steps=4)
+    train(preset, data, data, vocabulary, parts, device="cpu", steps=6, resume=True)
+    same_tensors(straight / LAST, parts / LAST)
+    with pytest.raises(TrainingError, match="goes by the validation loss: give --validation"):
+        train(preset, data, None, vocabulary, tmp_path / "none", device="cpu", steps=1)
 
 
 def test_logs_forget_what_a_resumed_run_does_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 Letters: B batch, T rows, N clips, L words. Spans are in clips.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -99,13 +100,7 @@ class Objective(nn.Module):
             clips=batch.clips,
             hidden_words=batch.hidden_words,
         )
-        visible = boundary_mask(batch.rows, batch.clips, self.model.config.pool)
-        labels = stage_labels(batch.spans, visible, self.config)
-        losses = {
-            "stage": stage_loss(output.stage_logits, labels, visible),
-            "offset": self._offset_loss(output, labels, batch.spans),
-            "overlap": overlap_loss(output, batch.spans, self.config.overlap_zero),
-        }
+        losses = self.grounding(output, batch)
         if output.word_logits is not None:
             losses["words"] = word_loss(output.word_logits, batch.word_ids, batch.hidden_words)
         if self.contrast is not None:
@@ -120,8 +115,23 @@ class Objective(nn.Module):
                 batch.spans,
                 same,
             )
-        terms = [getattr(self.config, name) * loss for name, loss in losses.items()]
-        return {"total": torch.stack(terms).sum(), **losses}
+        return {"total": self.weighted(losses), **losses}
+
+    def grounding(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """The three losses of where the moment is, unweighted."""
+        visible = boundary_mask(batch.rows, batch.clips, self.model.config.pool)
+        labels = stage_labels(batch.spans, visible, self.config)
+        return {
+            "stage": stage_loss(output.stage_logits, labels, visible),
+            "offset": self._offset_loss(output, labels, batch.spans),
+            "overlap": overlap_loss(output, batch.spans, self.config.overlap_zero),
+        }
+
+    def weighted(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The sum of losses by their weights."""
+        return torch.stack(
+            [getattr(self.config, name) * loss for name, loss in losses.items()]
+        ).sum()
 
     def _offset_loss(self, output: Output, labels: Tensor, spans: Tensor) -> Tensor:
         """L1 of the offsets at every pair of a likely start and a likely end."""

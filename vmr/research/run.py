@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.tensorboard import SummaryWriter
 
 from vmr.model.network import MomentModel
@@ -33,6 +34,7 @@ from vmr.research.data import vocabulary_size
 from vmr.research.loss import Objective
 from vmr.research.preset import Preset
 
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.8, 20  # of MSAT's scheduler
 LAST, BEST = "last.safetensors", "best.safetensors"
 MAY_CHANGE = ("epochs", "workers", "compile", "validate_every")  # of a run that is resumed
 
@@ -59,6 +61,11 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             trained, lr=preset.train.rate, weight_decay=preset.train.weight_decay, fused=True
         )
+        self.schedule: ReduceLROnPlateau | None = None
+        if preset.train.schedule == "plateau":
+            self.schedule = ReduceLROnPlateau(
+                self.optimizer, factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE
+            )
         self.step, self.best = 0, -1.0
         if preset.train.compile:
             self.objective.model.compile(dynamic=True)
@@ -70,6 +77,7 @@ class Run:
             "vocabulary": self.vocabulary,
             "step": self.step,
             "best": self.best,
+            "schedule": self.schedule.state_dict() if self.schedule else None,
         }
         save_checkpoint(self.out / name, tensors, record)
 
@@ -107,6 +115,12 @@ class Run:
         self.objective.load_state_dict(own)
         restore_optimizer(self.optimizer, prefixed("optimizer.", tensors))
         self.step, self.best = saved["step"], saved["best"]
+        if self.schedule is not None:
+            self.schedule.load_state_dict(saved["schedule"])
+            for group, rate in zip(
+                self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True
+            ):
+                group["lr"] = rate
 
 
 def load_run(path: Path) -> tuple[MomentModel, Preset, tuple[str, ...]]:

@@ -26,11 +26,12 @@ from vmr.model.network import MomentModel
 from vmr.research.data import MomentData, Stream, collate
 from vmr.research.evaluation import Scores, score
 from vmr.research.loss import Batch
-from vmr.research.predict import predict
+from vmr.research.predict import answer, predict
 from vmr.research.preset import Preset
 from vmr.research.run import BEST, LAST, Log, Run
 
 LOG_EVERY = 10  # steps
+VALIDATION_BATCH = 32
 SELECTED_BY = (0.3, 0.5, 0.7)  # the mean R@1 over these IoUs decides which weights are best
 
 
@@ -101,13 +102,18 @@ def train(
     Raises:
         CheckpointError: `resume` and the run in `out` do not fit.
         TrainingError: `out` holds a run that is not to be resumed, the batch does not divide by
-            the processes, or the loss is no number.
+            the processes, the schedule has no validation split to go by, or the loss is no number.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
     with processes(device) as place:
         if preset.train.batch % place.count:
             raise TrainingError(
                 f"train.batch {preset.train.batch} does not divide by {place.count} processes"
+            )
+        if preset.train.schedule == "plateau" and validation is None:
+            raise TrainingError(
+                "train.schedule plateau goes by the validation loss: give --validation, "
+                "or --set train.schedule=constant"
             )
         if (out / LAST).exists() and not resume:
             raise TrainingError(f"{out} holds a run: go on with --resume, or give another --out")
@@ -155,6 +161,8 @@ def _loop(
                 bar.set_postfix(loss=f"{losses['total'].item():.3f}")
             if log is not None and due and validation is not None:
                 _validate(run, validation, place.device, log)
+            if due and validation is not None and run.schedule is not None:
+                run.schedule.step(-_validation_loss(run, validation, place))
             if log is not None and (due or stop):
                 run.save_last()
             if stop and not done:
@@ -210,6 +218,26 @@ def _validate(run: Run, validation: MomentData, device: torch.device, log: Log) 
     if mean > run.best:
         run.best = mean
         run.save_best()
+
+
+@torch.inference_mode()
+def _validation_loss(run: Run, validation: MomentData, place: Processes) -> float:
+    """The weighted loss of the validation split, mean over queries, the same in all processes.
+
+    Only of where moments are: nothing is hidden from a query that is validated, and the queues of
+    the contrast belong to training.
+    """
+    total = torch.zeros((), device=place.device, dtype=torch.float64)
+    if place.rank == 0:
+        run.objective.eval()
+        for batch in validation.batches(VALIDATION_BATCH):
+            batch = batch.to(place.device)
+            output = answer(run.objective.model, batch)
+            loss = run.objective.weighted(run.objective.grounding(output, batch))
+            total += loss * len(batch.spans) / len(validation.queries)
+    if place.count > 1:
+        dist.broadcast(total, 0)
+    return total.item()
 
 
 def evaluate(
