@@ -14,7 +14,7 @@ import torch
 
 from tests.support.research import CHANGES, open_set, write_set
 from vmr.research.checkpoint import CheckpointError, load_checkpoint
-from vmr.research.predict import predict, ranked
+from vmr.research.predict import answer, arithmetic, predict, ranked
 from vmr.research.preset import load_preset
 from vmr.research.run import BEST, LAST, Run, load_run
 from vmr.research.train import TrainingError, evaluate, train
@@ -85,6 +85,40 @@ def test_every_validation_tells_the_schedule_its_loss(tmp_path: Path) -> None:
     same_tensors(straight / LAST, parts / LAST)
     with pytest.raises(TrainingError, match="goes by the validation loss: give --validation"):
         train(preset, data, None, vocabulary, tmp_path / "none", device="cpu", steps=1)
+
+
+def test_precision_is_float32_unless_asked(tmp_path: Path) -> None:
+    """The published presets compute as the published code does, on any device."""
+    for name in ("tacos", "activitynet", "msat_tacos", "msat_activitynet"):
+        assert load_preset(name).train.precision == "float32"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for precision in ("float32", "bfloat16"):
+        with arithmetic(torch.device(device), precision):
+            mixed = torch.is_autocast_enabled(device)
+        assert mixed == (precision == "bfloat16")
+    preset, data, vocabulary = open_set(tmp_path)
+    model = Run(preset, vocabulary, tmp_path, CPU).objective.model.eval()
+    batch = next(data.batches(4))
+    plain, mixed = (answer(model, batch, p).logits for p in ("float32", "bfloat16"))
+    assert torch.equal(plain, model(batch.rows, batch.words, batch.word_mask).logits)
+    assert 0 < (plain - mixed).abs().max() < 0.1
+
+
+def test_precision_reaches_training_and_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def recorded(device: torch.device, precision: str) -> torch.autocast:
+        asked.append(precision)
+        return arithmetic(device, precision)
+
+    monkeypatch.setattr("vmr.research.train.arithmetic", recorded)
+    monkeypatch.setattr("vmr.research.predict.arithmetic", recorded)
+    preset, data, vocabulary = open_set(tmp_path, "train.precision=bfloat16")
+    train(preset, data, data, vocabulary, tmp_path / "run", device="cpu", steps=1)
+    assert len(asked) >= 2  # a step, and its validation
+    assert set(asked) == {"bfloat16"}
 
 
 def test_logs_forget_what_a_resumed_run_does_again(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How weights start: the two ways in which the published code draws those of a linear.
 
-    network.apply(partial(normal, spread=0.02))
-    network.word_head.apply(xavier)
+network.apply(partial(normal, spread=0.02))
+network.word_head.apply(xavier)
 """
 
 from torch import nn

@@ -13,6 +13,7 @@ from vmr.model.network import MomentModel, Output
 from vmr.model.spans import nms
 from vmr.research.data import MomentData
 from vmr.research.loss import Batch
+from vmr.research.preset import Precision
 
 Moments = NDArray[np.float64]  # (K, 3) start, end in seconds, score 0..1; best first
 KEEP = 5  # the deepest rank that MSAT's protocol asks for
@@ -26,9 +27,11 @@ def predict(
     keep: int = KEEP,
     batch: int = 32,
     device: torch.device | None = None,
+    precision: Precision = "float32",
 ) -> list[Moments]:
     """The best moments of every query of `data`, in the order of `data.queries`."""
-    return list(predictions(model, data, suppression, keep, batch, device or torch.device("cpu")))
+    device = device or torch.device("cpu")
+    return list(predictions(model, data, suppression, keep, batch, device, precision))
 
 
 def predictions(
@@ -38,13 +41,14 @@ def predictions(
     keep: int,
     batch_size: int,
     device: torch.device,
+    precision: Precision,
 ) -> Iterator[Moments]:
     """As `predict`, one query at a time."""
     training = model.training
     model.eval()
     try:
         for batch in data.batches(batch_size):
-            output = answer(model, batch.to(device))
+            output = answer(model, batch.to(device), precision)
             arrays = [
                 part.cpu().numpy() for part in (output.spans, output.logits.sigmoid(), output.valid)
             ]
@@ -58,12 +62,16 @@ def predictions(
 
 
 @torch.inference_mode()
-def answer(model: MomentModel, batch: Batch) -> Output:
-    """The network's output for a batch, in mixed precision where there is a GPU."""
-    device = batch.rows.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+def answer(model: MomentModel, batch: Batch, precision: Precision = "float32") -> Output:
+    """The network's output for a batch, computed in `precision`."""
+    with arithmetic(batch.rows.device, precision):
         output: Output = model(batch.rows, batch.words, batch.word_mask, clips=batch.clips)
     return output
+
+
+def arithmetic(device: torch.device, precision: Precision) -> torch.autocast:
+    """A context in which matrix products are done in `precision`."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def ranked(

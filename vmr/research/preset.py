@@ -44,6 +44,9 @@ class TrainConfig:
     """Epochs between validations; the best weights are kept by these."""
     suppression: float = 0.37
     """IoU above which a lower-ranked moment is left out."""
+    precision: Precision = "float32"
+    """Of training and prediction, on any device. bfloat16: mixed, faster on a GPU, and not what
+    is published."""
     workers: int = 0
     """Processes that prepare batches; 0: none beside the training one."""
     compile: bool = False
@@ -54,6 +57,10 @@ class TrainConfig:
                 raise ValueError(f"train.{name} must be positive, not {getattr(self, name)}")
         if self.schedule not in get_args(Schedule):
             raise ValueError(f"train.schedule: {self.schedule!r} is none of {get_args(Schedule)}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(
+                f"train.precision: {self.precision!r} is none of {get_args(Precision)}"
+            )
         if not 0 <= self.suppression <= 1:
             raise ValueError(f"train.suppression must be within 0..1, not {self.suppression}")
 

@@ -26,7 +26,7 @@ from vmr.model.network import MomentModel
 from vmr.research.data import MomentData, Stream, collate
 from vmr.research.evaluation import Scores, score
 from vmr.research.loss import Batch
-from vmr.research.predict import answer, predict
+from vmr.research.predict import answer, arithmetic, predict
 from vmr.research.preset import Preset
 from vmr.research.run import BEST, LAST, Log, Run
 
@@ -173,8 +173,7 @@ def train_step(run: Run, objective: nn.Module, batch: Batch, place: Processes) -
     """One update of the weights."""
     torch.manual_seed((run.preset.train.seed * 1_000_003 + run.step) * place.count + place.rank)
     objective.train()
-    device = place.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+    with arithmetic(place.device, run.preset.train.precision):
         losses: dict[str, Tensor] = objective(batch)
     run.optimizer.zero_grad(set_to_none=True)
     losses["total"].backward()  # type: ignore[no-untyped-call]
@@ -232,7 +231,7 @@ def _validation_loss(run: Run, validation: MomentData, place: Processes) -> floa
         run.objective.eval()
         for batch in validation.batches(VALIDATION_BATCH):
             batch = batch.to(place.device)
-            output = answer(run.objective.model, batch)
+            output = answer(run.objective.model, batch, run.preset.train.precision)
             loss = run.objective.weighted(run.objective.grounding(output, batch))
             total += loss * len(batch.spans) / len(validation.queries)
     if place.count > 1:
@@ -249,7 +248,13 @@ def evaluate(
     strict: bool | None = None,
 ) -> Scores:
     """Scores of a model over all queries of `data`, by the protocol of the preset's dataset."""
-    found = predict(model, data, suppression=preset.train.suppression, device=device)
+    found = predict(
+        model,
+        data,
+        suppression=preset.train.suppression,
+        device=device,
+        precision=preset.train.precision,
+    )
     return score(preset.dataset, data.queries, found, strict=strict)
 
 
