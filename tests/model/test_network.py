@@ -327,7 +327,7 @@ def test_sizes_that_do_not_fit_are_refused(changes: dict[str, object], message: 
 
 def test_inputs_that_do_not_fit_are_refused() -> None:
     model = made(SMALL)
-    rows, words, mask = inputs(SMALL)
+    rows, words, _ = inputs(SMALL)
     with pytest.raises(ValueError, match="12"):
         model.encode_video(rows[..., :5])
     with pytest.raises(ValueError, match="word vectors have 2 columns"):
