@@ -24,13 +24,13 @@ soak: .venv/dev
 	$(BIN)/python -m pytest -m soak --override-ini addopts=
 
 # A stamp file per requirements file, so that the second run starts at once.
-.venv/runtime: requirements.txt
+.venv/runtime: requirements.txt requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock
 	touch $@
 
 .venv/dev: requirements-dev.txt .venv/runtime
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c requirements.lock
 	touch $@
 
 clean:
