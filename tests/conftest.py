@@ -10,6 +10,13 @@ from tests.support.planted_page import planted_page, served
 PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
 
 
+def pytest_collection_modifyitems(items):
+    """Soak tests take as long as they take; all others have the limit of pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 @pytest.fixture(scope="session")
 def browser():
     expect.set_options(timeout=PATIENCE)
