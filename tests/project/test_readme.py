@@ -22,8 +22,8 @@ def test_make_targets_of_the_readme_exist() -> None:
 
 
 def test_commands_of_the_readme_exist() -> None:
-    commands = set(re.findall(r"python -m vmr (\w+)", README))
-    assert commands
+    commands = set(re.findall(r"^vmr (\w+)", README, re.MULTILINE))
+    assert len(commands) >= 5
     help_text = subprocess.run(
         [sys.executable, "-m", "vmr", "--help"],
         cwd=ROOT,
@@ -35,9 +35,23 @@ def test_commands_of_the_readme_exist() -> None:
         assert re.search(rf"\b{command}\b", help_text), command
 
 
-def test_pictures_of_the_readme_exist() -> None:
-    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
-        assert (ROOT / picture).is_file(), picture
+def test_the_readme_is_two_screens() -> None:
+    assert len(README.splitlines()) <= 140
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("assets/**/*.md")]
+    assert len(pages) > 10
+    for page in pages:
+        for target in re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_benchmarks_that_documents_name_exist() -> None:
+    for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("assets/**/*.md")):
+        for module in re.findall(r"python -m ((?:benchmarks|experiments)[.\w]*)", page.read_text()):
+            path = ROOT / module.rstrip(".").replace(".", "/")
+            assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
 
 
 def test_every_requirement_is_pinned_and_has_a_reason() -> None:
