@@ -136,7 +136,7 @@ def trained(arm: Arm, material: Material, seed: int) -> RetrievalModel:
     while run.epoch < config.epochs:
         train_epoch(run, captions, main, others)
     named = NAMED if arm.judged else 0.0
-    model = assemble(run.average, material.words, sets, material.moved["train"], named=named)
+    model = assemble(run.averaged, material.words, sets, material.moved["train"], named=named)
     model.fingerprint = str(uuid.uuid4())  # an index of other weights is not this one's
     model.__class__ = _OfFirstColumns
     return model

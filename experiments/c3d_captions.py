@@ -100,9 +100,9 @@ def captioned_towers(words: Words, pictures: Pictures, epochs: int) -> Towers:
     run = Run(config, towers, pictures)
     while run.epoch < epochs:
         train_epoch(run, captions, pictures, {})
-        recall = text_to_picture(run.average, words, pictures, "dev")
+        recall = text_to_picture(run.averaged, words, pictures, "dev")
         print(f"epoch {run.epoch}: dev {recall}", flush=True)
-    return run.average
+    return run.averaged
 
 
 def seen_by_c3d(data: Path, cache: Path) -> Pictures:

@@ -26,8 +26,11 @@ from vmr.training.base import (
 )
 from vmr.training.captioned import Captions, pad
 from vmr.training.concepts import KINDS, class_captions, class_names
+from vmr.training.movements import moved_rows
 from vmr.training.pictures import Pictures, StillsError, augment, load_pictures
-from vmr.training.second_stage import SecondStageTraining
+from vmr.training.second_stage import SecondStageTraining, train_second_stage
+from vmr.training.second_stage_check import check
+from vmr.training.trainer import ResumeError
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,9 @@ def test_padding_keeps_words_and_lengths() -> None:
     assert words[0, 2:].abs().sum() == 0
 
 
-def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None:
+def test_trained_on_colours_it_finds_colours(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = BaseConfig(
         epochs=20,
         batch=12,
@@ -119,6 +124,44 @@ def test_trained_on_colours_it_finds_colours(data: Path, tmp_path: Path) -> None
     again = RetrievalModel.load(tmp_path / "again")
     np.testing.assert_allclose(again.movements.weight, model.movements.weight, atol=1e-3)
     np.testing.assert_allclose(again.background, model.background, atol=0.01)
+    _second_stage_goes_on(data, tmp_path, model, config, monkeypatch)
+
+
+def _second_stage_goes_on(
+    data: Path,
+    folder: Path,
+    model: RetrievalModel,
+    config: BaseConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped between its two checks, it ends with the weights of one that was not stopped."""
+    sets = load_pictures(data, folder / "cache", views=1)
+    banks = {
+        split: moved_rows(data, folder / "cache", sets["flickr8k"], split, each=each).bank
+        for split, each in config.moved.items()
+    }
+    state = folder / "second-stage.pt"
+
+    def trained(state: Path | None) -> dict[str, torch.Tensor]:
+        second_stage = train_second_stage(
+            model, Words.load(), sets, "flickr8k", banks, config.second_stage, state
+        )
+        return second_stage.state_dict()
+
+    whole, checks = trained(None), iter([check])
+
+    def stopped(*given: object) -> object:
+        try:
+            return next(checks)(*given)  # type: ignore[arg-type]
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vmr.training.second_stage.check", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            trained(state)
+    resumed = trained(state)
+    assert all(resumed[name].equal(value) for name, value in whole.items())
 
 
 def test_pictures_of_another_set_join_with_their_first_view() -> None:
@@ -149,13 +192,11 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
     )
     words = Words.load()
 
-    def new_run() -> Run:
+    times = Captions(words).counts(training_captions(pictures))
+
+    def new_run(state: Path | None = None) -> Run:
         torch.manual_seed(0)
-        return Run(
-            config,
-            new_towers(config, Captions(words).counts(training_captions(pictures)), [pictures]),
-            pictures,
-        )
+        return Run(config, new_towers(config, times, [pictures]), pictures, state)
 
     def train(run: Run) -> None:
         train_epoch(run, Captions(words), pictures, {})
@@ -163,19 +204,18 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
     whole = new_run()
     for _ in range(2):
         train(whole)
-    stopped = new_run()
+    stopped = new_run(tmp_path / "run.pt")
     train(stopped)
-    stopped.keep(tmp_path / "run.pt")
-    resumed = new_run()
-    torch.manual_seed(99)
-    resumed.take_up(tmp_path / "run.pt")
+    stopped.trainer.save_state()
+    resumed = new_run(tmp_path / "run.pt")
     assert resumed.epoch == 1
     train(resumed)
-    for name, tensor in whole.average.state_dict().items():
-        torch.testing.assert_close(resumed.average.state_dict()[name], tensor)
-    other = Run(replace(config, batch=3), whole.towers, pictures)
-    with pytest.raises(StillsError, match="other settings"):
-        other.take_up(tmp_path / "run.pt")
+    for name, tensor in whole.averaged.state_dict().items():
+        torch.testing.assert_close(resumed.averaged.state_dict()[name], tensor)
+    with pytest.raises(ResumeError, match="other settings \\(batch\\)"):
+        Run(replace(config, batch=3), whole.towers, pictures, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="24 captions; a batch needs 48"):
+        Run(replace(config, batch=48), whole.towers, pictures)
 
 
 def test_class_names_are_in_the_order_of_the_classifier() -> None:

@@ -7,18 +7,17 @@ picture, and of pictures that show the same action, are positives. The text side
 word vectors and learns maps of them, so every word that has a vector can be asked for; words that
 captions use often get a vector of their own beside it. Weights are averaged over steps, and the
 epoch is chosen on the development split. The calibration is fitted on timelines composed of
-development pictures. A run that was stopped goes on from the epoch it had finished.
+development pictures. A run that was stopped goes on from the last epoch that it finished, or, in
+its second stage, from the last saved step; `cache` holds the state until the weights are written.
 """
 
-import copy
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -29,21 +28,20 @@ from feature_extract.networks.appearance import BLOCKS, load_network
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
-from vmr.research.contrast import follow
 from vmr.training.assemble import MAIN, assemble, training_captions, with_movements
 from vmr.training.calibration import TIMELINES, fit_calibration, trials
 from vmr.training.captioned import Captions, encoded
 from vmr.training.concepts import class_captions, class_names
 from vmr.training.movements import Bank, moved_rows
 from vmr.training.people import people_pictures
-from vmr.training.pictures import Pictures, StillsError, load_pictures
+from vmr.training.pictures import Pictures, load_pictures
 from vmr.training.second_stage import SecondStageTraining, train_second_stage
+from vmr.training.trainer import Optimisation, Trainer
 
 Pair = tuple[Pictures, int, str]
 """A set, a picture of it by its place, and one of its captions."""
 ACTIONS: Final = 250
 """Pictures of actions beside a thousand captioned ones, as in films (benchmarks/composed.py)."""
-_STATEFUL: Final = ("towers", "average", "chosen", "optimizer", "schedule")
 
 
 @dataclass(frozen=True)
@@ -113,8 +111,9 @@ def train_base(
         for split, each in config.moved.items()
     }
     banks = {split: rows.bank for split, rows in moved.items()}
+    states = cache / "base-space.pt", cache / "base-second-stage.pt"
     if space is None:
-        towers = _train_towers(words, dict(sets), config, cache / "base-training.pt")
+        towers = _train_towers(words, dict(sets), config, states[0])
         model = assemble(towers, words, sets, moved["train"])
     else:
         kept = RetrievalModel.load(space, moving=False)
@@ -124,13 +123,17 @@ def train_base(
     share = partial(_share_right, model, words, sets[MAIN], banks["dev"], config)
     curve = share()
     space_mix, space_calibration = model.mix, model.calibration
-    model.second_stage = train_second_stage(model, words, sets, MAIN, banks, config.second_stage)
+    model.second_stage = train_second_stage(
+        model, words, sets, MAIN, banks, config.second_stage, states[1]
+    )
     calibrate(model, words, sets, banks["dev"], config.timelines)
     read = share()
     print(f"right on dev timelines: {read:.1f} % with the second stage, {curve:.1f} % without")
     if read <= curve:  # it has to earn its time
         model.second_stage, model.mix, model.calibration = None, space_mix, space_calibration
     model.save(out)
+    for state in states:
+        state.unlink(missing_ok=True)
     print(f"{out}: {model.mix} {model.calibration}")
 
 
@@ -160,60 +163,58 @@ def _share_right(
 
 
 def _train_towers(
-    words: Words, sets: dict[str, Pictures], config: BaseConfig, draft: Path
+    words: Words, sets: dict[str, Pictures], config: BaseConfig, state: Path
 ) -> Towers:
     """The first stage: towers of the epoch that finds most development pictures."""
     main = sets.pop(MAIN)
     captions = Captions(words)
     times = captions.counts(training_captions(main))
-    run = Run(config, new_towers(config, times, [main, *sets.values()]), main)
-    run.take_up(draft)
+    run = Run(config, new_towers(config, times, [main, *sets.values()]), main, state)
     while run.epoch < config.epochs:
         train_epoch(run, captions, main, sets)
-        recall = text_to_picture(run.average, words, main, "dev")
+        recall = text_to_picture(run.averaged, words, main, "dev")
         print(f"epoch {run.epoch}/{config.epochs}: dev {recall}", flush=True)
-        found = sum((recall.at_1, recall.at_5, recall.at_10))
-        if found > run.best:
-            run.best, run.chosen = found, copy.deepcopy(run.average)
-        run.keep(draft)
-    draft.unlink(missing_ok=True)
-    return run.chosen
+        run.trainer.keep_if_best(sum((recall.at_1, recall.at_5, recall.at_10)))
+        run.trainer.save_state()
+    return cast(Towers, run.trainer.best())
 
 
 class Run:
-    """A run between two epochs: what has to be kept to go on as if it had not been stopped."""
+    """The training of towers on captions; goes on from `state` where a run was stopped."""
 
-    def __init__(self, config: BaseConfig, towers: Towers, main: Pictures) -> None:
+    def __init__(
+        self, config: BaseConfig, towers: Towers, main: Pictures, state: Path | None = None
+    ) -> None:
+        """Begin, or go on.
+
+        Raises:
+            ValueError: fewer captions than a batch holds.
+            ResumeError: `state` is damaged, or of a run of other settings.
+        """
         self.config, self.towers = config, towers
-        self.average, self.chosen = copy.deepcopy(towers), copy.deepcopy(towers)
-        self.best, self.epoch, self.step = -1.0, 0, 0
-        self.draw = random.Random(config.seed)
+        self.rng = random.Random(config.seed)
         self.captions = [(int(i), text) for i in main.of("train") for text in main.captions[i]]
-        self.steps = len(self.captions) // config.batch * config.epochs
-        self.optimizer, self.schedule = _optimizer(config, towers, self.steps)
+        self._steps_an_epoch = len(self.captions) // config.batch
+        if not self._steps_an_epoch:
+            raise ValueError(f"{len(self.captions)} captions; a batch needs {config.batch}")
+        settings = asdict(config) | {"captions": len(self.captions)}
+        optimisation = Optimisation(
+            self._steps_an_epoch * config.epochs,
+            config.learning_rate,
+            config.weight_decay,
+            average=config.average,
+        )
+        self.trainer = Trainer(towers, optimisation, state, settings=settings, rng=self.rng)
 
-    def keep(self, path: Path) -> None:
-        """Write the state; all or nothing."""
-        state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in _STATEFUL}
-        state |= {name: getattr(self, name) for name in ("best", "epoch", "step")}
-        state |= {"draw": self.draw.getstate(), "torch": torch.get_rng_state()}
-        part = path.with_suffix(".part")
-        torch.save({**state, "config": repr(self.config)}, part)
-        part.replace(path)
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return self.trainer.done // self._steps_an_epoch
 
-    def take_up(self, path: Path) -> None:
-        """Go on from a state that was kept, when it is of the same settings."""
-        if not path.is_file():
-            return
-        state = torch.load(path, weights_only=True)
-        if state["config"] != repr(self.config):
-            raise StillsError(f"{path}: a run of other settings was stopped there; delete it")
-        for name in _STATEFUL:
-            getattr(self, name).load_state_dict(state[name])
-        self.best, self.epoch, self.step = state["best"], state["epoch"], state["step"]
-        self.draw.setstate(state["draw"])
-        torch.set_rng_state(state["torch"])
-        print(f"{path}: goes on after epoch {self.epoch}", flush=True)
+    @property
+    def averaged(self) -> Towers:
+        """The towers with the averaged weights, which the product gets."""
+        return cast(Towers, self.trainer.averaged)
 
 
 def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str) -> Recall:
@@ -269,20 +270,8 @@ def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) ->
 
 def train_epoch(run: Run, captions: Captions, main: Pictures, others: dict[str, Pictures]) -> None:
     """Once over the captions of the training pictures."""
-    begun, first = time.monotonic(), run.step
-    for picked in pairs(run.captions, main, others, run.config, run.draw):
-        loss = pair_loss(run.towers.train(), captions, picked, run.config, run.draw)
-        run.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(run.towers.parameters(), 5.0)
-        run.optimizer.step()
-        run.schedule.step()
-        run.step += 1
-        follow(run.average, run.towers, min(run.config.average, (1 + run.step) / (10 + run.step)))
-        if run.step % 20 == 0:
-            left = (time.monotonic() - begun) / (run.step - first) * (run.steps - run.step)
-            print(f"step {run.step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
-    run.epoch += 1
+    for picked in pairs(run.captions, main, others, run.config, run.rng):
+        run.trainer.step(pair_loss(run.towers.train(), captions, picked, run.config, run.rng))
 
 
 def pairs(
@@ -290,41 +279,25 @@ def pairs(
     main: Pictures,
     others: dict[str, Pictures],
     config: BaseConfig,
-    draw: random.Random,
+    rng: random.Random,
 ) -> Iterator[list[Pair]]:
     """Batches of all captions of the main set, each followed by what is drawn of the others."""
     choices = {name: pictures.of("train").tolist() for name, pictures in others.items()}
-    for batch in _batches(captions, config.batch, draw):
+    for batch in _batches(captions, config.batch, rng):
         picked = [(main, i, text) for i, text in batch]
         for name, pictures in others.items():
-            extra = draw.choices(choices[name], k=config.extra[name])
-            picked += [(pictures, i, draw.choice(pictures.captions[i])) for i in extra]
+            extra = rng.choices(choices[name], k=config.extra[name])
+            picked += [(pictures, i, rng.choice(pictures.captions[i])) for i in extra]
         yield picked
 
 
-def _optimizer(
-    config: BaseConfig, towers: Towers, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    matrices = [p for p in towers.parameters() if p.ndim > 1]
-    rest = [p for p in towers.parameters() if p.ndim <= 1]  # biases and the temperature
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=steps + 1, pct_start=0.1
-    )
-    return optimizer, schedule
-
-
 def _batches(
-    captions: list[tuple[int, str]], size: int, draw: random.Random
+    captions: list[tuple[int, str]], size: int, rng: random.Random
 ) -> Iterator[list[tuple[int, str]]]:
     """Batches of captions of like length, so that little is padded; in random order."""
-    by_length = sorted(captions, key=lambda pair: pair[1].count(" ") + draw.uniform(-1.5, 1.5))
+    by_length = sorted(captions, key=lambda pair: pair[1].count(" ") + rng.uniform(-1.5, 1.5))
     batches = [by_length[i : i + size] for i in range(0, len(captions) - size + 1, size)]
-    draw.shuffle(batches)
+    rng.shuffle(batches)
     yield from batches
 
 
@@ -333,13 +306,13 @@ def pair_loss(
     captions: Captions,
     picked: list[Pair],
     config: BaseConfig,
-    draw: random.Random,
+    rng: random.Random,
 ) -> Tensor:
     """The contrast of a batch of pairs, with names of classes added."""
-    rows = np.stack([p.rows[i, draw.randrange(p.rows.shape[1])] for p, i, _ in picked])
-    named = draw.sample(list(enumerate(class_captions())), k=config.classes)
-    queries = [_shortened(captions[text], config.word_dropout, draw) for _, _, text in picked]
-    queries += [captions[draw.choice(said)] for _, said in named]
+    rows = np.stack([p.rows[i, rng.randrange(p.rows.shape[1])] for p, i, _ in picked])
+    named = rng.sample(list(enumerate(class_captions())), k=config.classes)
+    queries = [_shortened(captions[text], config.word_dropout, rng) for _, _, text in picked]
+    queries += [captions[rng.choice(said)] for _, said in named]
     clips = towers.encode_video(torch.from_numpy(rows).float())
     if named:
         alone = towers.video.of_classes(torch.tensor([index for index, _ in named]))
@@ -357,9 +330,9 @@ def pair_loss(
     return main.mean() + config.mixed * others.mean()
 
 
-def _shortened(query: Query, dropout: float, draw: random.Random) -> Query:
+def _shortened(query: Query, dropout: float, rng: random.Random) -> Query:
     """A query that some words are missing from, but not all."""
-    kept = [i for i in range(len(query.words)) if draw.random() >= dropout]
+    kept = [i for i in range(len(query.words)) if rng.random() >= dropout]
     if not kept:
         return query
     return replace(query, words=tuple(query.words[i] for i in kept), vectors=query.vectors[kept])

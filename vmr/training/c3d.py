@@ -14,9 +14,10 @@ Made for a GPU, where it takes minutes; on a processor fewer pictures and clips 
 network. Resumable: the run is saved every few minutes and goes on from there.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -35,13 +36,15 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.towers import Towers
 from vmr.training.moving import CLASSES, FRAMES, Motions, draw_motions, render
 from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
-from vmr.training.trainer import Stage
+from vmr.training.trainer import Optimisation, Trainer
 
 STORED: Final = 192
 """Pixels across a picture as it is kept for training: what Flickr8k's pictures have."""
 _SEEN: Final = BLOCKS["appearance"]
 _NOISE: Final = 6.0
 """Standard deviation, of 255, of the noisiest clips."""
+WARM_UP: Final = 0.05
+"""Share of the steps of either stage over which the learning rate rises to its highest."""
 _AT_ONCE: Final = 256  # pictures of the mean and of dev
 
 
@@ -147,8 +150,12 @@ def train_on(
     train = train.to(device)
     some = torch.split(train[:: max(1, len(train) // 2048)], _AT_ONCE)
     teacher.mean = torch.cat([teacher(squash(part.float(), SIZE))[0] for part in some]).mean(0)
-    _train_still(network, heads, teacher, train, dev.to(device), kept / "still.pt", config)
-    _train_moving(network, heads, teacher, train, kept / "moving.pt", config)
+    settings = asdict(config) | {"pictures at hand": len(train)}
+    del settings["save_seconds"]  # another pace of saving is no other run
+    _train_still(
+        network, heads, teacher, train, dev.to(device), kept / "still.pt", config, settings
+    )
+    _train_moving(network, heads, teacher, train, kept / "moving.pt", config, settings)
     print(f"dev {_agreement(network, heads, teacher, dev.to(device))}", flush=True)
     save_motion(network, out, training=asdict(config))
 
@@ -175,21 +182,33 @@ def _train_still(
     dev: Tensor,
     kept: Path,
     config: C3DTraining,
+    settings: Mapping[str, Any],
 ) -> None:
     """The first stage."""
     steps = config.pictures // config.batch
-    run = Stage(
-        [network, heads], steps, config.rate, config.weight_decay, kept, config.save_seconds
+    optimisation = Optimisation(steps, config.rate, config.weight_decay, warm_up=WARM_UP)
+    trainer = Trainer(
+        nn.ModuleDict({"network": network, "heads": heads}),
+        optimisation,
+        kept,
+        settings=settings,
+        save_seconds=config.save_seconds,
     )
-    for step in run:
+    for step in trainer:
         draw = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        run.step(_still_loss(network.train(), heads, teacher, train, config.batch, draw))
+        trainer.step(_still_loss(network.train(), heads, teacher, train, config.batch, draw))
         if (step + 1) % 250 == 0 or step + 1 == steps:
             print(f"step {step + 1}: dev {_agreement(network, heads, teacher, dev)}", flush=True)
 
 
 def _train_moving(
-    network: C3D, heads: Heads, teacher: Teacher, train: Tensor, kept: Path, config: C3DTraining
+    network: C3D,
+    heads: Heads,
+    teacher: Teacher,
+    train: Tensor,
+    kept: Path,
+    config: C3DTraining,
+    settings: Mapping[str, Any],
 ) -> None:
     """The second stage."""
     steps, device = config.clips // config.clip_batch, train.device.type
@@ -200,10 +219,16 @@ def _train_moving(
         convolution.weight.register_hook(_odd)
         if device == "cpu" and layer in LAYERS[-4:]:
             convolution.__class__ = InFull
-    decay = config.weight_decay
-    run = Stage([network, heads], steps, config.clip_rate, decay, kept, config.save_seconds)
+    optimisation = Optimisation(steps, config.clip_rate, config.weight_decay, warm_up=WARM_UP)
+    trainer = Trainer(
+        nn.ModuleDict({"network": network, "heads": heads}),
+        optimisation,
+        kept,
+        settings=settings,
+        save_seconds=config.save_seconds,
+    )
     right = {name: 0.0 for name in CLASSES}
-    for step in run:
+    for step in trainer:
         draw = torch.Generator().manual_seed(config.seed * 2_000_003 + step)
         chosen = torch.randint(len(train), (2, config.clip_batch), generator=draw).to(device)
         motions = draw_motions(config.clip_batch, draw).to(device)
@@ -214,7 +239,7 @@ def _train_moving(
         shown = _shown_loss(heads, rows, taught, teacher.mean).mean()
         moving = _moving_loss(heads, rows, motions, right)
         still = _still_loss(network, heads, teacher, train, config.clip_batch, draw)
-        run.step(shown + config.motion * moving + still)
+        trainer.step(shown + config.motion * moving + still)
         if (step + 1) % 25 == 0:
             shares = {name: round(value, 3) for name, value in right.items()}
             print(f"  shown {shown.item():.2f}, still {still.item():.2f}, right: {shares}")

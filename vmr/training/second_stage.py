@@ -7,18 +7,19 @@ from their matches trusts them too much on anything new. So every picture and ev
 noise, as much as makes retrieval among training pictures as hard as it is among new ones.
 """
 
-import copy
+import hashlib
 import math
 import random
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from feature_extract.motion import motion_fingerprint
 from vmr.model.movements import COLUMNS
 from vmr.model.network import MomentModel
 from vmr.model.retrieval import RetrievalModel
@@ -31,7 +32,6 @@ from vmr.model.second_stage import (
 )
 from vmr.model.text import Query, QueryError, Words
 from vmr.model.windows import WINDOW, Window
-from vmr.research.contrast import follow
 from vmr.research.loss import LossConfig
 from vmr.training.compose import Pool, Timeline, compose, pool_of
 from vmr.training.movements import Bank
@@ -39,6 +39,7 @@ from vmr.training.pictures import Pictures
 from vmr.training.questions import AbsentError, Question, ask_any
 from vmr.training.second_stage_check import check, check_curve, rounded
 from vmr.training.second_stage_loss import Example, second_stage_loss
+from vmr.training.trainer import Optimisation, Trainer
 
 Span = tuple[float, float]
 CUTS_MISSED: Final = 0.15
@@ -126,8 +127,20 @@ def train_second_stage(
     main: str,
     banks: dict[str, Bank],
     config: SecondStageTraining,
+    state: Path | None = None,
 ) -> SecondStage:
-    """The second stage whose average weights find most moments of the development timelines."""
+    """The second stage whose average weights find most moments of the development timelines.
+
+    Args:
+        model: the shared space, calibrated or not; its own second stage is not looked at.
+        sets: the pictures of every set, with their rows.
+        main: the name of the captioned set.
+        banks: by split, motion rows of shots of each kind (movements.py).
+        state: the file that a stopped run goes on from; None: a run that is stopped is lost.
+
+    Raises:
+        ResumeError: `state` is damaged, or of other settings or another shared space.
+    """
     torch.manual_seed(config.seed)
     table = table_of(model, sets, main, config.actions, banks)
     composer = _Composer(model, words, table, config)
@@ -137,32 +150,37 @@ def train_second_stage(
     print(f"dev R@1 at IoU .5 of the curve alone: {rounded(check_curve(checks))}", flush=True)
     width = table.clips.shape[2]
     second_stage = SecondStage(MomentModel(second_stage_config(width, word_width=words.width)))
-    average, chosen, best = copy.deepcopy(second_stage), copy.deepcopy(second_stage), -1.0
-    optimizer = torch.optim.AdamW(
-        second_stage.parameters(), config.learning_rate, weight_decay=config.weight_decay
+    rng = random.Random(config.seed)
+    optimisation = Optimisation(
+        config.steps,
+        config.learning_rate,
+        config.weight_decay,
+        decays_all=True,
+        average=config.average,
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
-    )
-    batches = composer.batches("train", random.Random(config.seed))
-    begun = time.monotonic()
-    for step in range(1, config.steps + 1):
-        loss = second_stage_loss(second_stage.train(), next(batches), config.loss)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(second_stage.parameters(), 5.0)
-        optimizer.step()
-        schedule.step()
-        follow(average, second_stage, min(config.average, (1 + step) / (10 + step)))
-        if step % 50 == 0:
-            left = (time.monotonic() - begun) / step * (config.steps - step)
-            print(f"step {step}: loss {loss.item():.3f}, {left / 60:.0f} min left", flush=True)
-        if step % config.validate_every == 0 or step == config.steps:
-            shares = check(average, checks)
-            print(f"step {step}: dev R@1 at IoU .5 {rounded(shares)}", flush=True)
-            if shares["all"] + shares["answers"] > best:
-                best, chosen = shares["all"] + shares["answers"], copy.deepcopy(average)
-    return chosen.eval()
+    settings = asdict(config) | {"space": _digest(model, table)}
+    trainer = Trainer(second_stage, optimisation, state, settings=settings, rng=rng)
+    for step in trainer:
+        trainer.step(
+            second_stage_loss(second_stage.train(), composer.batch("train", rng), config.loss)
+        )
+        done = step + 1
+        if done % config.validate_every == 0 or done == config.steps:
+            shares = check(cast(SecondStage, trainer.averaged), checks)
+            print(f"step {done}: dev R@1 at IoU .5 {rounded(shares)}", flush=True)
+            trainer.keep_if_best(shares["all"] + shares["answers"])
+            trainer.save_state()
+    return cast(SecondStage, trainer.best())
+
+
+def _digest(model: RetrievalModel, table: Table) -> str:
+    """What a second stage is trained on, in 12 characters: the weights of the space, those of the
+    motion network, and how many pictures there are."""
+    about = [*table.clips.shape, motion_fingerprint()["weights"]]
+    digest = hashlib.sha256(repr(about).encode())
+    for name, values in model.towers.state_dict().items():
+        digest.update(name.encode() + values.cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 class _Composer:
@@ -176,13 +194,12 @@ class _Composer:
         self._space = model.towers.config.width
         self._queries: dict[str, tuple[Query, NDArray[np.float32]] | None] = {}
 
-    def batches(self, split: str, draw: random.Random) -> Iterator[list[Example]]:
-        """For ever."""
-        while True:
-            batch: list[Example] = []
-            while len(batch) < self._config.batch:
-                batch += self._of_one(split, draw, noise=self.noise)
-            yield batch[: self._config.batch]
+    def batch(self, split: str, draw: random.Random) -> list[Example]:
+        """The next batch of noisy examples; what it holds depends on the state of `draw` alone."""
+        batch: list[Example] = []
+        while len(batch) < self._config.batch:
+            batch += self._of_one(split, draw, noise=self.noise)
+        return batch[: self._config.batch]
 
     def examples(self, split: str, draw: random.Random, count: int) -> list[Example]:
         """Without noise: pictures of other splits are unknown to the model as they are."""
