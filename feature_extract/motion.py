@@ -32,6 +32,7 @@ from safetensors.torch import save_file
 from feature_extract.clips import Bytes, ClipNetwork
 from feature_extract.files import assets_folder
 from feature_extract.networks.c3d import C3D, SMALL, C3DConfig, WeightsError, load_weights
+from feature_extract.networks.squash import squash_batch
 from feature_extract.video.frames import Frames
 from feature_extract.video.timing import slot
 
@@ -55,14 +56,8 @@ def motion_frames(pixels: Bytes) -> Bytes:
     if min(pixels.shape[1:3]) < SIDE:
         raise ValueError(f"pictures must be at least {SIDE} x {SIDE}, not {pixels.shape[1:3]}")
     given = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(0, 3, 1, 2)
-    squashed: Bytes = squash(given).permute(0, 2, 3, 1).numpy()
+    squashed: Bytes = squash_batch(given, SIDE).permute(0, 2, 3, 1).numpy()
     return squashed
-
-
-def squash(pictures: torch.Tensor, side: int = SIDE) -> torch.Tensor:
-    """Pictures (N, 3, H, W), bytes or not, as (N, 3, side, side)."""
-    size = (side, side)
-    return torch.nn.functional.interpolate(pictures, size, mode="bilinear", antialias=True)
 
 
 class MotionRows:

@@ -1,4 +1,4 @@
-"""A picture as a query: the same network and the same squashing that the rows of a video got.
+"""A picture as a query: the network that made the rows of videos, and nearly their squashing.
 
 row = PictureReader().row(Path("dog.jpg"))     # (D,) float32
 """
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from feature_extract.networks.appearance import SIZE, Appearance
+from feature_extract.networks.appearance import Appearance
+from feature_extract.networks.squash import squash
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Opened by Pillow alone; some others run outside programs, such as Ghostscript for EPS."""
@@ -44,6 +45,5 @@ class PictureReader:
             raise PictureError(f"{name}: no such file") from error
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise PictureError(f"{name}: not a picture that can be read") from error
-        squashed = upright.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-        row: NDArray[np.float32] = self._network(np.array(squashed)[None])[0]  # (D,)
+        row: NDArray[np.float32] = self._network(np.array(squash(upright))[None])[0]  # (D,)
         return row

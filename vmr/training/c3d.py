@@ -27,10 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from feature_extract.clips import MEAN
-from feature_extract.motion import SIDE, save_motion, squash
+from feature_extract.motion import SIDE, save_motion
 from feature_extract.networks.appearance import BLOCKS, SIZE, Appearance
 from feature_extract.networks.c3d import C3D, LAYERS, POOLED_AFTER, SMALL
 from feature_extract.networks.device import chosen_device, fast_dtype
+from feature_extract.networks.squash import FILTER, squash, squash_batch
 from vmr.model.movements import COLUMNS, FAST
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.towers import Towers
@@ -149,7 +150,9 @@ def train_on(
     kept.mkdir(exist_ok=True, parents=True)
     train = train.to(device)
     some = torch.split(train[:: max(1, len(train) // 2048)], _AT_ONCE)
-    teacher.mean = torch.cat([teacher(squash(part.float(), SIZE))[0] for part in some]).mean(0)
+    teacher.mean = torch.cat([teacher(squash_batch(part.float(), SIZE))[0] for part in some]).mean(
+        0
+    )
     settings = asdict(config) | {"pictures at hand": len(train)}
     del settings["save_seconds"]  # another pace of saving is no other run
     _train_still(
@@ -162,11 +165,11 @@ def train_on(
 
 def stored_pixels(data: Path, cache: Path, name: str, pictures: Pictures) -> NDArray[np.uint8]:
     """(N, 3, 192, 192) RGB of the pictures of a set, squashed whole; made once."""
-    cached = cache / name / f"pixels{STORED}.npy"
+    cached = cache / name / f"pixels{STORED}-{FILTER.name.lower()}.npy"
     if not cached.is_file():
         stored = np.empty((len(pictures.names), 3, STORED, STORED), np.uint8)
         for i, pixels in enumerate(squashed_pictures(data / f"{name}_images.tar", pictures.names)):
-            small = Image.fromarray(pixels).resize((STORED, STORED), Image.Resampling.BILINEAR)
+            small = squash(Image.fromarray(pixels), STORED)
             stored[i] = np.asarray(small).transpose(2, 0, 1)
         draft = cached.with_suffix(".part.npy")
         np.save(draft, stored)
@@ -233,7 +236,7 @@ def _train_moving(
         chosen = torch.randint(len(train), (2, config.clip_batch), generator=draw).to(device)
         motions = draw_motions(config.clip_batch, draw).to(device)
         clips = render(train[chosen[0]], train[chosen[1]], motions, side=STORED)
-        taught = teacher(squash(clips[:, :, FRAMES // 2], SIZE))
+        taught = teacher(squash_batch(clips[:, :, FRAMES // 2], SIZE))
         with _fast(device):
             rows = network(prepared(_as_filmed(clips, draw))).float()
         shown = _shown_loss(heads, rows, taught, teacher.mean).mean()
@@ -322,7 +325,7 @@ def _as_filmed(shown: Tensor, draw: torch.Generator) -> Tensor:
     noisy, and as the network takes them, (B, 3, ..., 96, 96)."""
     count, device = len(shown), shown.device
     frames = shown.transpose(1, 2).flatten(0, 1) if shown.ndim == 5 else shown
-    small = squash(frames, SIDE).view(count, -1, 3, SIDE, SIDE).transpose(1, 2)
+    small = squash_batch(frames, SIDE).view(count, -1, 3, SIDE, SIDE).transpose(1, 2)
     light, contrast, noise = torch.rand(3, count, 1, 1, 1, 1, generator=draw).to(device)
     middle = small.mean((1, 2, 3, 4), keepdim=True)
     lit = (small - middle) * (0.75 + contrast / 2) + middle * (0.75 + light / 2)
@@ -358,8 +361,8 @@ def _agreement(network: C3D, heads: Heads, teacher: Teacher, dev: Tensor) -> str
     found: dict[str, list[Tensor]] = {name: [] for name in ("seen", "shared")}
     truths: dict[str, list[Tensor]] = {name: [] for name in found}
     for part in torch.split(dev, _AT_ONCE):
-        large = squash(part.float(), SIZE)
-        rows = still_rows(network, prepared(squash(large, SIDE)))
+        large = squash_batch(part.float(), SIZE)
+        rows = still_rows(network, prepared(squash_batch(large, SIDE)))
         told = heads.seen(rows), heads.shared(rows)
         for name, mine, theirs in zip(found, told, teacher(large), strict=True):
             found[name].append(mine)

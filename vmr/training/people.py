@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from feature_extract.networks.appearance import SIZE, WIDTH, Appearance
+from feature_extract.networks.appearance import WIDTH, Appearance
+from feature_extract.networks.squash import FILTER, squash
 from vmr.training.film import Clip
 from vmr.training.pictures import DUPLICATES, Pictures
 
@@ -80,7 +81,11 @@ def people_pictures(data: Path, cache: Path) -> Pictures:
     clips = [(tar, name) for tar in TARS if (data / tar).is_file() for name in members(data / tar)]
     listed = {line.split("#")[0] for line in DUPLICATES.read_text("utf-8").splitlines()}
     repeated = {(tar, name) for tar, name in clips if f"{Path(tar).stem}/{name}" in listed}
-    rows = _rows(data, cache / "people.npy", clips) if clips else np.zeros((0, WIDTH), np.float16)
+    rows = (
+        _rows(data, cache / f"people-{FILTER.name.lower()}.npy", clips)
+        if clips
+        else np.zeros((0, WIDTH), np.float16)
+    )
     folders = [Path(name).parent.name for _, name in clips]
     said = {
         folder: tuple(subject.format(done) for done in doing for subject in SUBJECTS)
@@ -107,10 +112,7 @@ def _rows(data: Path, cached: Path, clips: list[tuple[str, str]]) -> NDArray[np.
             names = [name for of, name in clips if of == tar]
             for clip in read_clips(data / tar, names):
                 places = [round(look * (len(clip.frames) - 1)) for look in LOOKS]
-                seen = [Image.fromarray(clip.frames[place]) for place in places]
-                squashed = [
-                    picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR) for picture in seen
-                ]
+                squashed = [squash(Image.fromarray(clip.frames[place])) for place in places]
                 rows.append(network(np.stack([np.asarray(p) for p in squashed])))
         draft = cached.with_suffix(".part.npy")
         np.save(draft, np.concatenate(rows).astype(np.float16))

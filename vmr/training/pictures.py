@@ -4,9 +4,9 @@
     pictures["flickr8k"].rows.shape, pictures["flickr8k"].captions[0]  # (N, V, D), ("A child ...",)
 
 Reads the training sets of MODEL_CARD.md as they are published: tar files of pictures, and a table
-or JSON of captions. View 0 of a picture is the picture as a video frame would be (squashed whole to
-a square); the others are cropped, mirrored, blurred, recompressed and made small and large again,
-so that the space does not depend on what a camera does.
+or JSON of captions. View 0 of a picture is the picture as a video frame would be (all of it, see
+feature_extract/networks/squash.py); the others are cropped, mirrored, blurred, recompressed and
+made small and large again, so that the space does not depend on what a camera does.
 """
 
 import csv
@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from feature_extract.networks.appearance import SIZE, WIDTH, Appearance
+from feature_extract.networks.appearance import WIDTH, Appearance
+from feature_extract.networks.squash import FILTER, squash
 
 _BATCH: Final = 32
 
@@ -131,7 +132,7 @@ def augment(picture: Image.Image, seed: int) -> Image.Image:
     if draw.random() < 0.3:
         small = draw.randint(96, 160)
         picture = picture.resize((small, small), Image.Resampling.BILINEAR)
-    picture = picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    picture = squash(picture)
     if draw.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(draw.uniform(0.3, 1.5)))
     if draw.random() < 0.5:
@@ -211,7 +212,7 @@ def _rows(
         )
     stacked = []
     for view in range(views):
-        cached = cache / f"view{view}.npy"
+        cached = cache / f"view{view}-{FILTER.name.lower()}.npy"
         if not cached.is_file():
             draft = cached.with_suffix(".part.npy")
             np.save(draft, _extract(tar, names, view))
@@ -252,7 +253,7 @@ def squashed_pictures(
             picture = Image.open(io.BytesIO(content)).convert("RGB")
             if view:
                 return np.asarray(augment(picture, seed=view * 1_000_003 + number))
-            return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+            return np.asarray(squash(picture))
 
         for first in range(0, len(names), _BATCH):  # a tar is read by one thread, in small bites
             bite = [file.extractfile(name) for name in names[first : first + _BATCH]]
