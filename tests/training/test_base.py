@@ -1,6 +1,7 @@
 """`train base` end to end on a small set of captioned pictures that we draw ourselves."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +120,15 @@ def test_trained_on_colours_it_finds_colours(
     assert [text.split()[1] for text in asked] == ["red", "green", "blue"]
     found = [int((clips @ model.query_vector(words.query(text))).argmax()) for text in asked]
     assert found == [0, 1, 2]
+    record = json.loads((tmp_path / "weights" / "config.json").read_text())["training"]
+    assert record["command"] == "train base"
+    assert record["settings"] == json.loads(json.dumps(asdict(config)))
+    assert record["data"] == {"flickr8k": dict(sorted(PER_SPLIT.items()))}
     # The space kept, all that follows from the motion network made anew: here, the same.
     train_base(data, tmp_path / "cache", tmp_path / "again", config, space=tmp_path / "weights")
     again = RetrievalModel.load(tmp_path / "again")
+    kept = json.loads((tmp_path / "again" / "config.json").read_text())["training"]["space"]
+    assert kept == {"weights": model.fingerprint, "training": record}
     np.testing.assert_allclose(again.movements.weight, model.movements.weight, atol=1e-3)
     np.testing.assert_allclose(again.background, model.background, atol=0.01)
     _second_stage_goes_on(data, tmp_path, model, config, monkeypatch)

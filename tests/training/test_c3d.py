@@ -1,5 +1,7 @@
 """`train c3d-small` end to end in miniature, and what its first stage relies on."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 
 from feature_extract.motion import load_motion
 from feature_extract.networks.c3d import C3D, LAYERS, SMALL, C3DConfig
-from tests.support.drawn import write_drawn_set
+from tests.support.drawn import PER_SPLIT, write_drawn_set
 from vmr.training.c3d import C3DTraining, part_of_each, prepared, still_rows, train_c3d
 
 TINY = C3DConfig(width=4, features=16, pooled=True, norms=True, block=8, lasting=True)
@@ -61,6 +63,9 @@ def test_it_trains_and_goes_on_from_where_it_was(
     train_c3d(tmp_path, tmp_path / "cache", tmp_path / "out", tiny, device="cpu")
     network = load_motion(tmp_path / "out")
     assert network.config == SMALL
+    record = json.loads((tmp_path / "out" / "config.json").read_text())["training"]
+    assert record["settings"] == asdict(tiny)
+    assert record["data"]["flickr8k"]["train"] == PER_SPLIT["train"]
     # The kernels of the moments before and after have been learned: motion can be seen. What stands
     # still is a picture, as ever.
     for layer in LAYERS:

@@ -19,10 +19,10 @@ stand the names of what the classifier sees (names.py) and what moves (movements
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -218,8 +218,13 @@ class RetrievalModel:
             movements,
         )
 
-    def save(self, folder: Path) -> None:
-        """Write config.json and weights.safetensors (float16) into `folder`."""
+    def save(self, folder: Path, training: Mapping[str, Any] | None = None) -> None:
+        """Write config.json and weights.safetensors (float16) into `folder`.
+
+        Args:
+            training: how the weights were made (vmr/training/trainer.py: run_record). It is kept in
+                config.json for people to read; nothing depends on it, the fingerprint neither.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.half() for name, tensor in self.towers.state_dict().items()}
         state["background"] = torch.from_numpy(self._unrelated).half()
@@ -248,6 +253,8 @@ class RetrievalModel:
             "names": None if self.names is None else ", ".join(self.names.words),
             "motion": None if self.movements is None else motion_fingerprint()["weights"],
         }
+        if training is not None:
+            config["training"] = dict(training)
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     @torch.inference_mode()

@@ -11,13 +11,14 @@ development pictures. A run that was stopped goes on from the last epoch that it
 its second stage, from the last saved step; `cache` holds the state until the weights are written.
 """
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from vmr.training.movements import Bank, moved_rows
 from vmr.training.people import people_pictures
 from vmr.training.pictures import Pictures, load_pictures
 from vmr.training.second_stage import SecondStageTraining, train_second_stage
-from vmr.training.trainer import Optimisation, Trainer
+from vmr.training.trainer import Optimisation, Trainer, run_record
 
 Pair = tuple[Pictures, int, str]
 """A set, a picture of it by its place, and one of its captions."""
@@ -111,15 +112,18 @@ def train_base(
         for split, each in config.moved.items()
     }
     banks = {split: rows.bank for split, rows in moved.items()}
+    sizes = {name: pictures.counts for name, pictures in sets.items()}
+    record = run_record("train base", asdict(config), sizes)
     states = cache / "base-space.pt", cache / "base-second-stage.pt"
     if space is None:
         towers = _train_towers(words, dict(sets), config, states[0])
         model = assemble(towers, words, sets, moved["train"])
     else:
         kept = RetrievalModel.load(space, moving=False)
+        record["space"] = {"weights": kept.fingerprint, "training": _record_of(space)}
         model = with_movements(kept.towers, kept.names, words, sets, moved["train"])
     calibrate(model, words, sets, banks["dev"], config.timelines)
-    model.save(out)
+    model.save(out, record)
     share = partial(_share_right, model, words, sets[MAIN], banks["dev"], config)
     curve = share()
     space_mix, space_calibration = model.mix, model.calibration
@@ -131,10 +135,15 @@ def train_base(
     print(f"right on dev timelines: {read:.1f} % with the second stage, {curve:.1f} % without")
     if read <= curve:  # it has to earn its time
         model.second_stage, model.mix, model.calibration = None, space_mix, space_calibration
-    model.save(out)
+    model.save(out, record)
     for state in states:
         state.unlink(missing_ok=True)
     print(f"{out}: {model.mix} {model.calibration}")
+
+
+def _record_of(weights: Path) -> Any:
+    """How the weights in a folder were made, by their config.json; None where it does not say."""
+    return json.loads((weights / "config.json").read_text("utf-8")).get("training")
 
 
 def calibrate(

@@ -37,7 +37,7 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.towers import Towers
 from vmr.training.moving import CLASSES, FRAMES, Motions, draw_motions, render
 from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
-from vmr.training.trainer import Optimisation, Trainer
+from vmr.training.trainer import Optimisation, Trainer, run_record
 
 STORED: Final = 192
 """Pixels across a picture as it is kept for training: what Flickr8k's pictures have."""
@@ -131,13 +131,27 @@ def train_c3d(
         )
         for split in ("train", "dev")
     )
-    train_on(train, dev, cache / "c3d-small", out, config, device=chosen_device(device))
+    sizes = {name: pictures.counts for name, pictures in sets.items()}
+    device = chosen_device(device)
+    train_on(train, dev, cache / "c3d-small", out, config, device=device, data=sizes)
 
 
 def train_on(
-    train: Tensor, dev: Tensor, kept: Path, out: Path, config: C3DTraining, *, device: str
+    train: Tensor,
+    dev: Tensor,
+    kept: Path,
+    out: Path,
+    config: C3DTraining,
+    *,
+    device: str,
+    data: Mapping[str, Mapping[str, int]],
 ) -> None:
-    """The same on pictures (N, 3, 192, 192) uint8 RGB."""
+    """The same on pictures (N, 3, 192, 192) uint8 RGB.
+
+    Args:
+        kept: the folder that the state of the run is kept in.
+        data: where the pictures are from: of each set, by name, how many there are of each split.
+    """
     torch.manual_seed(config.seed)
     torch.backends.cudnn.benchmark = True  # all batches have the same shapes
     teacher = Teacher(RetrievalModel.load(moving=False).towers, device)
@@ -160,7 +174,7 @@ def train_on(
     )
     _train_moving(network, heads, teacher, train, kept / "moving.pt", config, settings)
     print(f"dev {_agreement(network, heads, teacher, dev.to(device))}", flush=True)
-    save_motion(network, out, training=asdict(config))
+    save_motion(network, out, training=run_record("train c3d-small", asdict(config), data))
 
 
 def stored_pixels(data: Path, cache: Path, name: str, pictures: Pictures) -> NDArray[np.uint8]:

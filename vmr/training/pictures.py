@@ -15,7 +15,7 @@ import json
 import math
 import random
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -74,6 +74,11 @@ class Pictures:
     def of(self, split: str) -> NDArray[np.intp]:
         """Indices of the pictures of one split."""
         return np.flatnonzero(np.asarray(self.splits) == split)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pictures there are of each split."""
+        return dict(sorted(Counter(self.splits).items()))
 
     def and_some(self, others: "Pictures", split: str, count: int) -> "Pictures":
         """With up to `count` others of a split, spread over it; in their first view only."""

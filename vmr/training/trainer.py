@@ -16,6 +16,7 @@ import copy
 import json
 import math
 import pickle
+import pkgutil
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,24 @@ LARGEST_GRADIENT: Final = 5.0
 """The norm that the gradient of all weights together is cut down to."""
 REPORT_EVERY: Final = 25
 """Steps from one line of progress to the next."""
+
+
+def run_record(
+    command: str, settings: Mapping[str, Any], data: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
+    """What made some weights, as their config.json keeps it under "training".
+
+    Args:
+        command: what was run, without paths.
+        settings: every setting of the run, the seed among them.
+        data: of every data set, by name, how many pictures of each split were at hand.
+    """
+    return {
+        "command": command,
+        "version": pkgutil.resolve_name("vmr:__version__"),  # the root is no room to import from
+        "settings": dict(settings),
+        "data": {name: dict(splits) for name, splits in data.items()},
+    }
 
 
 class ResumeError(ValueError):
