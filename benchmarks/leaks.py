@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from feature_extract.files import write_text
 from vmr.training.people import held_out
 from vmr.training.pictures import DUPLICATES, splits_of_har15
 
@@ -71,7 +72,7 @@ def main() -> None:
     print(f"{len(leaking)} to leave out of training, {len(set(leaking) - listed)} not listed yet")
     if options.write:
         head = "# Training pictures that are also held out (python -m benchmarks.leaks --write)"
-        DUPLICATES.write_text("\n".join([head, *leaking, ""]), "utf-8")
+        write_text(DUPLICATES, "\n".join([head, *leaking, ""]))
 
 
 def _without_split(name: str) -> str:

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from benchmarks.composed import search_with
 from feature_extract.clips import ClipNetwork
+from feature_extract.files import replacing
 from feature_extract.motion import (
     BATCH,
     RATE,
@@ -110,9 +111,8 @@ def seen_by_c3d(data: Path, cache: Path) -> Pictures:
     pictures = load_pictures(data, cache, views=1)[MAIN]
     cached = cache / f"c3d-flickr8k-{motion_fingerprint()['weights'][:8]}.npy"
     if not cached.is_file():
-        draft = cached.with_suffix(".part.npy")
-        np.save(draft, np.concatenate(list(_rows(data, pictures.names))))
-        draft.replace(cached)
+        with replacing(cached, sync=False) as draft:
+            np.save(draft, np.concatenate(list(_rows(data, pictures.names))))
     return replace(pictures, rows=np.load(cached)[:, None])
 
 

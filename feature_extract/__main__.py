@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from feature_extract.features import Features, sweep
+from feature_extract.features import Features
+from feature_extract.files import sweep, sweep_noted
 from feature_extract.video.frames import VideoError, shown_name
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         sweep(options.out)
+        sweep_noted()
         extract = _seconds(options) if options.clips is None else _clips(options)
         refused = sum(not _extract(extract, video, options.out) for video in options.videos)
     except (OSError, ValueError) as error:

@@ -10,24 +10,18 @@ The file is safetensors, so that reading one can never run code. It carries a ch
 value: one flipped bit is an error, not a slightly wrong search result.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from feature_extract.files import write_bytes
 
 FORMAT: Final = 1
 MAX_ROWS: Final = 7 * 24 * 3600
@@ -75,25 +69,13 @@ class Features:
             raise FeaturesError("fingerprint is empty")
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all: beside its place, to the disk, then renamed."""
+        """Write the file whole or not at all, to the disk. OSError where that fails."""
         tensors = _tensors(self)
         record = _record(self)
         record["sha256"] = _digest(tensors, record)
         # One entry only: several are written in an order that changes from run to run.
         content = to_bytes(tensors, {"features": json.dumps(record, sort_keys=True)})
-        # The process id keeps two writers of one file apart; either result is right.
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with _held(beside) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                if fcntl is not None:
-                    os.replace(beside, path)
-            if fcntl is None:  # Windows renames no open file
-                os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_bytes(path, content)
 
     @classmethod
     def load(cls, path: Path) -> "Features":
@@ -117,31 +99,6 @@ class Features:
             raise FeaturesError(
                 f"{path}: not a readable feature file ({error}); index the video again"
             ) from error
-
-
-def sweep(folder: Path) -> None:
-    """Delete what killed processes left half written in a folder of feature files.
-
-    A file that is being written is locked, and stays; without such locks (Windows), all do.
-    """
-    for file in folder.glob(".*.safetensors.*.tmp"):
-        with contextlib.suppress(OSError), open(file, "rb") as left:
-            if fcntl is not None:
-                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                file.unlink()
-
-
-@contextlib.contextmanager
-def _held(path: Path) -> Iterator[BinaryIO]:
-    """A new file to write, locked while it is open where the disk can: no `sweep` takes it."""
-    while True:
-        with open(path, "wb") as file:
-            if fcntl is not None:
-                with contextlib.suppress(OSError):
-                    fcntl.flock(file, fcntl.LOCK_EX)
-            if path.exists():  # or it was swept between the two
-                yield file
-                return
 
 
 def _check_arrays(features: Features) -> None:

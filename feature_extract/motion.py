@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from feature_extract.clips import Bytes, ClipNetwork
-from feature_extract.files import assets_folder
+from feature_extract.files import assets_folder, replacing
 from feature_extract.networks.c3d import C3D, SMALL, C3DConfig, WeightsError, load_weights
 from feature_extract.networks.squash import squash_batch
 from feature_extract.video.frames import Frames
@@ -141,7 +141,7 @@ def with_ones(pixels: Bytes) -> Bytes:
 
 
 def save_motion(network: C3D, folder: Path, **about: Any) -> None:
-    """Write a network's weights in half precision, and config.json with their sha256.
+    """Write a network's weights in half precision, and config.json with their sha256, whole or not.
 
     Args:
         about: what else the config says, such as how the weights were trained.
@@ -153,13 +153,19 @@ def save_motion(network: C3D, folder: Path, **about: Any) -> None:
     }
     if not all(torch.isfinite(value).all() for value in state.values()):
         raise WeightsError(f"{folder}: weights are not finite in half precision")
-    save_file({n: v.contiguous() for n, v in state.items()}, folder / "weights.safetensors")
-    config = {
-        "format": FORMAT,
-        "sha256": _sha256(folder / "weights.safetensors"),
-        "network": asdict(network.config),
-    }
-    (folder / "config.json").write_text(json.dumps(config | about, indent=2) + "\n")
+    # Both are whole before the first is replaced. Killed between the two, the folder holds weights
+    # that its config.json does not name, which `load_motion` refuses.
+    with (
+        replacing(folder / "config.json") as config_file,
+        replacing(folder / "weights.safetensors") as weights,
+    ):
+        save_file({n: v.contiguous() for n, v in state.items()}, weights)
+        config = {
+            "format": FORMAT,
+            "sha256": _sha256(weights),
+            "network": asdict(network.config),
+        }
+        config_file.write_text(json.dumps(config | about, indent=2) + "\n", encoding="utf-8")
 
 
 def load_motion(folder: Path = MOTION) -> C3D:

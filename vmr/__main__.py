@@ -21,9 +21,9 @@ import vmr.cli.library
 import vmr.cli.research
 import vmr.cli.search
 import vmr.cli.weights
+from feature_extract.files import sweep_noted
 from vmr.cli.console import DONE, FAILED, one_line
 from vmr.library.database import default_library
-from vmr.library.scratch import sweep_noted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,14 +9,12 @@ DavideA, and `c3d_sports1m_pretrain_20201016-dcc47ddc.pth` of mmaction2; either 
 """
 
 import hashlib
-import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from feature_extract.files import assets_folder
+from feature_extract.files import assets_folder, data_folder, replacing
 
 SUFFIXES: Final = (".pickle", ".pth", ".pt", ".safetensors")
 NAME: Final = "c3d-sports1m"
@@ -33,22 +31,9 @@ class Weights:
     sha256: str
 
 
-def user_folder(variable: str, name: str) -> Path:
-    """What an environment variable names, or `name` where this system keeps a user's data."""
-    if named := os.environ.get(variable):
-        return Path(named)
-    if sys.platform == "win32":
-        data = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support"
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    return data / "vmr" / name
-
-
 def weights_folder() -> Path:
     """$VMR_WEIGHTS, or a folder of the user's data."""
-    return user_folder("VMR_WEIGHTS", "weights")
+    return data_folder("VMR_WEIGHTS", "weights")
 
 
 def sports_1m() -> Path | None:
@@ -80,12 +65,8 @@ def add(path: Path) -> Weights:
     folder = weights_folder()
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{NAME}{suffix}"
-    beside = folder / f".{NAME}.{os.getpid()}.tmp"
-    try:
-        shutil.copyfile(path, beside)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(target) as draft:
+        shutil.copyfile(path, draft)
     for other in SUFFIXES:
         if other != suffix:
             (folder / f"{NAME}{other}").unlink(missing_ok=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from feature_extract.features import Features, FeaturesError, sweep
+from feature_extract.features import Features, FeaturesError
+from feature_extract.files import PREFIX, sweep
 
 
 def make(seconds: int = 5, **changes: object) -> Features:
@@ -132,34 +133,12 @@ def test_what_a_killed_run_left_goes_at_the_next_start(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"half\n"
-        half = out / f".b.mp4.safetensors.{child.pid}.tmp"
+        (half,) = out.glob(f"{PREFIX}*/draft.safetensors")
         sweep(out)
         assert half.stat().st_size > 100  # it is being written, and stays
         child.kill()
     assert half.exists()
     (out / ".mine.tmp").touch()
-    (out / ".cat.safetensors.1.tmp").mkdir()
     again = [sys.executable, "-m", "feature_extract", "none.mp4", "--out", out]
     assert subprocess.run(again, capture_output=True).returncode == 3
-    assert sorted(file.name for file in out.iterdir()) == [".cat.safetensors.1.tmp", ".mine.tmp"]
-
-
-def test_a_file_that_is_swept_before_it_is_locked_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import fcntl
-
-    swept = []
-    lock = fcntl.flock
-
-    def swept_first(file: object, how: int) -> None:
-        if not swept and not how & fcntl.LOCK_NB:
-            swept.append(True)
-            sweep(tmp_path)
-        lock(file, how)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(fcntl, "flock", swept_first)
-    make().save(tmp_path / "a.safetensors")
-    assert swept
-    assert Features.load(tmp_path / "a.safetensors").rows.shape == (5, 12)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+    assert sorted(file.name for file in out.iterdir()) == [".mine.tmp"]

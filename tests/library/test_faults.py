@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import vmr.library.database
+from feature_extract.files import PREFIX
 from tests.support.planted import PlantedExtractor, tiny_ranker, write_file
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
@@ -113,7 +114,7 @@ def check_sound(folder, finished, undisturbed):
     assert {path for path, _, _ in answers(library)} == set(made)
     for video in library.videos():
         assert video.state in ("new", "ready")
-    leftovers = [file for file in folder.rglob("*") if ".tmp" in file.name]
+    leftovers = [file for file in folder.rglob("*") if ".tmp" in file.name or PREFIX in file.name]
     assert leftovers == []
     library.close()
     return set(made)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
+from feature_extract.files import PREFIX
 from vmr.model.text import MOST_SOURCES, QueryError, Words, WordsError, tokenize
 
 
@@ -101,7 +102,7 @@ def test_files_that_are_no_vectors_are_refused(
         Words.load(prose)
     with pytest.raises(WordsError, match="no such file"):
         Words.load(tmp_path / "absent.txt")
-    assert not list((tmp_path / "cache").glob(".moments-*"))
+    assert not list((tmp_path / "cache").glob(f"{PREFIX}*"))
 
 
 @pytest.mark.parametrize("damaged", ["words.txt", "words.kv.vectors.npy"])

@@ -224,6 +224,7 @@ def _evaluate_run(arguments: argparse.Namespace, strict: bool | None) -> "Scores
 
 
 def _ablate(arguments: argparse.Namespace) -> int:
+    from feature_extract.files import write_text
     from vmr.research.ablation import Variant, plot, run, scaling, table, variants
     from vmr.research.annotations import read_annotations
     from vmr.research.data import DataConfig, MomentData, build_vocabulary
@@ -270,7 +271,7 @@ def _ablate(arguments: argparse.Namespace) -> int:
     results = run(compared, trial, seeds=arguments.seeds, out=arguments.out, context=context)
     grown = scaling(compared)
     text = table(results, grown)
-    (arguments.out / "table.md").write_text(text, encoding="utf-8")
+    write_text(arguments.out / "table.md", text)
     plot(results, grown, arguments.out / "plot.png")
     print(text)
     return 0

@@ -16,6 +16,8 @@ from typing import Final
 
 import imageio_ffmpeg
 
+from feature_extract.files import replacing, sweep
+
 SIZE: Final = (640, 360)
 RATE: Final = 25
 
@@ -79,8 +81,7 @@ def build_samples(folder: Path) -> list[Path]:
         SamplesError: a package lacks a picture, or ffmpeg fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for draft in folder.glob("*.part.mp4"):  # of a set-up that was killed
-        draft.unlink(missing_ok=True)
+    sweep(folder)  # what a set-up that was killed left
     videos = {folder / f"{name}.mp4": shots for name, shots in SAMPLES.items()}
     for path, shots in videos.items():
         if not path.exists():
@@ -105,15 +106,15 @@ def _render(shots: tuple[Shot, ...], path: Path) -> None:
         filters.append(f"[{i}:v]{_moved(shot)}[v{i}]")
     joined = "".join(f"[v{i}]" for i in range(len(shots)))
     graph = ";".join([*filters, f"{joined}concat=n={len(shots)}:v=1:a=0[out]"])
-    draft = path.with_suffix(".part.mp4")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *inputs]
     command += ["-filter_complex", graph, "-map", "[out]", "-c:v", "libx264", "-preset", "fast"]
-    command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart", str(draft)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode:
-        draft.unlink(missing_ok=True)
-        raise SamplesError(f"{path.name}: ffmpeg failed: {done.stderr.strip()[-300:]}")
-    draft.replace(path)
+    command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    with replacing(path, sync=False) as draft:
+        done = subprocess.run(
+            [*command, str(draft)], capture_output=True, text=True, timeout=300, check=False
+        )
+        if done.returncode:
+            raise SamplesError(f"{path.name}: ffmpeg failed: {done.stderr.strip()[-300:]}")
 
 
 def picture_of(shot: Shot) -> Path:

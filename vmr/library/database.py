@@ -10,9 +10,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from feature_extract.networks.weights import user_folder
+from feature_extract.files import data_folder, scratch_folder
 from vmr.library.locks import LibraryError, plain_errors
-from vmr.library.scratch import scratch_folder
 
 SCHEMA_VERSION: Final = 3
 BUSY_SECONDS: Final = 10.0
@@ -49,7 +48,7 @@ _ORIGIN: Final = "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"
 
 def default_library() -> Path:
     """$VMR_LIBRARY, or a folder of the user's data."""
-    return user_folder("VMR_LIBRARY", "library")
+    return data_folder("VMR_LIBRARY", "library")
 
 
 def make_folders(library: Path, *inside: Path) -> None:

@@ -6,44 +6,25 @@ with plain_errors(folder):      # a LibraryError that says what to do
     db.execute("INSERT ...")
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from feature_extract.files import file_lock
 
 
 class LibraryError(ValueError):
     """The library cannot do what was asked; one line that says why and what to do."""
 
 
-def cache_folder() -> Path:
-    """Per-user cache: $VMR_CACHE, else $XDG_CACHE_HOME/vmr, else ~/.cache/vmr."""
-    named = os.environ.get("VMR_CACHE")
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(named) if named else base / "vmr"
-
-
 @contextmanager
 def hold_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
-    """Whether we hold the lock on this file, which is nobody else's while the context is open.
-
-    It is let go when the process dies, however it dies. The file stays, but on Windows.
-
-    Raises:
-        LibraryError: the file cannot be made, or its disk has no locks.
-    """
-    # Without a fallback to marker files: those outlive a killed process.
-    lock = FileLock(path, wait_seconds, thread_local=False, fallback_to_soft=False)
-    with plain_errors(path.parent), suppress(Timeout):
-        os.stat(path.parent)  # where there is none, filelock would make it
-        lock.acquire()
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
+    """As `file_lock`, with a LibraryError where the file cannot be made or locked."""
+    with ExitStack() as held:
+        with plain_errors(path.parent):
+            alone = held.enter_context(file_lock(path, wait_seconds=wait_seconds))
+        yield alone
 
 
 @contextmanager

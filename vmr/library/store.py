@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_extract.features import Features, FeaturesError
+from feature_extract.files import sweep
 from vmr.library.catalogue import (
     COLUMNS,
     SEARCHABLE,
@@ -53,7 +54,7 @@ __all__ = [
 ]
 
 
-_OURS = re.compile(r"\.?\d+\.(safetensors|zip)(\.\d+\.tmp)?")  # and their drafts
+_OURS = re.compile(r"\.?\d+\.(safetensors|zip)(\.\d+\.tmp)?")  # and drafts of version 0.1
 
 
 class NoVideoError(LibraryError):
@@ -311,6 +312,8 @@ class Library:
         ids = self._all("SELECT id FROM videos WHERE rows > 0")
         kept = {file for (id,) in ids for file in self._files(id)}
         with plain_errors(self.folder):
+            for folder in (self.folder, self._features, self._thumbnails):
+                sweep(folder)
             found = (*self._features.iterdir(), *self._thumbnails.iterdir())
             ours = {file for file in found if _OURS.fullmatch(file.name)}
             for file in (ours - kept).union(self.folder.glob("index.*.tmp")):

@@ -4,11 +4,12 @@ save_thumbnails(pictures, Path("3.zip"))
 read_thumbnails(Path("3.zip"), [12, 13])    # JPEG bytes of each
 """
 
-import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
+
+from feature_extract.files import replacing
 
 MAX_BYTES: Final = 1 << 20
 """Of one picture; ours have some 4 kB."""
@@ -20,17 +21,9 @@ class ThumbnailError(ValueError):
 
 def save_thumbnails(pictures: Sequence[bytes], path: Path) -> None:
     """Write the file whole or not at all; the pictures are stored: JPEG does not shrink again."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for row, picture in enumerate(pictures):
-                    archive.writestr(zipfile.ZipInfo(f"{row}.jpg"), picture)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+        for row, picture in enumerate(pictures):
+            archive.writestr(zipfile.ZipInfo(f"{row}.jpg"), picture)
 
 
 def read_thumbnails(path: Path, rows: Iterable[int]) -> list[bytes]:

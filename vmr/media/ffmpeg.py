@@ -11,9 +11,8 @@ from typing import Final
 
 import imageio_ffmpeg
 
+from feature_extract.files import scratch_folder
 from feature_extract.video.formats import FORMATS
-from vmr.library.locks import LibraryError
-from vmr.library.scratch import scratch_folder
 
 TIMEOUT_SECONDS: Final = 120.0
 _CONTAINERS: Final = f"{FORMATS},webp_pipe"
@@ -79,7 +78,7 @@ def run(
             draft.replace(target)
     except subprocess.TimeoutExpired as error:
         raise FfmpegError(f"{name}: not done within {timeout_seconds:.0f} s") from error
-    except (OSError, LibraryError) as error:
+    except OSError as error:
         why = "its folder is not there" if not target.parent.is_dir() else str(error)
         raise FfmpegError(f"{name}: {target.name} cannot be written ({why})") from error
 

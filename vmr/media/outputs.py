@@ -15,9 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from feature_extract.files import scratch_folder
 from vmr.library.catalogue import readable
-from vmr.library.locks import LibraryError
-from vmr.library.scratch import scratch_folder
 from vmr.media.ffmpeg import FfmpegError
 
 LONGEST_NAME: Final = 255
@@ -57,8 +56,6 @@ def written(target: Path, *, overwrite: bool = False, kept: Iterable[Path] = ())
             draft = Draft(folder / f"draft{target.suffix.lower()}", target)
             yield draft
             draft.placed = _place(draft.path, target, overwrite=overwrite)
-    except LibraryError as error:  # of the scratch folder's lock
-        raise OutputError(f"{target.name}: cannot be written ({error})") from error
     except OSError as error:
         raise OutputError(f"{readable(target.name)}: cannot be written: {reason(error)}") from error
 

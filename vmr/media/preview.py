@@ -22,8 +22,8 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
+from feature_extract.files import replacing, sweep
 from vmr.library.catalogue import readable
-from vmr.library.scratch import scratch_folder, sweep
 from vmr.media.ffmpeg import FfmpegError
 from vmr.media.taking import take_clip, take_still
 
@@ -94,19 +94,15 @@ class Previews:
         name = hashlib.sha256(b"".join(hashlib.sha256(picture).digest() for picture in pictures))
 
         def write(target: Path) -> None:
-            with scratch_folder(self.folder) as folder:  # whole or not at all
-                draft = folder / target.name
+            with replacing(target, sync=False) as draft:
                 _side_by_side(pictures).save(draft, quality=80)
-                draft.replace(target)
 
         return self._made(f"{name.hexdigest()[:32]}.jpg", write)
 
     def _cut(self, source: Path, wanted: str, suffix: str, take: Callable[[Path], object]) -> Path:
         def write(target: Path) -> None:
-            with self._workers, scratch_folder(self.folder) as folder:  # whole or not at all
-                draft = folder / target.name
+            with self._workers, replacing(target, sync=False) as draft:
                 take(draft)
-                draft.replace(target)
 
         return self._made(_name(source, wanted) + suffix, write)
 

@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.library.locks import cache_folder
-from vmr.library.scratch import scratch_folder
+from feature_extract.files import cache_folder, scratch_folder
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors

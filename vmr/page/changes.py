@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from feature_extract.files import scratch_folder, sweep
 from feature_extract.video.frames import VideoError, probe, shown_name
 from vmr.library.folders import EXTENSIONS, find_videos
 from vmr.library.locks import hold_lock
-from vmr.library.scratch import scratch_folder, sweep
 from vmr.library.store import Rating, Video
 from vmr.page.page import LONGEST_TEXT, Page, PageError
 

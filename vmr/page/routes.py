@@ -15,9 +15,8 @@ from fastapi import Path as PathPart
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
-from feature_extract.files import assets_folder
+from feature_extract.files import assets_folder, scratch_folder
 from vmr.library.locks import LibraryError
-from vmr.library.scratch import scratch_folder
 from vmr.media.cut import ExportError
 from vmr.media.export import write_still
 from vmr.media.ffmpeg import FfmpegError

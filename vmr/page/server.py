@@ -16,8 +16,8 @@ import gradio as gr
 from gradio.events import api
 
 from feature_extract.extract import Extractor
+from feature_extract.files import sweep_noted
 from vmr.library.ingest import Ingest
-from vmr.library.scratch import sweep_noted
 from vmr.library.store import Library
 from vmr.media.preview import Previews
 from vmr.model.retrieval import RetrievalModel

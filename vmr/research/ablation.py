@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
+from feature_extract.files import write_text
 from vmr.model.network import ModelConfig
 from vmr.research.contrast import ContrastConfig
 from vmr.research.cost import Cost, measure
@@ -131,7 +132,7 @@ def run(
                 name = re.sub(r"[^a-z0-9]+", "-", variant.name.lower())
                 folder = out / f"{name}-{seed}-{digest[:8]}"
                 done[key] = {"settings": settings, "figures": dict(trial(variant, seed, folder))}
-                store.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+                write_text(store, json.dumps(done, indent=2) + "\n")
     return [
         Result(
             variant,

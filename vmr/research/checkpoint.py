@@ -8,7 +8,6 @@ state is stored as named tensors too. Configs are dataclasses; `from_json` check
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from vmr.library.scratch import scratch_folder
+from feature_extract.files import write_bytes
 
 FORMAT = 1
 _Config = TypeVar("_Config")
@@ -38,15 +37,10 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    """Write beside, to the disk, then rename: an interrupted save leaves the old file."""
+    """Write the file whole or not at all: an interrupted save leaves the old one."""
     metadata = {"vmr": json.dumps({"format": FORMAT, **record})}
     content = to_bytes({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, metadata)
-    with scratch_folder(path.parent) as folder:
-        with open(folder / path.name, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(folder / path.name, path)
+    write_bytes(path, content)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.tensorboard import SummaryWriter
 
+from feature_extract.files import write_text
 from vmr.model.network import MomentModel
 from vmr.research.checkpoint import (
     CheckpointError,
@@ -149,7 +150,7 @@ class Log:
 
     def __init__(self, out: Path, preset: Preset, step: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "preset.json").write_text(json.dumps(preset.to_json(), indent=2) + "\n")
+        write_text(out / "preset.json", json.dumps(preset.to_json(), indent=2) + "\n")
         self._out = out
         for name in ("train", "validation"):
             _forget(out / f"{name}.csv", step)
@@ -178,4 +179,4 @@ def _forget(path: Path, step: int) -> None:
         return
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     kept = [head, *(line for line in lines if int(line.split(",", 1)[0]) <= step)]
-    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(kept) + "\n")

@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from feature_extract.files import write_text
 from vmr.library.catalogue import Rating, Video
 from vmr.library.store import LibraryError
 from vmr.model.retrieval import RetrievalModel
@@ -110,5 +111,5 @@ def save_annotations(ratings: Sequence[Rating], videos: dict[int, Video], target
         }
         for (query, id), spans in moments.items()
     ]
-    target.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_text(target, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return len(lines)

@@ -15,7 +15,6 @@ order in which videos come does not matter.
     places = sketch.nearest(query, 1000)                    # (K,) rows, most promising first
 """
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_extract.files import replacing
 from vmr.library.content import ContentError, full_digest
 
 COLUMNS: Final = 96
@@ -95,16 +95,13 @@ class QuantisedIndex:
     def write(self, file: Path) -> str:
         """Save it whole or not at all; the digest of the file. A full disk costs the next start
         time, no answer: the digest is then empty."""
-        beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
         try:
-            faiss.write_index(self._index, str(beside))
-            digest = full_digest(beside)
-            os.replace(beside, file)
-            return digest
+            with replacing(file, sync=False) as draft:
+                faiss.write_index(self._index, str(draft))
+                digest = full_digest(draft)
         except (OSError, RuntimeError, ContentError):
             return ""
-        finally:
-            beside.unlink(missing_ok=True)
+        return digest
 
     def read(self, file: Path, count: int, digest: str) -> None:
         """Take a file of so many rows and this digest; stay empty when there is none such.

@@ -13,7 +13,6 @@ has named is ever written again, and files that start anew are new files.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +20,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from feature_extract.files import write_text
 
 FORMAT: Final = 3
 GAPS: Final = 0.5
@@ -170,16 +171,12 @@ class Vectors:
             "sketched": self.sketched,
             "parts": [asdict(part) for part in self.parts],
         }
-        text, record = json.dumps(stored), self._file("json")
-        beside = record.with_name(f"{record.name}.{os.getpid()}.tmp")
+        text = json.dumps(stored)
         try:
-            beside.write_text(text)
-            os.replace(beside, record)
+            write_text(self._file("json"), text, sync=False)
             self._stamp = text
         except OSError:
             pass
-        finally:
-            beside.unlink(missing_ok=True)
 
     def _append(self, name: str, values: NDArray[Any]) -> None:
         file, before = self._file(name), self._count(name)

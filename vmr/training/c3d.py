@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from feature_extract.clips import MEAN
+from feature_extract.files import replacing
 from feature_extract.motion import SIDE, save_motion
 from feature_extract.networks.appearance import BLOCKS, SIZE, Appearance
 from feature_extract.networks.c3d import C3D, LAYERS, POOLED_AFTER, SMALL
@@ -185,9 +186,8 @@ def stored_pixels(data: Path, cache: Path, name: str, pictures: Pictures) -> NDA
         for i, pixels in enumerate(squashed_pictures(data / f"{name}_images.tar", pictures.names)):
             small = squash(Image.fromarray(pixels), STORED)
             stored[i] = np.asarray(small).transpose(2, 0, 1)
-        draft = cached.with_suffix(".part.npy")
-        np.save(draft, stored)
-        draft.replace(cached)
+        with replacing(cached, sync=False) as draft:
+            np.save(draft, stored)
     return np.asarray(np.load(cached, mmap_mode="r"))
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from feature_extract.clips import BATCH, ClipNetwork
+from feature_extract.files import replacing
 from feature_extract.motion import RATE, load_motion, motion_fingerprint, motion_frames, with_ones
 from feature_extract.networks.c3d import FRAMES
 from vmr.model.movements import COLUMNS, FAST, Movements
@@ -77,9 +78,8 @@ def moved_rows(
         if windows:
             rows.append(network(np.stack(windows)).astype(np.float16))
         print()
-        draft = cached.with_suffix(".part.npz")
-        np.savez(draft, rows=np.concatenate(rows), rates=np.stack(rates), kinds=np.array(kinds))
-        draft.replace(cached)
+        with replacing(cached, sync=False) as draft:
+            np.savez(draft, rows=np.concatenate(rows), rates=np.stack(rates), kinds=np.array(kinds))
     with np.load(cached, allow_pickle=False) as kept:
         return Moved(kept["rows"], kept["rates"], tuple(kept["kinds"].tolist()))
 

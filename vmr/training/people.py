@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from feature_extract.files import replacing
 from feature_extract.networks.appearance import WIDTH, Appearance
 from feature_extract.networks.squash import FILTER, squash
 from vmr.training.film import Clip
@@ -114,7 +115,6 @@ def _rows(data: Path, cached: Path, clips: list[tuple[str, str]]) -> NDArray[np.
                 places = [round(look * (len(clip.frames) - 1)) for look in LOOKS]
                 squashed = [squash(Image.fromarray(clip.frames[place])) for place in places]
                 rows.append(network(np.stack([np.asarray(p) for p in squashed])))
-        draft = cached.with_suffix(".part.npy")
-        np.save(draft, np.concatenate(rows).astype(np.float16))
-        draft.replace(cached)
+        with replacing(cached, sync=False) as draft:
+            np.save(draft, np.concatenate(rows).astype(np.float16))
     return np.asarray(np.load(cached))

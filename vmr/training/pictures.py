@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
+from feature_extract.files import replacing
 from feature_extract.networks.appearance import WIDTH, Appearance
 from feature_extract.networks.squash import FILTER, squash
 
@@ -219,9 +220,8 @@ def _rows(
     for view in range(views):
         cached = cache / f"view{view}-{FILTER.name.lower()}.npy"
         if not cached.is_file():
-            draft = cached.with_suffix(".part.npy")
-            np.save(draft, _extract(tar, names, view))
-            draft.replace(cached)
+            with replacing(cached, sync=False) as draft:
+                np.save(draft, _extract(tar, names, view))
         rows = np.load(cached)
         if len(rows) != len(names):
             raise StillsError(f"{cached}: {len(rows)} rows for {len(names)} pictures; delete it")

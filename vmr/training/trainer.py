@@ -28,6 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from feature_extract.files import replacing
+
 FORMAT: Final = 1
 """Of the file that a run goes on from. Files of other formats are refused."""
 LARGEST_GRADIENT: Final = 5.0
@@ -198,9 +200,8 @@ class Trainer:
             "rng": None if self._rng is None else self._rng.getstate(),
             "torch": torch.get_rng_state(),
         }
-        draft = self._file.with_suffix(".part")
-        torch.save(state, draft)
-        draft.replace(self._file)
+        with replacing(self._file) as draft:
+            torch.save(state, draft)
 
     def load_state(self, file: Path) -> None:
         """Go on from a state that `save_state` wrote.
