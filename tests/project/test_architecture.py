@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.test_layers import BORROWED, FILES, FLOORS, as_file, imports, room_of
+from tests.project.test_layers import FILES, FLOORS, imports, room_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -56,7 +56,6 @@ def test_rooms_give_and_leave_out_what_the_page_says(room):
     assert never
     assert gives - set().union(*map(defined, files)) == set()
     used = {(file, module) for file in files for _, module, _ in imports(file)}
-    used = {(file, module) for file, module in used if (file, as_file(module)) not in BORROWED}
     wrong = {pair for pair in used for name in never if f"{pair[1]}.".startswith(f"{name}.")}
     assert wrong == set()
 
