@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
 from vmr.training.base import Recall
 from vmr.training.calibration import Trial, trials
 from vmr.training.movements import Bank, moved_rows
@@ -40,12 +39,12 @@ def main() -> None:
         "--plot", type=Path, help="draw strength against the share of right answers"
     )
     options = parser.parse_args()
-    model, words = RetrievalModel.load(options.weights), Words.load()
+    model = RetrievalModel.load(options.weights)
     sets = load_pictures(options.data, options.cache, views=2)
-    recall = text_to_picture(model, words, sets["flickr8k"], options.split)
+    recall = text_to_picture(model, sets["flickr8k"], options.split)
     print(f"Flickr8k {options.split}, text -> picture: {recall}")
     moved = moved_rows(options.data, options.cache, sets["flickr8k"], options.split)
-    asked = partial(trials, words=words, pictures=sets["flickr8k"], split=options.split)
+    asked = partial(trials, words=model.words, pictures=sets["flickr8k"], split=options.split)
     strength, right = timelines(model, list(asked(model, bank=moved.bank, seed=1)))
     kinds(
         {
@@ -56,20 +55,20 @@ def main() -> None:
     if options.plot:
         plot(strength, right, options.plot)
     if "har15" in sets and options.split == "test":
-        print(f"har15 test, 15 actions: {actions(model, words, sets['har15']):.1f} % right")
+        print(f"har15 test, 15 actions: {actions(model, sets['har15']):.1f} % right")
     people = people_pictures(options.data, options.cache)
     if people.names:
-        print(f"filmed people, held out, 7 actions: {filmed(model, words, people):.1f} % right")
+        print(f"filmed people, held out, 7 actions: {filmed(model, people):.1f} % right")
 
 
-def text_to_picture(model: RetrievalModel, words: Words, pictures: Pictures, split: str) -> Recall:
+def text_to_picture(model: RetrievalModel, pictures: Pictures, split: str) -> Recall:
     """As base_training.text_to_picture, with the vectors that the product searches."""
     chosen = pictures.of(split)
-    clips = model.clip_vectors(pictures.rows[chosen, 0])
+    clips = model.encode_clips(pictures.rows[chosen, 0])
     ranks = []
     for place, i in enumerate(chosen):
         for caption in pictures.captions[i]:
-            similarity = clips @ model.query_vector(words.query(caption))
+            similarity = clips @ model.encode_query(model.query(caption))
             ranks.append(int((similarity > similarity[place]).sum()))
     return Recall(*[100 * float(np.mean(np.array(ranks) < n)) for n in (1, 5, 10)])
 
@@ -142,25 +141,25 @@ def plot(strength: NDArray[np.float64], right: NDArray[np.bool_], file: Path) ->
     figure.savefig(file, dpi=110)
 
 
-def filmed(model: RetrievalModel, words: Words, people: Pictures) -> float:
+def filmed(model: RetrievalModel, people: Pictures) -> float:
     """Share of pictures of held-out clips of people, a street without a fight left out, whose
     nearest sentence, of one an action, is their own; in %."""
     doing = {SAME_AS.get(name, name): said[0] for name, said in DOING.items() if name != "no_fight"}
-    queries = [words.query(f"two people {said}") for said in doing.values()]
-    sentences = np.stack([model.query_vector(query) for query in queries])  # (7, E)
+    queries = [model.query(f"two people {said}") for said in doing.values()]
+    sentences = np.stack([model.encode_query(query) for query in queries])  # (7, E)
     chosen = [i for i in people.of("held") if people.groups[i] in doing]
-    found = (model.clip_vectors(people.rows[chosen, 0]) @ sentences.T).argmax(1)
+    found = (model.encode_clips(people.rows[chosen, 0]) @ sentences.T).argmax(1)
     truth = np.array([list(doing).index(people.groups[i]) for i in chosen])
     return float(100 * (found == truth).mean())
 
 
-def actions(model: RetrievalModel, words: Words, pictures: Pictures, split: str = "test") -> float:
+def actions(model: RetrievalModel, pictures: Pictures, split: str = "test") -> float:
     """Share of held-out pictures whose nearest sentence, of one an action, is their own; in %."""
     names = list(ACTIONS)
-    queries = [words.query(f"a person {ACTIONS[name][0]}") for name in names]
-    sentences = np.stack([model.query_vector(query) for query in queries])  # (15, E)
+    queries = [model.query(f"a person {ACTIONS[name][0]}") for name in names]
+    sentences = np.stack([model.encode_query(query) for query in queries])  # (15, E)
     held_out = pictures.of(split)
-    clips = model.clip_vectors(pictures.rows[held_out, 0])
+    clips = model.encode_clips(pictures.rows[held_out, 0])
     found = (clips @ sentences.T).argmax(1)
     truth = np.array([names.index(pictures.groups[i]) for i in held_out])
     return float(100 * (found == truth).mean())

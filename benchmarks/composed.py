@@ -36,7 +36,6 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
-from vmr.model.text import Words
 from vmr.search.searcher import Moment, Searcher
 from vmr.training.compose import MOVES, Pool, Segment, Timeline, compose, pool_of
 from vmr.training.film import Clip, Moving, Shot, Still, film
@@ -247,7 +246,7 @@ def search_with(model: RetrievalModel, films: Path) -> None:
     listing = json.loads((films / "questions.json").read_text())
     library = Library(films / "library")
     ids = {video.path.name: video.id for video in library.videos()}
-    searcher = Searcher(library, model, Words.load())
+    searcher = Searcher(library, model)
     present: list[Found] = []
     absent: list[tuple[Kind, str]] = []
     for entry in listing:

@@ -18,6 +18,7 @@ from benchmarks.table import Row, Size, gains
 from benchmarks.training_speed import WORDS, random_batch
 from vmr.model.network import MomentModel, ProposalHead, candidates
 from vmr.model.second_stage import EXTRA_COLUMNS, SecondStage, second_stage_config
+from vmr.model.space import Space
 from vmr.model.spans import nms
 from vmr.model.windows import WINDOW
 from vmr.research.preset import load_preset
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 BATCH = 2  # the direct form holds 16,641 cells of 1,536 numbers for each
 QUERIES = 20
-CLIP_WIDTH = 577
+SPACE = Space(512, names_width=60, movements_width=4)
 KEEP = 5
 THRESHOLD = 0.37
 
@@ -77,7 +78,7 @@ def rows(size: Size, work: Path) -> Iterator[Row]:
         model.zero_grad()
         second_stage_loss(model.train(), examples, loss).backward()  # type: ignore[no-untyped-call]
 
-    models = [SecondStage(MomentModel(second_stage_config(CLIP_WIDTH))) for _ in range(2)]
+    models = [SecondStage(MomentModel(second_stage_config(SPACE)), SPACE) for _ in range(2)]
     gained = steps_gained(size, base, *models, direct=models[1])
     yield _row(f"a step of training `base`, second stage, {BATCH} queries", gained)
     yield suppression_row(size)
@@ -106,7 +107,7 @@ def steps_gained(
 
 def _example(seed: int) -> Example:
     generator = np.random.default_rng(seed)
-    rows = generator.standard_normal((WINDOW, CLIP_WIDTH - 1 + EXTRA_COLUMNS), dtype=np.float32)
+    rows = generator.standard_normal((WINDOW, SPACE.width - 1 + EXTRA_COLUMNS), dtype=np.float32)
     words = generator.standard_normal((WORDS, 50), dtype=np.float32)
     return Example(rows, words, ((20.0, 35.0),), "thing")
 

@@ -106,13 +106,14 @@ def rows(size: Size, device: str) -> Iterator[Row]:
 
 def made(count: int, questions: NDArray[np.float32], device: str) -> Ways:
     """Make up so many rows."""
-    background = RetrievalModel.load().background
+    model = RetrievalModel.load()
+    background = model.background
     mean, root = (part.to(device) for part in statistics(background))
     width = len(mean)
     generator = torch.Generator(device).manual_seed(0)
     asked_for = torch.from_numpy(questions).to(device)
     clips = np.empty((count, width), np.float16)
-    on_device, sketch = AllRows(width, device), QuantisedIndex(background)
+    on_device, sketch = AllRows(width, device), QuantisedIndex(model.space, background)
     none = torch.zeros(len(questions), 0, device=device)
     best = none, none.long()  # scores and places
     for first in range(0, count, PART):

@@ -65,7 +65,7 @@ def measure(hours: float, questions: int, work: Path) -> Compared:
     """Make up so many hours, and ask."""
     model, clips = RetrievalModel.load(), work / "clips"
     made = made_up(clips, round(hours * 3600), model.background)
-    sketch = QuantisedIndex(model.background)
+    sketch = QuantisedIndex(model.space, model.background)
     sketch.add(made)
     found = compare(made, sketch, model.sentences(questions))
     clips.unlink()

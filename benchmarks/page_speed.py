@@ -23,7 +23,6 @@ from tests.support.planted_page import served
 from vmr.library.ingest import Ingest
 from vmr.media.preview import Previews
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
 from vmr.page.page import Page
 
 PAUSE = 1500  # milliseconds between two questions: the pictures of the last answer have come
@@ -125,7 +124,7 @@ def main() -> None:
         folder = Path(temporary)
         library = library_of(folder, options.videos, options.rows, extractor_fingerprint())
         previews = Previews(folder / "previews", limit_bytes=1 << 26)
-        page = Page(library, model, Words.load(), Ingest(library, Extractor), previews)
+        page = Page(library, model, Ingest(library, Extractor), previews)
         with served(page) as address:
             title = f"\n{options.videos} videos of {options.rows} s"
             if options.scroll:

@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
 from vmr.model.windows import cut_windows, distinct
 from vmr.search.query import WITHIN_SECONDS, QueryStep, parse, understand
 from vmr.search.searcher import Moment, follow_on
@@ -34,14 +33,14 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for their features")
     parser.add_argument("--weights", type=Path, help="default: the shipped ones")
     options = parser.parse_args()
-    model, words = RetrievalModel.load(options.weights), Words.load()
+    model = RetrievalModel.load(options.weights)
     pictures = load_pictures(options.data, options.cache, views=1)["flickr8k"]
     right: dict[str, list[bool]] = defaultdict(list)
     for category, picture, true, false in read_probes():
-        clips = model.clip_vectors(pictures.rows[_place(pictures, picture)])
-        matches = [_match(model, words, text, clips) for text in (true, false)]
+        clips = model.encode_clips(pictures.rows[_place(pictures, picture)])
+        matches = [_match(model, text, clips) for text in (true, false)]
         right[category].append(matches[0] > matches[1])
-    right["order"] = _order(model, words, pictures)
+    right["order"] = _order(model, pictures)
     print("| what differs | probes | right, % |\n|---|---:|---:|")
     for category, done in right.items():
         print(f"| {category} | {len(done)} | {100 * np.mean(done):.0f} |")
@@ -64,12 +63,12 @@ def _place(pictures: Pictures, name: str) -> int:
     return int(place)
 
 
-def _match(model: RetrievalModel, words: Words, text: str, clips: np.ndarray) -> float:
-    (target,), _ = understand(parse(text), words, model)
+def _match(model: RetrievalModel, text: str, clips: np.ndarray) -> float:
+    (target,), _ = understand(parse(text), model)
     return float(target.curve(model, clips)[0])
 
 
-def _order(model: RetrievalModel, words: Words, pictures: Pictures) -> list[bool]:
+def _order(model: RetrievalModel, pictures: Pictures) -> list[bool]:
     """A film of two neighbours in probes.tsv: the better score has the right order."""
     true = [(picture, text) for category, picture, text, _ in read_probes() if category == "both"]
     done = []
@@ -80,10 +79,10 @@ def _order(model: RetrievalModel, words: Words, pictures: Pictures) -> list[bool
                 for p in (first, second)
             ]
         )
-        clips = model.clip_vectors(rows)
+        clips = model.encode_clips(rows)
         scores = []
         for one, other in ((before, after), (after, before)):
-            targets, _ = understand(parse(f"{one} THEN {other}"), words, model)
+            targets, _ = understand(parse(f"{one} THEN {other}"), model)
             scores.append(_best_chain(model, targets, clips))
         done.append(scores[0] > scores[1])
     return done

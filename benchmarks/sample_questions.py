@@ -25,7 +25,6 @@ from vmr.library.store import Library
 from vmr.media.export import write_still
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
-from vmr.model.text import Words
 from vmr.search.searcher import Answer, Searcher
 
 QUESTIONS: Final = Path(__file__).with_name("sample_questions.tsv")
@@ -53,9 +52,7 @@ def main() -> None:
     with ExitStack() as stack:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         library = sample_library(work)
-        searcher = Searcher(
-            library, RetrievalModel.load(options.weights), Words.load(), use_feedback=False
-        )
+        searcher = Searcher(library, RetrievalModel.load(options.weights), use_feedback=False)
         asked = [(question, searcher.search(question.text)) for question in read_questions()]
         report(asked)
         print()

@@ -145,29 +145,29 @@ def trained(arm: Arm, material: Material, seed: int) -> RetrievalModel:
 class _OfFirstColumns(RetrievalModel):
     """Reads of whole rows what it was trained on: look-alikes are of whole rows in every arm."""
 
-    def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    def encode_clips(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
         looks = sum(self.towers.config.blocks.values())
-        return super().clip_vectors(np.concatenate([rows[:, :looks], rows[:, WIDTH:]], axis=1))
+        return super().encode_clips(np.concatenate([rows[:, :looks], rows[:, WIDTH:]], axis=1))
 
 
 def measured(model: RetrievalModel, material: Material) -> str:
     """A line of figures, in %, as HEAD names them."""
     main, bank = material.sets[MAIN], material.moved["dev"].bank
-    recall = text_to_picture(model, material.words, main, "dev")
+    recall = text_to_picture(model, main, "dev")
     asked = {"seed": 5, "timelines": material.timelines}
     done = list(trials(model, material.words, main, "dev", bank, kind=None, **asked))
     both = [done, [trial for trial in done if trial.kind == "thing"]]
     right = [100 * np.mean([trial.right for trial in some if trial.present]) for some in both]
     shares = [*right, *map(called_none, both)]
     if "har15" in material.sets:
-        shares.append(actions(model, material.words, material.sets["har15"], "dev"))
+        shares.append(actions(model, material.sets["har15"], "dev"))
     found = f"{recall.at_1:.1f} / {recall.at_5:.1f} / {recall.at_10:.1f}"
     return " | ".join([found, *(f"{share:.1f}" for share in shares), _samples(model, material)])
 
 
 def _samples(model: RetrievalModel, material: Material) -> str:
     """Questions to the sample library: the first moment is right, and one of the first five."""
-    searcher = Searcher(material.library, model, material.words, use_feedback=False)
+    searcher = Searcher(material.library, model, use_feedback=False)
     asked = [(question, searcher.search(question.text)) for question in read_questions()]
     found = overlaps([(question, answer) for question, answer in asked if question.spans])
     return " / ".join(f"{100 * np.mean(share >= RIGHT):.0f}" for share in found)
@@ -183,6 +183,7 @@ def called_none(done: list[Trial]) -> float:
 def _rebuilt(model: RetrievalModel, **changes: Any) -> RetrievalModel:
     """The same model with some of its parts exchanged."""
     parts: dict[str, Any] = {
+        "words": model.words,
         "towers": model.towers,
         "background": torch.from_numpy(model.background[:, :-1]),
         "captions": torch.from_numpy(model.sentences(10**6)[:, : model.towers.config.width]),
@@ -242,9 +243,9 @@ def without_cuts(_: Material) -> RetrievalModel:
 
 
 class _OfNoCuts(RetrievalModel):
-    def propose(self, windows: Any, query: Query) -> list[list[Proposal]]:
+    def localise(self, windows: Any, query: Query) -> list[list[Proposal]]:
         blind: list[Window] = [replace(window, cuts=window.cuts[:0]) for window in windows]
-        return super().propose(blind, query)
+        return super().localise(blind, query)
 
 
 def against_the_mean(_: Material) -> RetrievalModel:

@@ -77,7 +77,7 @@ class C3DAlone(RetrievalModel):
     def blocks(self) -> dict[str, int]:
         return self._shipped.blocks
 
-    def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    def encode_clips(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
         looks = sum(self._shipped.towers.config.blocks.values())
         return self._without_hubs(self._seen(self.towers, rows[:, looks:]))
 

@@ -31,7 +31,6 @@ from vmr.model.second_stage import (
     EXTRA_COLUMNS,
     MATCH_SCALE,
     SecondStage,
-    parts,
     second_stage_config,
     window_rows,
 )
@@ -82,7 +81,7 @@ def main() -> None:
     config = SecondStageTraining(steps=steps, validate_every=steps, seed=options.seed)
     for weight in options.weight or [0.0, 0.1]:
         model = train(words, sets, moved, config, weight)
-        print(f"\nweight {weight}: {text_to_picture(model, words, sets[MAIN], 'dev')}")
+        print(f"\nweight {weight}: {text_to_picture(model, sets[MAIN], 'dev')}")
         kinds(arms(model, words, sets[MAIN], moved["dev"]))
 
 
@@ -97,9 +96,8 @@ def train(
     torch.manual_seed(config.seed)
     start, captions, draw = RetrievalModel.load(), Captions(words), random.Random(config.seed)
     towers = copy.deepcopy(start.towers)
-    second_stage = SecondStage(
-        MomentModel(second_stage_config(start.width, word_width=words.width))
-    )
+    network = MomentModel(second_stage_config(start.space, word_width=words.width))
+    second_stage = SecondStage(network, start.space)
     both = torch.nn.ModuleList([towers, second_stage])
     average = copy.deepcopy(both)
     rates = [RATE, config.learning_rate]
@@ -163,7 +161,7 @@ class Timelines:
         self._noise = config.noise * noise_of_the_unknown(start, words, main)
         self._chaos = np.random.default_rng(config.seed)
         self._unrelated = torch.from_numpy(start.background)
-        self._asked = torch.from_numpy(start.sentences(1000)[:, : start.towers.config.width])
+        self._asked = torch.from_numpy(start.sentences(1000)[:, : start.space.shared_width])
 
     def batch(self, towers: Towers, draw: random.Random) -> list[Example]:
         """As SecondStageTraining has it."""
@@ -176,7 +174,7 @@ class Timelines:
         timeline = compose(self._pool, draw)
         looks = timeline.rows(self._rows)
         moving = timeline.moving(self._bank, draw.getrandbits(32))
-        fixed = self._start.clip_vectors(np.concatenate([looks, moving], axis=1))
+        fixed = self._start.encode_clips(np.concatenate([looks, moving], axis=1))
         space = towers.encode_video(torch.from_numpy(looks))  # (T, E')
         hub = -HUB_WEIGHT * (space @ self._asked.T).topk(HUB_NEIGHBOURS).values.mean(1)
         errors = errors_of(timeline, space.shape[1], self._noise, self._chaos)
@@ -203,20 +201,21 @@ class Timelines:
         asked: Question,
         draw: random.Random,
     ) -> Example:
-        sentences = (query, *parts(query))
+        sentences = (query, *(query.parts or (query, query)))
         space = encoded(towers, sentences)  # (3, E')
         errors = [error_of(self._noise, space.shape[1], self._chaos) for _ in sentences]
         space = F.normalize(space + torch.from_numpy(np.stack(errors)), dim=1)
-        fixed = np.stack([self._start.query_vector(part) for part in sentences])
+        fixed = np.stack([self._start.encode_query(part) for part in sentences])
         vectors = torch.cat([space, torch.from_numpy(fixed[:, space.shape[1] :])], dim=1)  # (3, E)
         first = window_around(asked.spans, len(clips), draw)
         part = clips[first : first + WINDOW]
         matches = self.matches(part, vectors)  # (3, T)
         starts = np.arange(first, first + len(part), dtype=np.float64)
         window = Window(part.detach().numpy(), starts, starts + 1, cuts)
-        rows = torch.from_numpy(window_rows(window, matches.detach().numpy()))
+        own = self._start.space
+        rows = torch.from_numpy(window_rows(own, window, matches.detach().numpy()))
         moves = rows[:, -EXTRA_COLUMNS - len(COLUMNS) : -EXTRA_COLUMNS]
-        seen = CLIP_SCALE * part[:, : -1 - len(COLUMNS)]
+        seen = CLIP_SCALE * part[:, : own.shared_width + own.names_width]
         rows = torch.cat([seen, moves, MATCH_SCALE * matches.T, rows[:, -2:]], dim=1)
         words = [w for w in query.vectors if draw.random() >= self._config.word_dropout]
         answers = answers_in(asked.spans, first, len(part))

@@ -168,9 +168,9 @@ def _cosines(title: str, rows: dict[str, NDArray[np.float32]]) -> None:
 
 def _own_video(model: RetrievalModel, rows: dict[str, NDArray[np.float32]]) -> None:
     """How often a picture, as a query, has its own second of video as its first answer."""
-    clips = model.clip_vectors(rows["video"])
+    clips = model.encode_clips(rows["video"])
     for way in ("bilinear", "bicubic"):
-        asked = np.stack([model.as_query(clip) for clip in model.clip_vectors(rows[way])])
+        asked = np.stack([model.as_query(clip) for clip in model.encode_clips(rows[way])])
         similar = asked @ clips.T
         first = similar.argmax(1) == np.arange(len(clips))
         width = model.towers.config.width

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
-from vmr.model.text import Query, QueryError, Words
+from vmr.model.text import Query, QueryError
 from vmr.model.windows import cut_windows, distinct
 from vmr.training.compose import Timeline, compose, pool_of
 from vmr.training.pictures import Pictures, load_pictures
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["dev", "test"], default="dev")
     parser.add_argument("--timelines", type=int, default=20)
     options = parser.parse_args()
-    model, words = RetrievalModel.load(options.weights), Words.load()
+    model = RetrievalModel.load(options.weights)
     pictures = load_pictures(options.data, options.cache, views=1)["flickr8k"]
     places, draw = pictures.of(options.split), random.Random(5)
     unit = pictures.rows[:, 0].astype(np.float32)
@@ -51,12 +51,12 @@ def main() -> None:
     first = 0
     for _ in range(options.timelines):
         timeline = compose(pool, draw)
-        clips = model.clip_vectors(timeline.rows(pictures.rows))
-        long, shift = padded(clips, model.clip_vectors(_other(pictures, draw)), draw)
+        clips = model.encode_clips(timeline.rows(pictures.rows))
+        long, shift = padded(clips, model.encode_clips(_other(pictures, draw)), draw)
         for _ in range(QUESTIONS):
             asked = ask(timeline, pool, draw, present=True)
             try:
-                query = words.query(asked.text)
+                query = model.query(asked.text)
             except QueryError:  # three captions have no known word
                 continue
             cuts, truth = timeline.cuts, list(asked.spans)
@@ -92,7 +92,7 @@ def moments(
     """The moments of a whole video (T, E), best first."""
     starts = np.arange(len(clips), dtype=np.float64)
     windows = cut_windows(clips, starts, starts + 1, cuts)
-    return distinct(windows, model.propose(windows, query))
+    return distinct(windows, model.localise(windows, query))
 
 
 def touches(moment: Proposal, timeline: Timeline, shift: float) -> bool:

@@ -21,10 +21,9 @@ import pytest
 
 import vmr.library.database
 from feature_extract.files import PREFIX
-from tests.support.planted import PlantedExtractor, tiny_ranker, write_file
+from tests.support.planted import PlantedExtractor, tiny_model, write_file
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
-from vmr.model.text import Words
 from vmr.search.index import ClipIndex
 from vmr.search.searcher import Searcher
 
@@ -49,7 +48,7 @@ def index_all(folder: Path, paths: list[Path]) -> None:
     with Ingest(library, Pausing) as ingest:
         ingest.add(paths)
         ingest.wait()
-    ClipIndex.open(library, tiny_ranker())
+    ClipIndex.open(library, tiny_model())
     library.close()
 
 
@@ -95,7 +94,7 @@ def contents(library):
 
 def answers(library):
     """Every clip's path, row and score for a fixed query, best first."""
-    model = tiny_ranker()
+    model = tiny_model()
     vector = np.ones(model.width, np.float32) / 4
     videos, rows, scores = ClipIndex.open(library, model).nearest(vector, 10_000)
     names = {video.id: video.path for video in library.videos()}
@@ -342,7 +341,7 @@ def test_two_processes_index_the_same_library(paths, undisturbed, tmp_path):
 def test_searching_while_another_process_indexes(paths, undisturbed, tmp_path):
     folder = tmp_path / "library"
     library = Library(folder)
-    searcher = Searcher(library, tiny_ranker(), Words.load())
+    searcher = Searcher(library, tiny_model())
     child = START.Process(target=index_all, args=(folder, paths))
     child.start()
     seen = []
@@ -361,7 +360,7 @@ def test_searching_while_another_process_indexes(paths, undisturbed, tmp_path):
 
 def test_searching_while_videos_come_and_go(paths, tmp_path):
     library = Library(tmp_path / "library")
-    searcher = Searcher(library, tiny_ranker(), Words.load())
+    searcher = Searcher(library, tiny_model())
     stop, failures = threading.Event(), []
 
     def ask():

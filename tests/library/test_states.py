@@ -13,7 +13,7 @@ from tests.support.planted import (
     planted_extraction,
     planted_features,
     random_rows,
-    tiny_ranker,
+    tiny_model,
     write_file,
 )
 from vmr.__main__ import main
@@ -22,7 +22,6 @@ from vmr.library.content import full_digest
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
-from vmr.model.text import Words
 from vmr.page.page import Page
 from vmr.search.searcher import Searcher
 
@@ -71,9 +70,9 @@ def test_list_shows_every_state_and_its_reason(library, capsys):
 
 
 def test_the_page_shows_every_state_and_has_words_for_it(library, tmp_path):
-    model, words = tiny_ranker(), Words.load()
+    model = tiny_model()
     previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
-    page = Page(library, model, words, Ingest(library, lambda: None), previews)
+    page = Page(library, model, Ingest(library, lambda: None), previews)
     shown = {video["name"]: video for video in page.library()["videos"]}
     english = (ROOT / "assets/ui/words.js").read_text().partition("state: {")[2].partition("}")[0]
     for state in get_args(State):
@@ -88,7 +87,7 @@ def test_the_page_shows_every_state_and_has_words_for_it(library, tmp_path):
 
 
 def test_only_what_is_ready_answers(library):
-    hits = Searcher(library, tiny_ranker(), Words.load()).search("a dog on a beach", top=1000)
+    hits = Searcher(library, tiny_model()).search("a dog on a beach", top=1000)
     assert {hit.name for hit in hits.moments} <= {"ready.mp4", "partly readable.mp4"}
     assert {hit.name for hit in hits.moments} != set()
     assert not [m for m in hits.moments if m.name[0] == "p" and 3 <= m.best < 6]

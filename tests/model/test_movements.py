@@ -111,7 +111,7 @@ def model() -> RetrievalModel:
 def clips_of(model: RetrievalModel, seen: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same picture, moving as said."""
     looks = np.random.default_rng(0).random(sum(model.towers.config.blocks.values()))
-    clips = model.clip_vectors(np.tile(looks.astype(np.float32), (len(seen), 1)))
+    clips = model.encode_clips(np.tile(looks.astype(np.float32), (len(seen), 1)))
     clips[:, -5:-1] = seen
     return clips
 
@@ -123,9 +123,9 @@ def test_of_the_same_picture_the_one_that_goes_the_way_asked_for_scores_higher(
     words = Words.load()
     clips = clips_of(model, np.eye(4, dtype=np.float32)[[0, 0, 2]] * np.array([[1], [-1], [1]]))
     for text, best in (("moves right", 0), ("moves left", 1), ("while the camera zooms in", 2)):
-        curve = model.curve(clips, model.query_vector(words.query(f"a dog {text}")))
+        curve = model.curve(clips, model.encode_query(words.query(f"a dog {text}")))
         assert curve.argmax() == best
-    plain = model.curve(clips, model.query_vector(words.query("a dog")))
+    plain = model.curve(clips, model.encode_query(words.query("a dog")))
     np.testing.assert_allclose(plain, plain[0], atol=1e-5)
 
 
@@ -150,7 +150,7 @@ def test_a_movement_alone_is_asked_for_whatever_is_seen(
     model: RetrievalModel, text: str, alone: bool
 ) -> None:
     assert names_nothing_else(tokenize(text)) == alone
-    vector = model.query_vector(Words.load().query(text))
+    vector = model.encode_query(Words.load().query(text))
     assert vector[: model.towers.config.width].any() != alone
 
 
@@ -158,7 +158,7 @@ def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> N
     speeds = np.array([NOTICED + NOTICED_SPREAD, NOTICED, 0], np.float32)
     seen = np.append(speeds[:, None] * np.float32([1, 0, 0, 0]), np.float32([[0, 0.9, 0, 0]]), 0)
     clips = clips_of(model, seen)
-    vector = model.query_vector(Words.load().query("everything moves to the right"))
+    vector = model.encode_query(Words.load().query("everything moves to the right"))
     still = -NOTICED / NOTICED_SPREAD  # as what goes another way
     expected = [1, 0, still, still]
     np.testing.assert_allclose(model.curve(clips, vector), expected, atol=1e-5)
@@ -166,7 +166,7 @@ def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> N
 
 def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(model: RetrievalModel) -> None:
     """A tenth of a picture's width in three seconds; a misreading of a tenth of fast."""
-    vector = model.query_vector(Words.load().query("the camera pans left"))
+    vector = model.encode_query(Words.load().query("the camera pans left"))
     for speed, verdict in ((0.1 / 3, "possible"), (0.1, "strong"), (0.015, "none")):
         clips = clips_of(model, np.tile(np.float32([speed / FAST[0], 0, 0, 0]), (5, 1)))
         score = float(model.curve(clips, vector).mean())

@@ -60,7 +60,7 @@ def test_the_less_sure_the_classifier_the_less_it_adds(names: Names) -> None:
 def test_shipped_weights_hold_the_names() -> None:
     model = RetrievalModel.load()
     assert model.names is not None
-    query = model.query_vector(Words.load().query("a lion"))
+    query = model.encode_query(Words.load().query("a lion"))
     assert query.shape == (model.width,)
     named = query[: -1 - len(COLUMNS)][-model.names.width :]  # movements and hubs come after
     assert np.array_equal(named, model.names.query_columns(("a", "lion")))

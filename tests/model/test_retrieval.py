@@ -16,6 +16,7 @@ from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.windows import cut_windows
 
+WORDS = Words(["a", "b", "c"], np.eye(3, 6, dtype=np.float32), "words")
 CALIBRATION = Calibration(slope=2.0, offset=-4.0, possible=0.3, strong=0.8)
 
 
@@ -25,7 +26,9 @@ def model() -> RetrievalModel:
     towers = Towers(TowersConfig(blocks={"appearance": 24}, word_width=6, width=16, hidden=32))
     background = torch.nn.functional.normalize(torch.randn(64, 16), dim=1)
     captions = torch.nn.functional.normalize(torch.randn(40, 16), dim=1)
-    return RetrievalModel(towers, background, captions, CALIBRATION, word_fingerprint="words")
+    return RetrievalModel(
+        WORDS, towers, background, captions, CALIBRATION, word_fingerprint="words"
+    )
 
 
 def query(*, width: int = 6) -> Query:
@@ -35,7 +38,7 @@ def query(*, width: int = 6) -> Query:
 
 def test_vectors_are_unit_vectors_and_a_column_for_hubs(model: RetrievalModel) -> None:
     rows = np.random.default_rng(0).random((40, 24)).astype(np.float16)
-    clips, asked = model.clip_vectors(rows), model.query_vector(query())
+    clips, asked = model.encode_clips(rows), model.encode_query(query())
     assert clips.shape == (40, 17)
     np.testing.assert_allclose(np.linalg.norm(clips[:, :-1], axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(asked[:-1]), 1, atol=1e-5)
@@ -46,7 +49,7 @@ def test_vectors_are_unit_vectors_and_a_column_for_hubs(model: RetrievalModel) -
 
 
 def test_a_clip_as_a_query_finds_itself(model: RetrievalModel) -> None:
-    clips = model.clip_vectors(np.random.default_rng(0).random((40, 24)).astype(np.float32))
+    clips = model.encode_clips(np.random.default_rng(0).random((40, 24)).astype(np.float32))
     found = [int((clips[:, :-1] @ model.as_query(clip)[:-1]).argmax()) for clip in clips]
     assert found == list(range(40))
     assert model.as_query(clips[0])[-1] == 1
@@ -54,15 +57,15 @@ def test_a_clip_as_a_query_finds_itself(model: RetrievalModel) -> None:
 
 def test_batches_do_not_matter(model: RetrievalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(0).random((11, 24)).astype(np.float32)
-    whole = model.clip_vectors(rows)
+    whole = model.encode_clips(rows)
     monkeypatch.setattr("vmr.model.retrieval._BATCH", 4)
-    np.testing.assert_allclose(model.clip_vectors(rows), whole, atol=1e-6)
+    np.testing.assert_allclose(model.encode_clips(rows), whole, atol=1e-6)
 
 
 def test_the_curve_is_in_standard_deviations_above_the_best_of_the_background(
     model: RetrievalModel,
 ) -> None:
-    vector = model.query_vector(query())
+    vector = model.encode_query(query())
     curve = model.curve(model.background, vector)
     assert curve.max() == pytest.approx(0, abs=1e-5)  # the best hundredth of 64 is one
     assert abs(curve.std() - 1) < 1e-4
@@ -73,7 +76,7 @@ def test_a_saved_ranker_answers_the_same(model: RetrievalModel, tmp_path: Path) 
     loaded = RetrievalModel.load(tmp_path)
     rows = np.random.default_rng(0).random((5, 24)).astype(np.float32)
     # float16 on disk
-    np.testing.assert_allclose(loaded.clip_vectors(rows), model.clip_vectors(rows), atol=5e-3)
+    np.testing.assert_allclose(loaded.encode_clips(rows), model.encode_clips(rows), atol=5e-3)
     assert loaded.calibration == CALIBRATION
     assert loaded.fingerprint == RetrievalModel.load(tmp_path).fingerprint != model.fingerprint
 
@@ -81,24 +84,24 @@ def test_a_saved_ranker_answers_the_same(model: RetrievalModel, tmp_path: Path) 
 def test_the_second_stage_is_saved_and_answers_for_parts(
     model: RetrievalModel, tmp_path: Path
 ) -> None:
-    clips = model.clip_vectors(np.random.default_rng(0).random((20, 24)).astype(np.float32))
+    clips = model.encode_clips(np.random.default_rng(0).random((20, 24)).astype(np.float32))
     starts = np.arange(20, dtype=np.float64)
     windows = cut_windows(clips, starts, starts + 1, np.zeros(0))
-    (alone,) = model.propose(windows, query())
+    (alone,) = model.localise(windows, query())
     model.second_stage = SecondStage(
-        MomentModel(second_stage_config(17, word_width=6, width=24))
+        MomentModel(second_stage_config(model.space, word_width=6, width=24)), model.space
     ).eval()
     model.mix = Mix(slope=2.0, offset=-1.0)
-    assert model.propose(windows, query()) == [alone]
+    assert model.localise(windows, query()) == [alone]
     # Two parts: its own moments, in the unit of the curve.
     two = Query("one then two", ("one", "then", "two"), np.eye(3, 6, dtype=np.float32))
     own = model.second_stage.propose(windows, [model.matches(clips, two)], two.vectors)[0]
-    (found,) = model.propose(windows, two)
+    (found,) = model.localise(windows, two)
     assert [m.score for m in found] == pytest.approx([2 * m.score - 1 for m in own])
     model.save(tmp_path)
     again = RetrievalModel.load(tmp_path)
     assert again.mix == model.mix
-    ((best, *_),) = again.propose(windows, two)
+    ((best, *_),) = again.localise(windows, two)
     assert best.score == pytest.approx(found[0].score, abs=0.1)  # float16 on disk
 
 
@@ -124,12 +127,12 @@ def test_missing_damaged_and_foreign_weights_are_refused(
 
 def test_word_vectors_of_another_width_are_refused(model: RetrievalModel) -> None:
     with pytest.raises(ModelError, match="width 300"):
-        model.query_vector(query(width=300))
+        model.encode_query(query(width=300))
 
 
 def test_rows_of_another_width_are_refused(model: RetrievalModel) -> None:
     with pytest.raises(ValueError, match="24"):
-        model.clip_vectors(np.zeros((3, 25), dtype=np.float32))
+        model.encode_clips(np.zeros((3, 25), dtype=np.float32))
 
 
 def test_strength_is_monotone_and_the_verdict_follows_it(model: RetrievalModel) -> None:

@@ -14,10 +14,10 @@ from vmr.model.second_stage import (
     MATCH_SCALE,
     MOVEMENT_SCALE,
     SecondStage,
-    parts,
     second_stage_config,
     window_rows,
 )
+from vmr.model.space import Space
 from vmr.model.text import Query
 from vmr.model.windows import Window
 from vmr.research.loss import LossConfig
@@ -26,13 +26,16 @@ from vmr.training.second_stage import errors_of, seen_cuts
 from vmr.training.second_stage_check import check
 from vmr.training.second_stage_loss import Example, second_stage_loss
 
-WIDTH = 9
+SPACE = Space(4, movements_width=4)
+WIDTH = SPACE.width
 
 
 @pytest.fixture(scope="module")
 def second_stage() -> SecondStage:
     torch.manual_seed(0)
-    return SecondStage(MomentModel(second_stage_config(WIDTH, word_width=6, width=24))).eval()
+    return SecondStage(
+        MomentModel(second_stage_config(SPACE, word_width=6, width=24)), SPACE
+    ).eval()
 
 
 def window(length: int, *, begin: float = 0.0, seed: int = 0) -> Window:
@@ -51,7 +54,7 @@ def matches(part: Window) -> np.ndarray:
 def test_rows_hold_the_clip_its_matches_and_cuts() -> None:
     part = window(5, begin=10)
     curves = np.arange(15, dtype=np.float32).reshape(3, 5)
-    rows = window_rows(part, curves)
+    rows = window_rows(SPACE, part, curves)
     assert rows.shape == (5, WIDTH - 1 + EXTRA_COLUMNS)
     np.testing.assert_allclose(rows[:, : WIDTH - 5], CLIP_SCALE * part.clips[:, :-5])
     np.testing.assert_allclose(
@@ -76,7 +79,9 @@ def test_rows_hold_the_clip_its_matches_and_cuts() -> None:
 def test_a_query_has_two_parts_around_its_last_joint(text: str, first: str, second: str) -> None:
     words = text.replace(",", "").split()
     vectors = np.arange(len(words), dtype=np.float32)[:, None]
-    before, after = parts(Query(text, tuple(words), vectors))
+    query = Query(text, tuple(words), vectors)
+    before, after = query.parts or (query, query)
+    assert (query.parts is None) == (first == second)
     assert (" ".join(before.words), " ".join(after.words)) == (first, second)
     for part in (before, after):
         assert [words[int(place)] for place in part.vectors[:, 0]] == list(part.words)
@@ -124,7 +129,8 @@ def examples(seed: int) -> Iterator[Example]:
 
 def test_it_learns_where_the_match_is_high_and_that_there_may_be_none() -> None:
     torch.manual_seed(0)
-    second_stage = SecondStage(MomentModel(second_stage_config(WIDTH, word_width=6, width=24)))
+    network = MomentModel(second_stage_config(SPACE, word_width=6, width=24))
+    second_stage = SecondStage(network, SPACE)
     stream, held_out = examples(0), examples(1)
     checks = [next(held_out) for _ in range(60)]
     before = check(second_stage, checks)

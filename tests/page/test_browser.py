@@ -372,8 +372,8 @@ def test_where_each_word_looked(open_tab, tmp_path):
         tab = open_tab(base=base)
         ask(tab, DOG)
         model = page._model
-        config = second_stage_config(model.width, width=24)
-        model.second_stage = SecondStage(MomentModel(config)).eval()
+        config = second_stage_config(model.space, width=24)
+        model.second_stage = SecondStage(MomentModel(config), model.space).eval()
         watch(tab, 1)
         tab.click(".why summary")
         expect(tab.locator(".why .heading")).to_have_text(

@@ -33,7 +33,7 @@ from vmr.library.store import Library
 from vmr.model.localise import Proposal, propose
 from vmr.model.network import MomentModel, ProposalHead, candidates
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.second_stage import SecondStage, parts, second_stage_config
+from vmr.model.second_stage import SecondStage, second_stage_config
 from vmr.model.spans import iou
 from vmr.model.text import Words
 from vmr.model.towers import TowersConfig
@@ -154,7 +154,7 @@ def test_the_large_library_is_as_unrelated_footage_and_finds_nearly_all(tmp_path
     clips = made_up(tmp_path / "clips", 6000, background)
     away = clips.mean(0, dtype=np.float64) - background.mean(0)
     assert (np.abs(away) < 5 * background.std(0) / 6000**0.5 + 1e-3).all()
-    sketch = QuantisedIndex(background)
+    sketch = QuantisedIndex(RetrievalModel.load().space, background)
     sketch.add(clips)
     compared = compare(clips, sketch, RetrievalModel.load().sentences(5))
     assert np.mean(compared.shares) > 0.99
@@ -289,11 +289,11 @@ def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
     less = {name: make(material) for name, make in AT_USE.items()}
     shipped, words = less["as shipped"], material.words
     rows = material.sets["flickr8k"].rows[:5, 0]
-    vectors = {name: model.clip_vectors(rows) for name, model in less.items()}
+    vectors = {name: model.encode_clips(rows) for name, model in less.items()}
     assert (vectors["as shipped"][:, -1] < 0).all()
     assert not vectors["hubs left on"][:, -1].any()
     query = words.query("a lion moves left")
-    asked = {name: model.query_vector(query) for name, model in less.items()}
+    asked = {name: model.encode_query(query) for name, model in less.items()}
     assert asked["as shipped"][512:-5].any()
     assert not asked["names of classes not asked for"][512:-5].any()
     assert asked["as shipped"][-5] < 0
@@ -310,8 +310,8 @@ def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
     clips = curve[:, None] * asked["as shipped"]
     starts = np.arange(20.0)
     (window,) = cut_windows(clips, starts, starts + 1, np.array([5.2, 14.9]))
-    ((snapped, *_),) = shipped.propose([window], query)
-    ((free, *_),) = less["no cut known"].propose([window], query)
+    ((snapped, *_),) = shipped.localise([window], query)
+    ((free, *_),) = less["no cut known"].localise([window], query)
     assert (snapped.start, snapped.end) == (5.2, 14.9)
     assert free.start % 1 == free.end % 1 == 0
 
@@ -321,16 +321,16 @@ def test_the_gradient_of_the_second_stage_reaches_both_towers(material: Material
     main, moved = material.sets["flickr8k"], material.moved["train"]
     config = SecondStageTraining(batch=2, questions=2)
     timelines, towers = Timelines(start, words, main, moved, config), start.towers
-    second_stage = SecondStage(
-        MomentModel(second_stage_config(start.width, word_width=words.width, width=24))
-    )
+    network = MomentModel(second_stage_config(start.space, word_width=words.width, width=24))
+    second_stage = SecondStage(network, start.space)
     batch = timelines.batch(towers, random.Random(0))
     second_stage_loss(second_stage, batch, LossConfig()).backward()  # type: ignore[no-untyped-call]
     for weight in (towers.video.linear.weight, towers.text.content.weight):
         assert weight.grad is not None
         assert weight.grad.any()
     query = words.query("a lion, then a dog moves left")
-    vectors = np.stack([start.query_vector(part) for part in (query, *parts(query))])
+    assert query.parts is not None
+    vectors = np.stack([start.encode_query(part) for part in (query, *query.parts)])
     clips = start.background[:9]
     matches = timelines.matches(torch.from_numpy(clips), torch.from_numpy(vectors))
     np.testing.assert_allclose(matches, start.matches(clips, query), atol=0.01)

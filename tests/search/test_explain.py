@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.planted import random_rows, tiny_ranker
+from tests.support.planted import random_rows, tiny_model
 from vmr.model.network import MomentModel
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import SecondStage, second_stage_config
 from vmr.model.text import Words
 from vmr.model.windows import Window, cut_windows
-from vmr.search.attention import attention, between
+from vmr.search.explain import attention, between
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +20,16 @@ def words() -> Words:
 
 @pytest.fixture
 def model() -> RetrievalModel:
-    model = tiny_ranker()
+    model = tiny_model()
     torch.manual_seed(0)
-    config = second_stage_config(model.width, width=24)
-    model.second_stage = SecondStage(MomentModel(config)).eval()
+    config = second_stage_config(model.space, width=24)
+    model.second_stage = SecondStage(MomentModel(config), model.space).eval()
     return model
 
 
 def window_of_rows(model: RetrievalModel, count: int) -> Window:
     starts = np.arange(count, dtype=np.float64)
-    clips = model.clip_vectors(random_rows(count, 3))
+    clips = model.encode_clips(random_rows(count, 3))
     return cut_windows(clips, starts, starts + 1, np.array([2.5]))[0]
 
 
@@ -71,6 +71,6 @@ def test_other_words_look_elsewhere(model, words):
 
 
 def test_without_a_second_stage_it_says_so(words):
-    model = tiny_ranker()
+    model = tiny_model()
     with pytest.raises(ValueError, match="no second stage"):
         attention(model, window_of_rows(model, 5), words.query("a dog"))

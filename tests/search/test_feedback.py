@@ -55,7 +55,7 @@ def ranks(searcher, query):
 
 
 def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, model, words):
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
     chosen = sorted(before[ASKED], key=before[ASKED].get)[12]
@@ -67,7 +67,7 @@ def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, mod
 
 
 def test_a_wrong_moment_falls_and_others_stay(library, model, words):
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
     first = min(before[ASKED], key=before[ASKED].get)
@@ -79,14 +79,14 @@ def test_a_wrong_moment_falls_and_others_stay(library, model, words):
 
 
 def test_the_switch_turns_it_off(library, model, words):
-    plain = Searcher(library, model, words).search(ASKED)
+    plain = Searcher(library, model).search(ASKED)
     library.rate(Rating(ASKED, plain.moments[-1].video, 0.0, 10.0, True))
-    assert Searcher(library, model, words).search(ASKED) != plain
-    assert Searcher(library, model, words, use_feedback=False).search(ASKED) == plain
+    assert Searcher(library, model).search(ASKED) != plain
+    assert Searcher(library, model, use_feedback=False).search(ASKED) == plain
 
 
 def test_corrected_edges_are_used_for_that_question_only(library, model, words):
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     hit = searcher.search(ASKED).moments[0]
     library.rate(Rating(ASKED, hit.video, hit.best - 0.4, hit.best + 0.6, True))
     spans = {(h.start, h.end) for h in searcher.search(ASKED).moments if h.video == hit.video}
@@ -96,23 +96,23 @@ def test_corrected_edges_are_used_for_that_question_only(library, model, words):
 
 
 def test_a_video_that_was_away_teaches_again_when_it_is_back(library, model, words):
-    plain = Searcher(library, model, words).search(ASKED)
+    plain = Searcher(library, model).search(ASKED)
     hit = plain.moments[-1]
     library.rate(Rating(ASKED, hit.video, 0.0, 10.0, True))
     away = hit.path.rename(hit.path.with_suffix(".away"))
     library.check_presence()
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     assert hit.video not in ranks(searcher, ASKED)
     away.rename(hit.path)
     library.check_presence()
-    assert searcher.search(ASKED) == Searcher(library, model, words).search(ASKED) != plain
+    assert searcher.search(ASKED) == Searcher(library, model).search(ASKED) != plain
 
 
 def test_what_is_read_by_its_words_still_is(model, words):
     """A thumb must not take the second stage off a question in two parts."""
 
     def moved(text):
-        (target,), _ = understand(parse(text), words, model)
+        (target,), _ = understand(parse(text), model)
         assert target.moved(lambda vector: vector) is target
         return target.moved(lambda vector: 2 * vector)
 
@@ -121,21 +121,21 @@ def test_what_is_read_by_its_words_still_is(model, words):
 
 
 def test_a_movement_alone_is_not_taught_what_things_look_like(library, model, words):
-    searcher, asked = Searcher(library, model, words), "the camera zooms out"
+    searcher, asked = Searcher(library, model), "the camera zooms out"
     before = searcher.search(asked)
     library.rate(Rating(asked, before.moments[-1].video, 0.0, 10.0, False))
     assert searcher.search(asked) == before
 
 
 def test_many_judgements_do_not_outweigh_the_words(library, model, words):
-    question = model.query_vector(words.query(ASKED))
+    question = model.encode_query(words.query(ASKED))
 
     def clips_of(video, start, end):
-        return model.clip_vectors(np.ones((3, WIDTH), np.float16))
+        return model.encode_clips(np.ones((3, WIDTH), np.float16))
 
     said = [Rating(ASKED, 1, float(i), i + 1.0, True) for i in range(50)]
-    one = Feedback.learn(said[:1], words, model, clips_of).adjust(question)
-    many = Feedback.learn(said, words, model, clips_of).adjust(question)
+    one = Feedback.learn(said[:1], model, clips_of).adjust(question)
+    many = Feedback.learn(said, model, clips_of).adjust(question)
     np.testing.assert_allclose(one, many, atol=1e-5)
     assert np.linalg.norm(many[:-1]) == pytest.approx(1.0, abs=1e-5)
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.planted import plant, planted_extraction, random_rows, tiny_ranker, write_file
+from tests.support.planted import plant, planted_extraction, random_rows, tiny_model, write_file
 from vmr.library.content import full_digest
 from vmr.library.store import Library, LibraryError
+from vmr.model.space import Space
 from vmr.search.index import ClipIndex
 from vmr.search.quantised import QuantisedIndex
 from vmr.search.recall import measure
@@ -31,7 +32,7 @@ def library(tmp_path):
 
 def clips_of(library, model, video):
     """What the index keeps of a video: float16."""
-    clips = model.clip_vectors(library.features(video.id).rows)
+    clips = model.encode_clips(library.features(video.id).rows)
     return clips.astype(np.float16).astype(np.float32)
 
 
@@ -59,7 +60,7 @@ def check_against_brute_force(index, library, model, seed=0, videos=None, count=
 
 @pytest.mark.parametrize("videos", [None, {1}, {2, 4}, {3}, {1, 2, 3, 4}, {99}, set()])
 def test_ids_rows_and_scores_equal_brute_force(library, videos):
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     assert len(index) == sum(SIZES)
     for count in (1, 20, 1000):
@@ -71,7 +72,7 @@ def test_ids_rows_and_scores_equal_brute_force(library, videos):
 def test_following_any_changes_equals_a_fresh_index(tmp_path_factory, changes, seed):
     """Each change adds a video (even) or removes the oldest (odd); the index only follows."""
     folder = tmp_path_factory.mktemp("library")
-    library, model = Library(folder), tiny_ranker()
+    library, model = Library(folder), tiny_model()
     index = ClipIndex.open(library, model)
     for step, change in enumerate(changes):
         if change % 2 == 0:
@@ -86,7 +87,7 @@ def test_following_any_changes_equals_a_fresh_index(tmp_path_factory, changes, s
 
 
 def test_vectors_of_one_video(library):
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     for video in library.videos():
         expected, features = clips_of(library, model, video), library.features(video.id)
@@ -101,7 +102,7 @@ def test_vectors_of_one_video(library):
 def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
     """They repeat the last picture before the damage: a file cut after a minute, with a header that
     promises an hour, would answer with 59 minutes of it."""
-    model = tiny_ranker()
+    model = tiny_model()
     rows = random_rows(40, 8)
     rows[10:30] = rows[9]
     whole = planted_extraction(rows)
@@ -109,7 +110,7 @@ def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
     video = library.register(write_file(tmp_path / "damaged.mp4"))
     library.store(video.id, replace(whole, features=damaged), full="x")
     index = ClipIndex.open(library, model)
-    asked = model.as_query(model.clip_vectors(rows[9:10])[0])
+    asked = model.as_query(model.encode_clips(rows[9:10])[0])
     _, found, scores = index.nearest(asked, 40, videos={video.id})
     assert set(found[:3].tolist()) == {9, 28, 29}  # the last two reach beyond the damage
     unread = scores[np.isin(found, range(10, 28))]
@@ -119,11 +120,11 @@ def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
 
 
 def test_the_cache_is_used_and_adding_encodes_only_what_is_new(library, tmp_path):
-    model = tiny_ranker()
+    model = tiny_model()
     ClipIndex.open(library, model)
     encoded = []
-    encode = model.clip_vectors
-    model.clip_vectors = lambda rows: encoded.append(len(rows)) or encode(rows)
+    encode = model.encode_clips
+    model.encode_clips = lambda rows: encoded.append(len(rows)) or encode(rows)
     ClipIndex.open(library, model)
     assert encoded == []
     plant(library, tmp_path / "new.mp4", random_rows(7, 9))
@@ -189,7 +190,7 @@ def damage_counts_under_the_same_total(file, record):
 )
 @pytest.mark.parametrize("name", ["index.clips", "index.times"])
 def test_a_damaged_cache_is_made_again(library, damage, name):
-    model = tiny_ranker()
+    model = tiny_model()
     ClipIndex.open(library, model)
     file, record = library.folder / name, library.folder / "index.json"
     whole = file.read_bytes()
@@ -201,13 +202,13 @@ def test_a_damaged_cache_is_made_again(library, damage, name):
 
 
 def test_another_model_gets_another_index(library):
-    ClipIndex.open(library, tiny_ranker(0))
-    other = tiny_ranker(1)
+    ClipIndex.open(library, tiny_model(0))
+    other = tiny_model(1)
     check_against_brute_force(ClipIndex.open(library, other), library, other)
 
 
 def test_features_that_the_model_does_not_read_are_refused(library):
-    model = tiny_ranker(blocks={"appearance": 24, "motion": 8})
+    model = tiny_model(blocks={"appearance": 24, "motion": 8})
     with pytest.raises(LibraryError, match="rescan --reindex"):
         ClipIndex.open(library, model)
 
@@ -217,7 +218,7 @@ def test_a_video_with_damaged_features_leaves_the_others_answering(library):
     content = bytearray(file.read_bytes())
     content[-3] ^= 1  # a flipped bit keeps the size: only the checksum sees it
     file.write_bytes(content)
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     assert len(index) == sum(SIZES) - SIZES[2]
     assert library.video(3).state == "new"
@@ -228,7 +229,7 @@ def test_a_video_with_damaged_features_leaves_the_others_answering(library):
 def test_reading_only_writes_nothing(library):
     before = sorted(library.folder.rglob("*"))
     second_stage = Library(library.folder, read_only=True)
-    model = tiny_ranker()
+    model = tiny_model()
     check_against_brute_force(ClipIndex.open(second_stage, model), second_stage, model)
     second_stage.close()
     assert sorted(library.folder.rglob("*")) == before
@@ -237,11 +238,11 @@ def test_reading_only_writes_nothing(library):
 @pytest.mark.parametrize("vector", [np.zeros(3, np.float32), np.full(17, np.nan, np.float32)])
 def test_vectors_that_do_not_fit_are_refused(library, vector):
     with pytest.raises(ValueError, match="finite"):
-        ClipIndex.open(library, tiny_ranker()).nearest(vector, 3)
+        ClipIndex.open(library, tiny_model()).nearest(vector, 3)
 
 
 def test_an_empty_library_has_no_neighbours(tmp_path):
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(Library(tmp_path / "empty"), model)
     ids, rows, scores = index.nearest(np.zeros(model.width, dtype=np.float32), 5)
     assert len(ids) == len(rows) == len(scores) == 0
@@ -260,7 +261,7 @@ def large(monkeypatch):
 @pytest.mark.parametrize("videos", [None, {1}, {2, 4}, {3}, {99}, set()])
 def test_the_best_of_the_sketch_are_compared_exactly(library, large, videos):
     """As many candidates as there are rows: the answer is that of brute force, bit for bit."""
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     assert (library.folder / "index.faiss").exists()
     for count in (1, 20, 1000):
@@ -271,14 +272,14 @@ def test_the_sketch_promises_what_is_near(library, large, monkeypatch, tmp_path)
     """A hundred candidates of 4,000 rows hold the best ten."""
     plant(library, tmp_path / "long.mp4", random_rows(4000, 7))
     monkeypatch.setattr("vmr.search.index.LEAST", 100)
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     for seed in range(5):
         check_against_brute_force(index, library, model, seed, count=10)
 
 
 def test_a_large_library_is_followed_and_opened_again(library, large, tmp_path):
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     for step in range(3):
         plant(library, tmp_path / f"more{step}.mp4", random_rows(12, 50 + step))
@@ -289,7 +290,7 @@ def test_a_large_library_is_followed_and_opened_again(library, large, tmp_path):
 
 
 def test_gaps_are_closed_when_most_rows_are_of_no_video(library):
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     library.remove(1)
     library.remove(2)
@@ -305,7 +306,7 @@ def test_gaps_are_closed_when_most_rows_are_of_no_video(library):
 
 def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
     """A page and a command: what one has written the other takes, and what it had mapped stays."""
-    model = tiny_ranker()
+    model = tiny_model()
     one, other = ClipIndex.open(library, model), ClipIndex.open(library, model)
     for step in range(4):
         plant(library, tmp_path / f"more{step}.mp4", random_rows(9, 70 + step))
@@ -324,26 +325,26 @@ def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
 @pytest.mark.parametrize("number", [np.nan, np.inf, 5.0])
 def test_damage_in_a_large_library_is_made_good_before_it_is_shown(library, large, row, number):
     """Whichever row is hit: its video is encoded again from its features, the others are not."""
-    model = tiny_ranker()
+    model = tiny_model()
     ClipIndex.open(library, model)
     clips = np.memmap(library.folder / "index.clips", np.float16, "r+").reshape(-1, model.width)
     clips[row] = number
     clips.flush()
     index = ClipIndex.open(library, model)
-    encode, encoded = model.clip_vectors, []
-    model.clip_vectors = lambda rows: encoded.append(len(rows)) or encode(rows)
+    encode, encoded = model.encode_clips, []
+    model.encode_clips = lambda rows: encoded.append(len(rows)) or encode(rows)
     held = [index.vectors(video.id) for video in library.videos()]
     assert encoded == [SIZES[int(np.searchsorted(np.cumsum(SIZES), row, side="right"))]]
     for clips, video in zip(held, library.videos(), strict=True):
         np.testing.assert_array_equal(clips, clips_of(library, model, video))
     check_against_brute_force(index, library, model)
-    model.clip_vectors = encode
+    model.encode_clips = encode
     check_against_brute_force(ClipIndex.open(library, model), library, model)
 
 
 @pytest.mark.parametrize("damage", [damage_cut, damage_flip, damage_gone])
 def test_damaged_sketches_are_made_again(library, large, damage):
-    model = tiny_ranker()
+    model = tiny_model()
     ClipIndex.open(library, model)
     file = library.folder / "index.faiss"
     whole = file.read_bytes()
@@ -355,7 +356,7 @@ def test_damaged_sketches_are_made_again(library, large, damage):
 def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tmp_path):
     """It is written whole: not for every video that comes, but before its lack is felt."""
     plant(library, tmp_path / "long.mp4", random_rows(400, 5))
-    model = tiny_ranker()
+    model = tiny_model()
     index = ClipIndex.open(library, model)
     file, sketched = library.folder / "index.faiss", []
     for step in range(12):
@@ -372,26 +373,27 @@ def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tm
 
 def test_sketches_of_another_kind_are_not_taken(tmp_path):
     """Another kind of index, another size, under the right digest."""
+    space = Space(16)
     background = np.random.default_rng(0).normal(size=(200, 17)).astype(np.float32)
     file = tmp_path / "index.faiss"
     for other in (faiss.IndexHNSWFlat(17, 8), faiss.IndexFlatIP(5)):
         other.add(np.zeros((3, other.d), dtype=np.float32))
         faiss.write_index(other, str(file))
-        sketch = QuantisedIndex(background)
+        sketch = QuantisedIndex(space, background)
         sketch.read(file, 3, full_digest(file))
         assert len(sketch) == 0
-    own = QuantisedIndex(background)
+    own = QuantisedIndex(space, background)
     own.add(background[:3])
     digest = own.write(file)
     for count, name, taken in ((3, digest, 3), (2, digest, 0), (3, "", 0), (3, "other", 0)):
-        again = QuantisedIndex(background)
+        again = QuantisedIndex(space, background)
         again.read(file, count, name)
         assert len(again) == taken
 
 
 def test_recall_is_measured_against_every_clip(library, large, tmp_path, monkeypatch):
     """Whole where all are compared, with a gap too; lower when half of the best is lost."""
-    model = tiny_ranker()
+    model = tiny_model()
     plant(library, tmp_path / "long.mp4", random_rows(500, 6))
     index = ClipIndex.open(library, model)
     library.remove(2)
@@ -409,6 +411,6 @@ def test_recall_is_measured_against_every_clip(library, large, tmp_path, monkeyp
 
 
 def test_nothing_to_measure_is_said(tmp_path):
-    model = tiny_ranker()
+    model = tiny_model()
     with pytest.raises(ValueError, match="no searchable video"):
         measure(ClipIndex.open(Library(tmp_path / "empty"), model), model, queries=5)

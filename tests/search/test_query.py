@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from feature_extract.extract import Extractor
-from tests.support.planted import plant, random_rows, tiny_ranker
+from tests.support.planted import plant, random_rows, tiny_model
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import QueryError, Words
 from vmr.search.picture import PictureError, PictureReader
-from vmr.search.query import WITHIN_SECONDS, ParsedQuery, Scope, parse, slips, understand
+from vmr.search.query import WITHIN_SECONDS, ParsedQuery, Scope, parse, suggestions, understand
 from vmr.search.searcher import Moment, Searcher, follow_on
 
 A, B = "a dog runs on the beach", "two cooks in a kitchen"
@@ -67,15 +67,15 @@ def words():
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_ranker()
+    return tiny_model()
 
 
 @pytest.fixture(scope="module")
 def rows(words, model):
     """Rows that show A alone, B alone, both or neither, as this model sees it."""
     pool = random_rows(20_000, 7)
-    clips = model.clip_vectors(pool)
-    a, b = (model.curve(clips, model.query_vector(words.query(text))) for text in (A, B))
+    clips = model.encode_clips(pool)
+    a, b = (model.curve(clips, model.encode_query(words.query(text))) for text in (A, B))
 
     def best(measure):
         return pool[np.argmax(measure)]
@@ -115,7 +115,7 @@ def test_and_finds_where_both_are(make, model, words):
         apart=[("a", 10), ("neither", 20), ("b", 10)],
         together=[("neither", 20), ("both", 8), ("neither", 20)],
     )
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     check_first(searcher.search(f"{A} AND {B}"), "together", (20, 28))
     assert searcher.search(f"{B} AND {A}").moments == searcher.search(f"{A} AND {B}").moments
 
@@ -125,7 +125,7 @@ def test_minus_keeps_away_from_what_follows(make, model, words):
         mixed=[("neither", 20), ("both", 8), ("neither", 20)],
         pure=[("neither", 30), ("a", 9), ("neither", 20)],
     )
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     check_first(searcher.search(f'{A} -"{B}"'), "pure", (30, 39))
     curve = searcher.strength_curve(f'{A} -"{B}"', 1)
     assert curve[20:28].max() < searcher.strength_curve(A, 1)[20:28].min()
@@ -137,7 +137,7 @@ def test_then_finds_the_order(make, model, words):
         backwards=[gap, ("b", 8), gap, ("a", 8), gap],
         forwards=[gap, ("a", 8), ("neither", 10), ("b", 8), gap],
     )
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     answer = searcher.search(f"{A} THEN {B}")
     check_first(answer, "forwards", (15, 41))
     assert answer.moments[0].best < 23
@@ -165,13 +165,14 @@ def test_many_parts_cost_no_more_than_each_of_them():
 def test_a_word_that_was_taught_is_no_slip(words):
     model = RetrievalModel.load()
     assert words.meant("kneels") == "knees"  # rare in GloVe, but not in captions
-    assert slips("a man kneels by a motocycle", words, model) == {"motocycle": "motorcycle"}
+    (offer,) = suggestions("a man kneels by a motocycle", (), model)
+    assert (offer.word, offer.instead, offer.unknown) == ("motocycle", ("motorcycle",), False)
 
 
 def test_three_in_a_row(make, model, words):
     gap = ("neither", 10)
     library = make(story=[gap, ("a", 6), gap, ("b", 6), gap, ("both", 6), gap])
-    answer = Searcher(library, model, words).search(f"{A} THEN {B} THEN {A} AND {B}")
+    answer = Searcher(library, model).search(f"{A} THEN {B} THEN {A} AND {B}")
     check_first(answer, "story", (10, 48))
 
 
@@ -180,7 +181,7 @@ def test_more_like_this_moment(make, model, words):
         here=[("neither", 10), ("a", 8), ("neither", 12)],
         there=[("b", 9), ("neither", 10), ("a", 7), ("neither", 10)],
     )
-    searcher = Searcher(library, model, words)
+    searcher = Searcher(library, model)
     answer = searcher.like(1, 10.0, 18.0)
     check_first(answer, "there", (19, 26))
     assert all(h.video != 1 or h.end <= 10 or h.start >= 18 for h in answer.moments)
@@ -190,19 +191,19 @@ def test_more_like_this_moment(make, model, words):
 
 
 def test_unknown_words_of_every_part_are_reported(make, model, words):
-    searcher = Searcher(make(one=[("a", 9)]), model, words)
+    searcher = Searcher(make(one=[("a", 9)]), model)
     answer = searcher.search('a dog qqzx AND a wwzzq cat -"vvkqzx crowd" THEN a house')
-    assert answer.unknown_words == ("qqzx", "wwzzq", "vvkqzx")
+    assert answer.unknown == ("qqzx", "wwzzq", "vvkqzx")
     with pytest.raises(QueryError, match="vvkqzx"):
         searcher.search("a dog -vvkqzx")
 
 
 def test_one_thing_alone_is_the_plain_query(words, model):
-    (target,), _ = understand(parse(A), words, model)
-    clips = model.clip_vectors(random_rows(50, 1))
+    (target,), _ = understand(parse(A), model)
+    clips = model.encode_clips(random_rows(50, 1))
     assert target.query.text == A
     np.testing.assert_array_equal(
-        target.curve(model, clips), model.curve(clips, model.query_vector(target.query))
+        target.curve(model, clips), model.curve(clips, model.encode_query(target.query))
     )
     assert parse(A).within == WITHIN_SECONDS
 
@@ -241,7 +242,7 @@ def test_a_picture_finds_its_own_scene(tmp_path, words):
     with Ingest(library, Extractor) as ingest:
         ingest.add([tmp_path / "film.mp4"])
         ingest.wait()
-    searcher, reader = Searcher(library, RetrievalModel.load(), words), PictureReader()
+    searcher, reader = Searcher(library, RetrievalModel.load()), PictureReader()
     for number, picture in enumerate(pictures):
         file = io.BytesIO()
         picture.crop((20, 20, 500, 380)).save(file, "PNG")

@@ -4,7 +4,7 @@ Real files, a real store and the real model class; only the numbers in them are 
 
     library = Library(tmp_path / "library")
     id = plant(library, tmp_path / "a.mp4", rows)      # a file on the disk, indexed
-    model = tiny_ranker()
+    model = tiny_model()
 """
 
 import hashlib
@@ -78,24 +78,23 @@ def plant(library: Library, path: Path, rows: NDArray[np.float16]) -> int:
     return video.id
 
 
-def tiny_ranker(
-    seed: int = 0, *, blocks: dict[str, int] = BLOCKS, word_width: int = 50
-) -> "RetrievalModel":
+def tiny_model(seed: int = 0, *, blocks: dict[str, int] = BLOCKS) -> "RetrievalModel":
     """The real model with small random networks."""
     import torch  # here, so that processes which only index start in no time
 
     from vmr.model.retrieval import Calibration, RetrievalModel
+    from vmr.model.text import Words
     from vmr.model.towers import Towers, TowersConfig
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    towers = Towers(TowersConfig(blocks=blocks, word_width=word_width, width=16, hidden=32))
+    towers = Towers(TowersConfig(blocks=blocks, width=16, hidden=32))
     background, captions = (
         torch.nn.functional.normalize(torch.randn(count, 16), dim=-1) for count in (200, 100)
     )
     name = hashlib.sha256(f"{seed} {blocks}".encode()).hexdigest()[:12]
     return RetrievalModel(
-        towers, background, captions, Calibration(1.0, -2.0, 0.4, 0.7), "any", name
+        Words.load(), towers, background, captions, Calibration(1.0, -2.0, 0.4, 0.7), "any", name
     )
 
 

@@ -22,7 +22,7 @@ from feature_extract.extract import Extraction, Extractor
 from feature_extract.features import Features
 from feature_extract.video.frames import probe
 from tests.support.media import counter_frame, counter_video
-from tests.support.planted import BLOCKS, FINGERPRINT, random_rows, tiny_ranker
+from tests.support.planted import BLOCKS, FINGERPRINT, random_rows, tiny_model
 from vmr.library.content import full_digest
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
@@ -60,7 +60,7 @@ def planted_page(
         hostile: stem of the third one's name.
         begins: where the clock of the files starts, in seconds.
     """
-    words, model = Words.load(), tiny_ranker()
+    words, model = Words.load(), tiny_model()
     pools = _pools(model, words)
     model.calibration = _calibration(model, words, pools)
     library = Library((folder / "library").resolve())
@@ -74,7 +74,7 @@ def planted_page(
         _plant(library, path, _rows(pools, moments, len(stem)))
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
-    return Page(library, model, words, ingest, previews, rights, screen)
+    return Page(library, model, ingest, previews, rights, screen)
 
 
 @cache
@@ -93,15 +93,15 @@ def real_page(folder: Path, screen: Screen | None = None) -> Page:
     library = Library(folder / "library")
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
-    return Page(library, RetrievalModel.load(), Words.load(), ingest, previews, screen=screen)
+    return Page(library, RetrievalModel.load(), ingest, previews, screen=screen)
 
 
 def _pools(model: RetrievalModel, words: Words) -> dict[str, NDArray[np.float16]]:
     """For every query the row that looks most like it, and under "" rows that look like none."""
     rows = random_rows(6000, 5)
-    clips = model.clip_vectors(rows)
+    clips = model.encode_clips(rows)
     queries = (DOG, GOAL, ABSENT)
-    curves = [model.curve(clips, model.query_vector(words.query(text))) for text in queries]
+    curves = [model.curve(clips, model.encode_query(words.query(text))) for text in queries]
     scores = np.stack(curves)  # (Q, N)
     pools = {"": rows[np.argsort(scores.max(axis=0))[:300]]}
     for number, text in enumerate(queries[:2]):
@@ -114,10 +114,10 @@ def _calibration(
     model: RetrievalModel, words: Words, pools: dict[str, NDArray[np.float16]]
 ) -> Calibration:
     """Strong for the planted rows of a query, none for every other row, with room on both sides."""
-    clips = {text: model.clip_vectors(rows) for text, rows in pools.items()}
+    clips = {text: model.encode_clips(rows) for text, rows in pools.items()}
     right, wrong = [], []
     for query in (DOG, GOAL, ABSENT):
-        vector = model.query_vector(words.query(query))
+        vector = model.encode_query(words.query(query))
         for text, rows in clips.items():
             (right if text == query else wrong).append(float(model.curve(rows, vector).max()))
     line = (min(right) + max(wrong)) / 2

@@ -115,10 +115,10 @@ def test_trained_on_colours_it_finds_colours(
     train_base(data, tmp_path / "cache", tmp_path / "weights", config)
     model, words = RetrievalModel.load(tmp_path / "weights"), Words.load()
     pictures = load_pictures(data, tmp_path / "cache", views=1)["flickr8k"]
-    clips = model.clip_vectors(pictures.rows[pictures.of("test"), 0])
+    clips = model.encode_clips(pictures.rows[pictures.of("test"), 0])
     asked = [pictures.captions[i][0] for i in pictures.of("test")]
     assert [text.split()[1] for text in asked] == ["red", "green", "blue"]
-    found = [int((clips @ model.query_vector(words.query(text))).argmax()) for text in asked]
+    found = [int((clips @ model.encode_query(words.query(text))).argmax()) for text in asked]
     assert found == [0, 1, 2]
     record = json.loads((tmp_path / "weights" / "config.json").read_text())["training"]
     assert record["command"] == "train base"

@@ -248,7 +248,7 @@ def test_rows_and_film_of_one_timeline_agree(tmp_path: Path) -> None:
     hard = [cut for cut, segment in zip(timeline.cuts, segments, strict=False) if not segment.fade]
     assert all(np.abs(found.cuts - cut).min() < 0.3 for cut in hard)
     # What moves is told apart as in the rows that timelines take from moved pictures.
-    seen = RetrievalModel.load().clip_vectors(found.rows)[
+    seen = RetrievalModel.load().encode_clips(found.rows)[
         :, -5:-1
     ]  # to the right, down, nearer, clockwise
     assert (seen[16:19, 0] < -0.3).all()

@@ -66,20 +66,20 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
     from vmr.search.mismatch import mismatches, word_mismatches
 
     try:
-        model = RetrievalModel.load()
-    except ValueError as error:
-        return [Check("weights", False, str(error), "install again")]
-    try:
         words = Words.load(words_file)
     except ValueError as error:
         return [Check("word vectors", False, str(error), "name another file, or install again")]
     try:
+        model = RetrievalModel.load(words=words)
+    except ValueError as error:
+        return [Check("weights", False, str(error), "install again")]
+    try:
         library = Library(folder, read_only=True)
     except ValueError as error:
         advice = f"python -m vmr index VIDEO_OR_FOLDER --library {folder}"
-        found = map(_check, word_mismatches(model, words))
+        found = map(_check, word_mismatches(model))
         return [Check("library", False, str(error), advice), *found]
-    checks = [_size(folder), *map(_check, mismatches(library, model, words))]
+    checks = [_size(folder), *map(_check, mismatches(library, model))]
     library.close()
     return checks
 

@@ -19,7 +19,7 @@ from vmr.cli.console import DONE, Commands, clock, one_line, open_library, video
 
 if TYPE_CHECKING:
     from vmr.library.store import Library
-    from vmr.model.text import Words
+    from vmr.search.query import Suggestion
     from vmr.search.searcher import Answer
 
 ASKING = """forms of WORDS:
@@ -135,18 +135,18 @@ def _search(options: argparse.Namespace) -> int:
 
 def _answer(options: argparse.Namespace) -> int:
     from vmr.model.retrieval import RetrievalModel
-    from vmr.model.text import QueryError, Words, tokenize
+    from vmr.model.text import QueryError, Words
     from vmr.search.mismatch import mismatches
-    from vmr.search.query import slips
+    from vmr.search.query import suggestions
     from vmr.search.searcher import Searcher
 
     library = open_library(options.library)
     video = None if options.video is None else video_named(library, options.video).id
     among = _among(options, library)
-    model, words = RetrievalModel.load(), Words.load(options.words_file)
-    for mismatch in mismatches(library, model, words):
+    model = RetrievalModel.load(words=Words.load(options.words_file))
+    for mismatch in mismatches(library, model):
         print(f"note: {mismatch}", file=sys.stderr)
-    searcher = Searcher(library, model, words, use_feedback=not options.no_feedback)
+    searcher = Searcher(library, model, use_feedback=not options.no_feedback)
     if options.like:
         id, second = options.like
         only = among if video is None else [video]
@@ -160,13 +160,12 @@ def _answer(options: argparse.Namespace) -> int:
         try:
             answer = searcher.search(options.words, video=video, among=among, top=options.top)
         except QueryError as error:
-            unknown = [word for word in tokenize(options.words) if word not in words]
-            raise QueryError("; ".join([str(error), *_near(unknown, words)])) from error
+            offered = suggestions(options.words, error.unknown, model)
+            raise QueryError("; ".join([str(error), *_offers(offered)])) from error
     if options.json:
         print(json.dumps(_answer_record(answer)))
         return DONE
-    meant = _near(answer.unknown_words, words) + _meant(slips(answer.query, words, model))
-    print("\n".join([_answer_text(answer), *meant]))
+    print("\n".join([_answer_text(answer), *_offers(answer.suggestions)]))
     return DONE
 
 
@@ -182,7 +181,8 @@ def _among(options: argparse.Namespace, library: "Library") -> Collection[int] |
 def _answer_record(answer: "Answer") -> dict[str, Any]:
     return {
         "query": answer.query,
-        "unknown_words": list(answer.unknown_words),
+        "unknown_words": list(answer.unknown),
+        "suggestions": {offer.word: list(offer.instead) for offer in answer.suggestions},
         "verdict": answer.verdict,
         "moments": [
             asdict(hit)
@@ -207,18 +207,13 @@ def _answer_text(answer: "Answer") -> str:
         lines.insert(0, f"nothing in the library looks like that{weak}")
     elif answer.verdict == "possible":
         lines.insert(0, "no clear match; the best:")
-    if answer.unknown_words:
-        lines.append(f"unknown words, not used: {', '.join(answer.unknown_words)}")
+    if answer.unknown:
+        lines.append(f"unknown words, not used: {', '.join(answer.unknown)}")
     return "\n".join(lines)
 
 
-def _near(unknown: Iterable[str], words: "Words") -> list[str]:
-    """What else may have been meant, where a known word is spelt like an unknown one."""
-    return _meant({word: " or ".join(words.near(word)) for word in unknown})
-
-
-def _meant(instead: dict[str, str]) -> list[str]:
-    return [f"did you mean {other}, not {word}?" for word, other in instead.items() if other]
+def _offers(offered: Iterable["Suggestion"]) -> list[str]:
+    return [f"did you mean {' or '.join(one.instead)}, not {one.word}?" for one in offered]
 
 
 # Feedback

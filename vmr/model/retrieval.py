@@ -1,9 +1,9 @@
 """The trained model in use: what search, index and page see of the networks.
 
-    model = RetrievalModel.load()                                  # assets/weights/base
-    clips = model.clip_vectors(features.rows)              # (T, E), kept in the index
-    query = words.query("a dog jumps")
-    model.propose(windows, query)                          # moments of each, best first
+    model = RetrievalModel.load()                   # assets/weights/base and the packaged words
+    clips = model.encode_clips(features.rows)       # (T, E), kept in the index
+    query = model.query("a dog jumps")
+    model.localise(windows, query)                  # moments of each window, best first
 
 Scores are standard deviations above unrelated footage: the similarity of a clip to the query, minus
 that of the best hundredth of a background of clips that have nothing to do with it, over their
@@ -12,13 +12,10 @@ what it finds by chance anywhere (long sentences find more), and makes queries c
 
 What a clip gives to everything is taken off too: some clips are near to whatever is asked (hubs),
 so most of a clip's similarity to the nearest of a thousand captions and as many bare names ("a
-penguin") is subtracted, as in CSLS (Conneau et al., ICLR 2018). It is the last column of a clip's
-vector, against a 1 in the query's, so that one inner product is the whole score. Between the two
-stand the names of what the classifier sees (names.py) and what moves (movements.py).
+penguin") is subtracted, as in CSLS (Conneau et al., ICLR 2018). It is a column of a clip's
+vector, against a 1 in the query's, so that one inner product is the whole score (space.py).
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,7 +24,6 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 
 from feature_extract.files import assets_folder
 from feature_extract.motion import motion_fingerprint
@@ -36,14 +32,15 @@ from vmr.model.movements import COLUMNS, NOTICED, NOTICED_SPREAD, Movements, nam
 from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.model.names import Names
 from vmr.model.network import ModelConfig, MomentModel
-from vmr.model.second_stage import Matches, SecondStage, parts
-from vmr.model.text import Query
+from vmr.model.second_stage import Matches, SecondStage
+from vmr.model.space import Space
+from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
+from vmr.model.weights import ModelError, read_weights, write_weights
 from vmr.model.windows import Window
 
 BASE: Final = assets_folder() / "weights" / "base"
 """The weights of a fresh install."""
-FORMAT: Final = 7
 BEST_SHARE: Final = 0.01
 """Share of the background that a query may take for an answer by chance: a score of 0."""
 HUB_WEIGHT: Final = 0.7
@@ -54,24 +51,11 @@ _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 # Query vectors: a page asks the same words for results, strips and windows.
 _REMEMBERED: Final = 256
 
-_SECOND_STAGE: Final = "second_stage."  # its weights begin so
-_NAMES_OF_6: Final = (
-    ("reader.model.", "second_stage.network."),
-    ("reader.trust", "second_stage.prior_scale"),
-    ("reader.doubt", "second_stage.prior_bias"),
-    ("video.judgement.usual", "video.classifier.prior"),
-    ("video.judgement.", "video.classifier."),
-    ("names.told", "names.query_columns"),
-)
-"""Beginnings of tensors' names in weights of format 6, and what they are called now."""
+_SECOND_STAGE: Final = "second_stage."  # its tensors' names begin so
 MOTION: Final = "motion"
 """The block of features that movements are read from."""
 
 Verdict = Literal["strong", "possible", "none"]
-
-
-class ModelError(ValueError):
-    """Weights that cannot be used; the message names the file and what to do."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +87,7 @@ class RetrievalModel:
 
     def __init__(
         self,
+        words: Words,
         towers: Towers,
         background: torch.Tensor,
         captions: torch.Tensor,
@@ -114,9 +99,12 @@ class RetrievalModel:
         names: Names | None = None,
         movements: Movements | None = None,
     ) -> None:
+        self.words = words
+        """What a query's words look like, as vectors."""
         self.towers = towers.eval()
         self.names = names
         self.movements = movements
+        self.space = space_of(towers, names, movements)
         self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
         self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
         self.background = self._without_hubs(self._unrelated)
@@ -132,15 +120,23 @@ class RetrievalModel:
 
     @property
     def width(self) -> int:
-        """E: the shared space, names, movements and hubs."""
-        return int(self._unrelated.shape[1]) + 1
+        """E: columns of a clip vector and of a query vector."""
+        return self.space.width
+
+    def query(self, text: str) -> Query:
+        """The words of a question, with their vectors.
+
+        Raises:
+            QueryError: no word of it is known, or none shows anything.
+        """
+        return self.words.query(text)
 
     def sentences(self, count: int) -> NDArray[np.float32]:
         """(at most `count`, E) query vectors of captions that come with the weights."""
         places = np.unique(np.linspace(0, len(self._captions) - 1, count).round().astype(int))
         vectors = np.zeros((len(places), self.width), np.float32)
-        vectors[:, : self._captions.shape[1]] = self._captions[places]
-        vectors[:, -1] = 1
+        self.space.shared(vectors)[:] = self._captions[places]
+        self.space.hub(vectors)[:] = 1
         return vectors
 
     @property
@@ -150,70 +146,57 @@ class RetrievalModel:
         return pictures if self.movements is None else pictures | {MOTION: self.movements.rows}
 
     @classmethod
-    def load(cls, folder: Path | None = None, *, moving: bool = True) -> "RetrievalModel":
+    def load(
+        cls, folder: Path | None = None, *, words: Words | None = None, moving: bool = True
+    ) -> "RetrievalModel":
         """The model in `folder` (config.json, weights.safetensors); default: the shipped one.
 
         Args:
+            words: word vectors to read questions with; default: the packaged ones.
             moving: False leaves out what it knows of movements, which other motion weights than
                 those it was made for would tell wrongly.
 
         Raises:
             ModelError: files are missing, damaged or of another format.
         """
-        folder = folder or BASE
-        try:
-            config = json.loads((folder / "config.json").read_text())
-            weights = folder / "weights.safetensors"
-            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-            state = {name: tensor.float() for name, tensor in load_file(weights).items()}
-        except FileNotFoundError as error:
-            raise ModelError(
-                f"{error.filename}: no weights there; train them or restore"
-            ) from error
-        except Exception as error:  # a damaged header can raise anything
-            raise ModelError(f"{folder}: damaged weights ({error})") from error
-        if config.get("format") == 6:
-            config["second_stage"] = config["reader"]
-            state = {_name_of_6(name): tensor for name, tensor in state.items()}
-        elif config.get("format") != FORMAT:
-            raise ModelError(
-                f"{folder}: format {config.get('format')}, this version reads {FORMAT}"
-            )
-        if digest != config["sha256"]:
-            raise ModelError(f"{weights}: does not match the checksum in config.json; restore it")
+        stored = read_weights(folder or BASE)
+        config, state = stored.config, stored.tensors
         towers = Towers(TowersConfig(**config["towers"]))
         background, captions = state.pop("background"), state.pop("captions")
-        names, second_stage, movements = None, None, None
+        names, movements = None, None
         if config["motion"]:
             if moving and config["motion"] != motion_fingerprint()["weights"]:
                 raise ModelError(
-                    f"{folder}: made for motion weights other than those of this installation; "
-                    "restore both"
+                    f"{folder or BASE}: made for motion weights other than those of this "
+                    "installation; restore both"
                 )
             weight, bias = state.pop("movements.weight"), state.pop("movements.bias")
             movements = Movements(weight.numpy(), bias.numpy()) if moving else None
         if config["names"]:
-            codes, told = state.pop("names.codes").numpy(), state.pop("names.query_columns").numpy()
-            names = Names(codes, config["names"].split(", "), told)
-        if config["second_stage"] is not None:
-            second_stage = SecondStage(MomentModel(ModelConfig(**config["second_stage"]))).eval()
-            parts = [name for name in state if name.startswith(_SECOND_STAGE)]
-            second_stage.load_state_dict(
-                {name.removeprefix(_SECOND_STAGE): state.pop(name) for name in parts}
-            )
+            codes, table = state.pop("names.codes"), state.pop("names.query_columns")
+            names = Names(codes.numpy(), config["names"].split(", "), table.numpy())
+        space = space_of(towers, names, movements)
         if movements is None:
-            background = background[:, : captions.shape[1] + (names.width if names else 0)]
+            background = background[:, : space.width - 1]
+        second_stage = None
+        if config["second_stage"] is not None:
+            network = MomentModel(ModelConfig(**config["second_stage"]))
+            second_stage = SecondStage(network, space).eval()
+            own = [name for name in state if name.startswith(_SECOND_STAGE)]
+            second_stage.load_state_dict(
+                {name.removeprefix(_SECOND_STAGE): state.pop(name) for name in own}
+            )
         towers.load_state_dict(state)
-        calibration, mix = Calibration(**config["calibration"]), Mix(**config["mix"])
         return cls(
+            Words.load() if words is None else words,
             towers,
             background,
             captions,
-            calibration,
+            Calibration(**config["calibration"]),
             config["words"],
-            digest[:12],
+            stored.digest[:12],
             second_stage,
-            mix,
+            Mix(**config["mix"]),
             names,
             movements,
         )
@@ -225,28 +208,23 @@ class RetrievalModel:
             training: how the weights were made (vmr/training/trainer.py: run_record). It is kept in
                 config.json for people to read; nothing depends on it, the fingerprint neither.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: tensor.half() for name, tensor in self.towers.state_dict().items()}
-        state["background"] = torch.from_numpy(self._unrelated).half()
-        state["captions"] = torch.from_numpy(self._captions).half()
+        state = dict(self.towers.state_dict())
+        state["background"] = torch.from_numpy(self._unrelated)
+        state["captions"] = torch.from_numpy(self._captions)
         if self.names is not None:
-            state["names.codes"] = torch.from_numpy(self.names.codes).half()
-            state["names.query_columns"] = torch.from_numpy(self.names.table).half()
+            state["names.codes"] = torch.from_numpy(self.names.codes)
+            state["names.query_columns"] = torch.from_numpy(self.names.table)
         if self.movements is not None:
-            state["movements.weight"] = torch.from_numpy(self.movements.weight).half()
-            state["movements.bias"] = torch.from_numpy(self.movements.bias).half()
+            state["movements.weight"] = torch.from_numpy(self.movements.weight)
+            state["movements.bias"] = torch.from_numpy(self.movements.bias)
+        reads = None
         if self.second_stage is not None:
-            second_stage = self.second_stage.state_dict()
-            state |= {_SECOND_STAGE + name: tensor.half() for name, tensor in second_stage.items()}
-        weights = folder / "weights.safetensors"
-        save_file(state, weights)
+            own = self.second_stage.state_dict()
+            state |= {_SECOND_STAGE + name: tensor for name, tensor in own.items()}
+            reads = asdict(self.second_stage.network.config)
         config = {
-            "format": FORMAT,
-            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "towers": asdict(self.towers.config),
-            "second_stage": None
-            if self.second_stage is None
-            else asdict(self.second_stage.network.config),
+            "second_stage": reads,
             "mix": asdict(self.mix),
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
@@ -255,10 +233,10 @@ class RetrievalModel:
         }
         if training is not None:
             config["training"] = dict(training)
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        write_weights(folder, config, state)
 
     @torch.inference_mode()
-    def clip_vectors(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    def encode_clips(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
         """(T, D) feature rows -> (T, E): a unit vector, names, movements, and what is taken off for
         being a hub. Rows of pictures have no motion columns, and nothing moves in them."""
         pictures = sum(self.towers.config.blocks.values())
@@ -275,7 +253,7 @@ class RetrievalModel:
 
     def _without_hubs(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, E - 1) of `shown` -> (T, E) clip vectors."""
-        similar = seen[:, : self.towers.config.width] @ self._captions.T  # (T, C)
+        similar = self.space.shared(seen) @ self._captions.T  # (T, C)
         count = min(HUB_NEIGHBOURS, len(self._captions))
         nearest = np.partition(similar, -count, axis=1)[:, -count:]
         hub = -HUB_WEIGHT * nearest.mean(1, keepdims=True)  # (T, 1)
@@ -283,9 +261,9 @@ class RetrievalModel:
 
     def as_query(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
         """(E,) clip vector -> (E,) query vector: what is like this clip."""
-        query = np.append(clip[:-1], np.float32(1))
-        if self.movements is not None:
-            query[-1 - len(COLUMNS) : -1] *= MOVEMENT_WEIGHT
+        query = clip.astype(np.float32, copy=True)
+        self.space.hub(query)[...] = 1
+        self.space.movements(query)[:] *= MOVEMENT_WEIGHT
         return query
 
     def knows(self, word: str) -> bool:
@@ -294,7 +272,7 @@ class RetrievalModel:
         return self.towers.knows(word) or any(word in name.split() for name in named)
 
     @torch.inference_mode()
-    def query_vector(self, query: Query) -> NDArray[np.float32]:
+    def encode_query(self, query: Query) -> NDArray[np.float32]:
         """(E,): a unit vector, the names and movements in it, and 1; of a movement alone only that.
 
         Raises:
@@ -314,12 +292,16 @@ class RetrievalModel:
                 self._remembered.clear()
             own = self.towers.own([query.words])  # (1, L)
             unit = self.towers.encode_text(words, mask, own)[0].numpy()
-            named = self.names.query_columns(query.words) if self.names else np.zeros(0)
-            moved = self.movements.query_columns(query.words) if self.movements else np.zeros(0)
+            named = self.names.query_columns(query.words) if self.names else np.zeros(0, np.float32)
+            moved = (
+                self.movements.query_columns(query.words)
+                if self.movements
+                else np.zeros(0, np.float32)
+            )
             hub = 1.0
             if self.movements and names_nothing_else(query.words):
                 unit, named, hub = 0 * unit, 0 * named, 0.0  # "zooms out": whatever is seen
-            vector = np.concatenate([unit, named, moved, [hub]], dtype=np.float32)
+            vector = self.space.join(unit, named, moved, hub)
             self._remembered[query.words] = vector
         return vector
 
@@ -333,7 +315,7 @@ class RetrievalModel:
     def _unrelated_to(self, query_vector: NDArray[np.float32]) -> tuple[float, float]:
         """The similarity of the best of unrelated footage, and its spread; remembered, because the
         curves of all windows of a search ask for the same. Of a movement alone: what is noticed."""
-        if not query_vector[-1]:  # a movement alone: footage that moves so is no chance find
+        if self.space.is_movement_alone(query_vector):  # footage that moves so is no chance find
             return MOVEMENT_WEIGHT * NOTICED, MOVEMENT_WEIGHT * NOTICED_SPREAD
         key = query_vector.tobytes()
         found = self._measured.get(key)
@@ -346,14 +328,14 @@ class RetrievalModel:
             found = self._measured[key] = float(best), float(unrelated.std())
         return found
 
-    def propose(self, windows: Sequence[Window], query: Query) -> list[list[Proposal]]:
+    def localise(self, windows: Sequence[Window], query: Query) -> list[list[Proposal]]:
         """Moments of each window, best first.
 
         Those that stand out of the similarity curve; of a query in two parts ("a dog runs, then it
         jumps"), which one curve cannot follow, those of the second stage.
         """
-        if self.second_stage is None or parts(query)[0] is query:
-            vector = self.query_vector(query)
+        if self.second_stage is None or query.parts is None:
+            vector = self.encode_query(query)
             return [self.along(window, self.curve(window.clips, vector)) for window in windows]
         matches = [self.matches(window.clips, query) for window in windows]
         return [
@@ -366,8 +348,8 @@ class RetrievalModel:
         return propose(curve, window.starts, window.ends, window.cuts)
 
     def matches(self, clips: NDArray[np.floating], query: Query) -> Matches:
-        """(3, T): the curves of the query, and of its two parts (second_stage.py)."""
-        vectors = [self.query_vector(part) for part in (query, *parts(query))]
+        """(3, T): the curves of the query, and of its two parts or twice of itself again."""
+        vectors = [self.encode_query(part) for part in (query, *(query.parts or (query, query)))]
         return np.stack([self.curve(clips, vector) for vector in vectors])
 
     def strength(self, scores: NDArray[np.floating] | float) -> NDArray[np.float64]:
@@ -382,12 +364,13 @@ class RetrievalModel:
         return "possible" if strength >= self.calibration.possible else "none"
 
 
-def _name_of_6(name: str) -> str:
-    """What a tensor of weights of format 6 is called now."""
-    for before, now in _NAMES_OF_6:
-        if name.startswith(before):
-            return now + name.removeprefix(before)
-    return name
+def space_of(towers: Towers, names: Names | None, movements: Movements | None) -> Space:
+    """The columns of a model that is made of these."""
+    return Space(
+        towers.config.width,
+        0 if names is None else names.width,
+        0 if movements is None else len(COLUMNS),
+    )
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """The second stage: co-attention over a window of clips and the words of a query -> moments.
 
-    second_stage = SecondStage(MomentModel(second_stage_config(clip_width=513)))
+    second_stage = SecondStage(MomentModel(second_stage_config(space)), space)
     second_stage.propose(windows, matches, query.vectors)         # Proposals; their score is a
     logit
 
@@ -24,18 +24,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vmr.model.localise import Proposal, smooth, snap
-from vmr.model.movements import COLUMNS
 from vmr.model.network import ModelConfig, MomentModel, Output
+from vmr.model.space import Space
 from vmr.model.spans import nms
-from vmr.model.text import Query
 from vmr.model.windows import WINDOW, Window
 
 Matches = NDArray[np.float32]
 "(3, T): how well rows match a query as a whole, its first part and its second"
 
-JOINTS: Final = frozenset(("then", "followed"))
-"""Words that stand between two parts of a query, one after the other. Others join what is at the
-same time ("while") or tell where ("runs after a ball")."""
 EXTRA_COLUMNS: Final = 5
 """Beside the clip's vector: its matches, whether a shot ends in the row, and where in it."""
 CLIP_SCALE: Final = 16.0
@@ -52,24 +48,10 @@ _SAME: Final = 0.6  # IoU above which two proposals are the same moment
 _LONGEST: Final = 64  # words
 
 
-def parts(query: Query) -> tuple[Query, Query]:
-    """What stands before and after the last joint of a query; without one, the whole twice."""
-    joints = [i for i, word in enumerate(query.words) if word in JOINTS]
-    for i in reversed(joints):
-        first, second = slice(0, i), slice(i + 1, None)
-        if query.words[first] and query.words[second]:
-            return _part(query, first), _part(query, second)
-    return query, query
-
-
-def _part(query: Query, words: slice) -> Query:
-    return Query(query.text, query.words[words], query.vectors[words])
-
-
-def second_stage_config(clip_width: int, *, word_width: int = 50, width: int = 96) -> ModelConfig:
-    """The `base` preset of the paper's network, for clips (E,) of the shared space."""
+def second_stage_config(space: Space, *, word_width: int = 50, width: int = 96) -> ModelConfig:
+    """The `base` preset of the paper's network, for clips (E,) of a space."""
     return ModelConfig(
-        feature_width=clip_width - 1 + EXTRA_COLUMNS,
+        feature_width=space.width - 1 + EXTRA_COLUMNS,
         word_width=word_width,
         clips=WINDOW,
         pool=1,
@@ -88,9 +70,10 @@ def second_stage_config(clip_width: int, *, word_width: int = 50, width: int = 9
 class SecondStage(nn.Module):
     """The network and how windows and words are put to it."""
 
-    def __init__(self, network: MomentModel) -> None:
+    def __init__(self, network: MomentModel, space: Space) -> None:
         super().__init__()
         self.network = network
+        self.space = space
         self.prior_scale = nn.Parameter(torch.tensor(2.0))
         self.prior_bias = nn.Parameter(torch.tensor(2.0))
 
@@ -149,7 +132,7 @@ class SecondStage(nn.Module):
         lengths = torch.tensor([len(window.clips) for window in windows])
         rows = torch.zeros(len(windows), int(lengths.max()), self.network.config.feature_width)
         for i, (window, match) in enumerate(zip(windows, matches, strict=True)):
-            rows[i, : len(window.clips)] = torch.from_numpy(window_rows(window, match))
+            rows[i, : len(window.clips)] = torch.from_numpy(window_rows(self.space, window, match))
         text = torch.from_numpy(words[:_LONGEST]).expand(len(windows), -1, -1)
         mask = torch.ones(text.shape[:2], dtype=torch.bool)
         output: Output = self(rows, text, mask, lengths)
@@ -184,7 +167,7 @@ def _expected(matches: Tensor, start: Tensor, end: Tensor) -> Tensor:
     return inside - OUTSIDE_SHARE * outside
 
 
-def window_rows(window: Window, matches: Matches) -> NDArray[np.float32]:
+def window_rows(space: Space, window: Window, matches: Matches) -> NDArray[np.float32]:
     """(T, E - 1 + EXTRA_COLUMNS): what the network reads of a window."""
     starts, ends = window.starts, window.ends
     cut = np.zeros((len(starts), 2), np.float32)
@@ -192,9 +175,9 @@ def window_rows(window: Window, matches: Matches) -> NDArray[np.float32]:
     row = np.searchsorted(starts, inside, side="right") - 1
     cut[row, 0] = 1
     cut[row, 1] = (inside - starts[row]) / np.maximum(ends[row] - starts[row], 1e-6)
-    moving = len(COLUMNS)  # the last columns are movements and the hub's, which matches have
-    seen = CLIP_SCALE * window.clips[:, : -1 - moving]
-    moves = MOVEMENT_SCALE * window.clips[:, -1 - moving : -1]
+    # Without the hub, which the matches have taken off already.
+    seen = CLIP_SCALE * space.looks(window.clips)
+    moves = MOVEMENT_SCALE * space.movements(window.clips)
     return np.concatenate([seen, moves, MATCH_SCALE * matches.T, cut], axis=1, dtype=np.float32)
 
 

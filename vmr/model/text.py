@@ -10,7 +10,6 @@ shares the same pages and a later start reads the vocabulary only. That start ne
 takes most of a second to import: the vocabulary lies beside the vectors, one word a line.
 """
 
-import difflib
 import hashlib
 import os
 import re
@@ -18,11 +17,14 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz import fuzz, process
+from rapidfuzz.distance import OSA
 
 from feature_extract.files import cache_folder, scratch_folder
 
@@ -34,6 +36,8 @@ _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
 _LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
 _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
 _USUAL = 20_000  # words that a slip may have been meant for
+_NEAR = 0.66  # share of letters that must be right: two errors in six letters
+_MEANT = 88.0  # of 100, stricter: the word has a vector, and may well be meant as it is
 
 
 def word_set(words: str) -> frozenset[str]:
@@ -49,6 +53,9 @@ whose when where why how any some every each both such very just only also too p
 anything everything happens happening video videos clip clips scene scenes moment moments footage
 """)
 """Words that by themselves show nothing, though each has a vector, nearer to some clips."""
+JOINTS: Final = frozenset(("then", "followed"))
+"""Words that stand between two parts of a query, one after the other. Others join what is at the
+same time ("while") or tell where ("runs after a ball")."""
 KEYED_VECTORS = "words.kv"
 VECTORS = "words.kv.vectors.npy"  # as gensim names the array that it saves separately
 VOCABULARY = "words.txt"
@@ -58,6 +65,11 @@ _READ_LIMIT = 3_000_000  # words of a user's file; the largest public GloVe has 
 
 class QueryError(ValueError):
     """The query cannot be answered; the message says why and what to do."""
+
+    def __init__(self, message: str, unknown: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.unknown = tuple(unknown)
+        """Words without a vector, where they are the reason."""
 
 
 class WordsError(ValueError):
@@ -74,6 +86,18 @@ class Query:
     "(L, W)"
     unknown: tuple[str, ...] = field(default=())
     "words without a vector, in order; they are left out of `words`"
+
+    @cached_property
+    def parts(self) -> "tuple[Query, Query] | None":
+        """What stands before and after the last joint of the query ("a dog runs, then it jumps"),
+        one after the other; None where there is no joint, or nothing on one of its sides."""
+        for joint in reversed([i for i, word in enumerate(self.words) if word in JOINTS]):
+            if 0 < joint < len(self.words) - 1:
+                return self._part(slice(0, joint)), self._part(slice(joint + 1, None))
+        return None
+
+    def _part(self, words: slice) -> "Query":
+        return Query(self.text, self.words[words], self.vectors[words])
 
 
 def tokenize(text: str) -> list[str]:
@@ -143,7 +167,8 @@ class Words:
         unknown = tuple(dict.fromkeys(token for token in tokens if token not in self))
         if _SAY_NOTHING.issuperset(known):
             if unknown:
-                raise QueryError(f"no known word in the query (unknown: {', '.join(unknown)})")
+                listed = ", ".join(unknown)
+                raise QueryError(f"no known word in the query (unknown: {listed})", unknown)
             said = " ".join(dict.fromkeys(known))
             raise QueryError(f"type what is to be seen: “{said}” alone shows nothing")
         vectors = self._vectors[[self._places[word] for word in known]]
@@ -158,11 +183,13 @@ class Words:
         return rows
 
     def near(self, word: str, count: int = 3) -> list[str]:
-        """Known, common words spelt like `word`, best first: suggestions for a typing error."""
-        common = self._vocabulary[:_COMMON]
-        # A typing error rarely hits the first letter; without this cut the search takes a second.
-        candidates = [other for other in common if other[:1] == word[:1] and other.isalpha()]
-        return difflib.get_close_matches(word, candidates, count, cutoff=0.7)
+        """At most `count` known, common words spelt like `word`, best first: suggestions for a
+        typing error. A letter too many, too few, wrong or swapped with the next is one error,
+        the first letter's too; of equally near words the more frequent comes first."""
+        common = [other for other in self._vocabulary[:_COMMON] if other.isalpha()]
+        alike = OSA.normalized_similarity
+        found = process.extract(word, common, scorer=alike, limit=count, score_cutoff=_NEAR)
+        return [other for other, _, _ in found]
 
     def meant(self, word: str) -> str:
         """The usual word that a very rare one is probably a slip of ("motocycle"), or "": the tail
@@ -172,10 +199,11 @@ class Words:
         usual = [
             other
             for other in self._vocabulary[:_USUAL]
-            if other[:1] == word[:1] and abs(len(other) - len(word)) < 2 and other.isalpha()
+            if abs(len(other) - len(word)) < 2 and other.isalpha()
             if not (other.startswith(word) or word.startswith(other))
         ]
-        return next(iter(difflib.get_close_matches(word, usual, 1, cutoff=0.88)), "")
+        found = process.extractOne(word, usual, scorer=fuzz.ratio, score_cutoff=_MEANT)
+        return found[0] if found else ""
 
     def _parts(self, token: str) -> list[str]:
         if token in self or token.isalpha():

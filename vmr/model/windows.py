@@ -1,7 +1,7 @@
 """A long video is read in overlapping windows; every moment is answered for by one of them.
 
     windows = cut_windows(clips, starts, ends, cuts)        # or only those beginning at `firsts`
-    moments = distinct(windows, model.propose(windows, query))
+    moments = distinct(windows, model.localise(windows, query))
 
 Windows of 128 rows, 64 apart: a window answers for the moments whose best second lies in its middle
 half (the first and the last also for their ends), so that each is read with what is around it, and

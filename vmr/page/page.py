@@ -4,7 +4,7 @@ One `Page` serves every visitor and keeps nothing about any of them: what a visi
 in that visitor's browser. `Rights` says what visitors may do; errors are one line, and none of them
 names a folder when paths are hidden.
 
-    page = Page(library, RetrievalModel.load(), Words.load(), ingest, previews)
+    page = Page(library, RetrievalModel.load(), ingest, previews)
     page.search("a dog runs")["moments"][0]["start"]
 """
 
@@ -24,10 +24,10 @@ from vmr.library.ingest import Ingest, Job, Progress
 from vmr.library.store import Library, LibraryError, Rating, Video
 from vmr.media.preview import LONGEST_PREVIEW, Previews
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import QueryError, Words, tokenize
+from vmr.model.text import QueryError
 from vmr.search.explain import why
 from vmr.search.picture import PictureReader
-from vmr.search.query import slips
+from vmr.search.query import Suggestion, suggestions
 from vmr.search.searcher import Answer, Moment, Searcher
 
 LONGEST_TEXT: Final = 1000  # characters of a query
@@ -83,7 +83,6 @@ class Page:
         self,
         library: Library,
         model: RetrievalModel,
-        words: Words,
         ingest: Ingest,
         previews: Previews,
         rights: Rights | None = None,
@@ -94,8 +93,7 @@ class Page:
         self.store = library
         self.uploads = (library.folder / "uploads").resolve()
         self._model = model
-        self._words = words
-        self._searcher = Searcher(library, model, words, use_feedback=use_feedback)
+        self._searcher = Searcher(library, model, use_feedback=use_feedback)
         self._pictures: PictureReader | None = None
         self._picture_lock = threading.Lock()
         self.ingest = ingest
@@ -128,16 +126,16 @@ class Page:
         try:
             answer = self._searcher.search(query, video=video, among=among, top=most)
         except QueryError as error:
-            unknown = [word for word in tokenize(query) if word not in self._words]
-            if not unknown:
+            if not error.unknown:
                 raise
-            raise UnknownWordsError(str(error), self._suggested(unknown)) from error
-        meant = slips(query, self._words, self._model)
-        slipped = [{"word": word, "near": [other]} for word, other in meant.items()]
+            offered = suggestions(query, error.unknown, self._model)
+            raise UnknownWordsError(str(error), _offers(error.unknown, offered)) from error
+        slipped = [
+            {"word": one.word, "near": list(one.instead)}
+            for one in answer.suggestions
+            if not one.unknown
+        ]
         return self._view(answer) | {"slips": slipped}
-
-    def _suggested(self, unknown: Iterable[str]) -> list[dict[str, Any]]:
-        return [{"word": word, "near": self._words.near(word)} for word in dict.fromkeys(unknown)]
 
     def like(
         self,
@@ -190,16 +188,14 @@ class Page:
     def why(self, query: str, video: int, second: float | None = None) -> dict[str, Any]:
         """What each word of a query adds, matches alone, and looked at (vmr/search/explain.py)."""
         self.video(video)
-        return why(
-            query, video, second, searcher=self._searcher, words=self._words, model=self._model
-        )
+        return why(query, video, second, searcher=self._searcher)
 
     def _view(self, answer: Answer) -> dict[str, Any]:
         said = [word for word in self.store.ratings() if word.query == answer.query]
         return {
             "query": answer.query,
             "verdict": answer.verdict,
-            "unknown": self._suggested(answer.unknown_words),
+            "unknown": _offers(answer.unknown, answer.suggestions),
             "moments": [self._moment(hit, answer, said) for hit in answer.moments],
         }
 
@@ -390,3 +386,9 @@ def plays_in_browsers(video: Video) -> bool:
 def _shown(job: Job) -> bool:
     """What is done or was there before needs no line; what was refused does."""
     return job.open or job.state in ("refused", "waiting")
+
+
+def _offers(unknown: Iterable[str], offered: Iterable[Suggestion]) -> list[dict[str, Any]]:
+    """Every unknown word, with the known ones that are spelt like it."""
+    instead = {one.word: list(one.instead) for one in offered}
+    return [{"word": word, "near": instead.get(word, [])} for word in unknown]

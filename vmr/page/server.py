@@ -21,7 +21,6 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
 from vmr.page.changes import Intake
 from vmr.page.guard import Guard, RateLimit
 from vmr.page.options import ServerOptions
@@ -161,14 +160,13 @@ def run(options: ServerOptions) -> None:
     library.check_presence()  # what went missing while the page was closed is shown as missing
     with Ingest(library, Extractor) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
-        model, words = RetrievalModel.load(), Words.load()
-        for mismatch in mismatches(library, model, words):
+        model = RetrievalModel.load()
+        for mismatch in mismatches(library, model):
             print(f"note: {mismatch}", flush=True)
         screen = Screen(options.kiosk, tuple(options.example))
         page = Page(
             library,
             model,
-            words,
             ingest,
             previews,
             rights_of_visitors(options),

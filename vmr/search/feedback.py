@@ -4,7 +4,7 @@ A rating moves the vector of every similar question a little: towards the clips 
 was right, away from those of one that was wrong (Rocchio, 1971, in the shared space). How far, goes
 with how similar the questions are; questions that are not similar are not touched at all.
 
-    feedback = Feedback.learn(library.ratings(), words, model, clips_of)
+    feedback = Feedback.learn(library.ratings(), model, clips_of)
     feedback.adjust(vector)                     # (E,), the same vector where nothing applies
     feedback.edges(vector, video, second)       # corrected edges of a moment, or None
 """
@@ -21,8 +21,8 @@ from feature_extract.files import write_text
 from vmr.library.catalogue import Rating, Video
 from vmr.library.store import LibraryError
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import QueryError, Words
-from vmr.search.query import Vector, cosine, unit
+from vmr.model.space import Vector
+from vmr.model.text import QueryError
 
 SIMILAR: Final = 0.5
 """Cosine from which two questions have to do with each other: paraphrases lie above it."""
@@ -54,24 +54,24 @@ class Feedback:
 
     @classmethod
     def learn(
-        cls, ratings: Sequence[Rating], words: Words, model: RetrievalModel, clips_of: ClipsOf
+        cls, ratings: Sequence[Rating], model: RetrievalModel, clips_of: ClipsOf
     ) -> "Feedback":
         """Ratings whose video or words are not there (any more) teach nothing."""
         lessons = []
         for rating in ratings:
             try:
-                question = model.query_vector(words.query(rating.query))
+                question = model.encode_query(model.query(rating.query))
                 clips = clips_of(rating.video, rating.start, rating.end)
             except (QueryError, LibraryError):
                 continue
-            step = unit(clips.mean(axis=0)) * (TOWARDS if rating.good else -AWAY)
+            step = model.space.unit(clips.mean(axis=0)) * (TOWARDS if rating.good else -AWAY)
             lessons.append(_Lesson(rating, question, step.astype(np.float32)))
         return cls(model, tuple(lessons))
 
     def adjust(self, vector: Vector) -> Vector:
         """A question's vector (E,), moved by what was said of similar questions. One for a movement
         alone stays: how a moment looks tells nothing of it."""
-        if not vector[-1]:
+        if self.model.space.is_movement_alone(vector):
             return vector
         near = [(self._nearness(lesson, vector), lesson.step) for lesson in self.lessons]
         total = sum(nearness for nearness, _ in near)
@@ -79,21 +79,21 @@ class Feedback:
             return vector
         # A mean, not a sum: a hundred ratings must not outweigh the words.
         step = sum(nearness * step for nearness, step in near) / max(1.0, total)
-        return self.model.as_query(unit(vector + step))
+        return self.model.as_query(self.model.space.unit(vector + step))
 
     def edges(self, vector: Vector, video: int, second: float) -> tuple[float, float] | None:
         """The edges that somebody confirmed or corrected for this very question, if any."""
         for lesson in reversed(self.lessons):  # the latest word counts
             said = lesson.rating
             here = said.video == video and said.start <= second < said.end
-            if said.good and here and cosine(lesson.question, vector) >= SAME:
+            if said.good and here and self.model.space.cosine(lesson.question, vector) >= SAME:
                 return said.start, said.end
         return None
 
-    @staticmethod
-    def _nearness(lesson: _Lesson, vector: Vector) -> float:
+    def _nearness(self, lesson: _Lesson, vector: Vector) -> float:
         """0..1: from not similar to the same question."""
-        return max(0.0, (cosine(lesson.question, vector) - SIMILAR) / (1.0 - SIMILAR))
+        cosine = self.model.space.cosine(lesson.question, vector)
+        return max(0.0, (cosine - SIMILAR) / (1.0 - SIMILAR))
 
 
 def save_annotations(ratings: Sequence[Rating], videos: dict[int, Video], target: Path) -> int:

@@ -5,7 +5,7 @@ asked for, every one is compared; in a large library, those whose quantised rows
 The files are a cache: what is missing, damaged or made by another model is made again.
 
     index = ClipIndex.open(library, model)
-    videos, rows, scores = index.nearest(model.query_vector(query), 100)
+    videos, rows, scores = index.nearest(model.encode_query(query), 100)
     index.row_times(3).starts, index.vectors(3)[72:200]      # read from the disk by offset
 """
 
@@ -251,7 +251,7 @@ class ClipIndex:
                 f"{self._library.folder} holds features of {sorted(features.blocks)}, the model "
                 f"reads {sorted(self._model.blocks)}; run `rescan --reindex`"
             )
-        clips = self._model.clip_vectors(features.rows)
+        clips = self._model.encode_clips(features.rows)
         clips[_unseen(features)] = np.append(np.zeros(self._model.width - 1), _UNSEEN)
         times = np.stack([features.starts, features.ends], axis=1)  # (T, 2)
         self._vectors.add(video.id, video.fingerprint, clips, times, features.cuts)
@@ -294,7 +294,7 @@ class ClipIndex:
             return
         file = self._library.folder / "index.faiss"
         if self._quantised is None:
-            self._quantised = QuantisedIndex(self._model.background)
+            self._quantised = QuantisedIndex(self._model.space, self._model.background)
             self._quantised.read(file, self._vectors.sketched, self._vectors.sketch)
             self._vectors.sketched = len(self._quantised)
         self._quantised.add(clips[len(self._quantised) :])

@@ -1,6 +1,6 @@
 """What was made with other networks, weights or word vectors than those in use.
 
-for mismatch in mismatches(library, model, words):
+for mismatch in mismatches(library, model):
     print(mismatch.part, mismatch.finding, mismatch.advice)
 
 None of it ever mixes: a library takes rows of one extractor, an index vectors of one model.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from feature_extract.extract import extractor_fingerprint
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
 from vmr.search.index import ClipIndex
 
 
@@ -29,7 +28,7 @@ class Mismatch:
         return f"{self.part}: {self.finding}; {self.advice}"
 
 
-def mismatches(library: Library, model: RetrievalModel, words: Words) -> list[Mismatch]:
+def mismatches(library: Library, model: RetrievalModel) -> list[Mismatch]:
     """Every part of a library, and the word vectors, that do not fit the model in use."""
     found = []
     if library.fingerprint not in ("", extractor_fingerprint()):
@@ -39,12 +38,12 @@ def mismatches(library: Library, model: RetrievalModel, words: Words) -> list[Mi
         finding = "the index was made with other weights than those in use, and is not used"
         advice = "the next search makes a new one, or `rescan --reindex`"
         found.append(Mismatch("index", finding, advice))
-    return found + word_mismatches(model, words)
+    return found + word_mismatches(model)
 
 
-def word_mismatches(model: RetrievalModel, words: Words) -> list[Mismatch]:
-    """Whether the model was trained with other word vectors than these."""
-    if words.fingerprint == model.word_fingerprint:
+def word_mismatches(model: RetrievalModel) -> list[Mismatch]:
+    """Whether the model was trained with other word vectors than those it was loaded with."""
+    if model.words.fingerprint == model.word_fingerprint:
         return []
     finding = "not those that the weights were trained with: answers mean little"
     return [Mismatch("word vectors", finding, "drop --words, or train weights for them")]

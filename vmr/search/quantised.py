@@ -10,7 +10,7 @@ levels come with the weights and are not learned from the library, so that nothi
 order in which videos come does not matter.
 
     places, scores = exact(query, clips, 100)               # (K,) rows, best first
-    sketch = QuantisedIndex(model.background)
+    sketch = QuantisedIndex(model.space, model.background)
     sketch.add(clips)                                       # (N, E)
     places = sketch.nearest(query, 1000)                    # (K,) rows, most promising first
 """
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from feature_extract.files import replacing
 from vmr.library.content import ContentError, full_digest
+from vmr.model.space import Space
 
 COLUMNS: Final = 96
 _LISTS: Final = 8
@@ -53,9 +54,9 @@ def exact(
 class QuantisedIndex:
     """Sketches of (N, E) clip vectors, searched by inner product."""
 
-    def __init__(self, background: NDArray[np.float32]) -> None:
-        unit = background[:, :-1].astype(np.float64)
-        _, directions = np.linalg.eigh(np.cov(unit.T))  # (E - 1, E - 1), by rising variance
+    def __init__(self, space: Space, background: NDArray[np.float32]) -> None:
+        content = space.content(background).astype(np.float64)
+        _, directions = np.linalg.eigh(np.cov(content.T))  # (E - 1, E - 1), by rising variance
         kept = directions[:, ::-1][:, : COLUMNS - 1]
         columns = kept.shape[1] + 1
         turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(columns, columns)))

@@ -7,9 +7,9 @@
 
 The operators are words in capitals, so that "and" and "then" stay words of a query.
 
-    request = parse('a dog AND a ball -crowd')
-    targets, unknown = understand(request, words, model)
-    targets[0].curve(model, clips)     # (T,) standard deviations above unrelated footage
+    parsed = parse('a dog AND a ball -crowd')
+    steps, unknown = understand(parsed, model)
+    steps[0].curve(model, clips)        # (T,) standard deviations above unrelated footage
 """
 
 import re
@@ -24,28 +24,14 @@ from numpy.typing import NDArray
 from vmr.library.catalogue import Video
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.second_stage import parts
-from vmr.model.text import Query, QueryError, Words, tokenize
+from vmr.model.space import Vector
+from vmr.model.text import Query, QueryError, tokenize
 from vmr.model.windows import Window
 
 WITHIN_SECONDS: Final = 60.0
 """How far apart the parts of a THEN may be when the question does not say."""
 _WITHIN = re.compile(r"\s+WITHIN\s+(\d+(?:\.\d+)?)\s*s?\s*$")
 _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]*)"|([^\W\d_]\S*))')
-
-Vector = NDArray[np.float32]
-"(E,) of a query or a clip, as retrieval.py makes it: its last column is apart, for hubs"
-
-
-def unit(vector: Vector) -> Vector:
-    """The vector scaled to unit length, its last column not counted."""
-    length = float(np.linalg.norm(vector[:-1]))
-    return np.asarray(vector / max(length, 1e-6), dtype=np.float32)
-
-
-def cosine(a: Vector, b: Vector) -> float:
-    """How similar two queries are, -1..1."""
-    return float(unit(a)[:-1] @ unit(b)[:-1])
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,7 @@ class QueryStep:
         wanted = tuple(move(vector) for vector in self.wanted)
         if all(new is old for new, old in zip(wanted, self.wanted, strict=True)):
             return self
-        in_parts = self.query is not None and parts(self.query)[0] is not self.query
+        in_parts = self.query is not None and self.query.parts is not None
         return QueryStep(wanted, self.avoided, self.query if in_parts else None)
 
     def directions(self, model: RetrievalModel) -> list[Vector]:
@@ -107,10 +93,10 @@ class QueryStep:
         if len(self.wanted) == 1 and not self.avoided:
             if self.query is None or model.second_stage is None:
                 return list(self.wanted)
-            both = [part for part in parts(self.query) if part is not self.query]
-            return [*self.wanted, *(model.query_vector(part) for part in both)]
+            both = self.query.parts or ()
+            return [*self.wanted, *(model.encode_query(part) for part in both)]
         total = np.sum(self.wanted, axis=0) - np.sum(self.avoided, axis=0)
-        return [*self.wanted, model.as_query(unit(total))]
+        return [*self.wanted, model.as_query(model.space.unit(total))]
 
     def curve(self, model: RetrievalModel, clips: NDArray[np.floating]) -> NDArray[np.float32]:
         """(T, E) -> (T,): the least of the wanted things, less what is seen of the avoided ones."""
@@ -123,39 +109,55 @@ class QueryStep:
     def propose(self, model: RetrievalModel, windows: Sequence[Window]) -> list[list[Proposal]]:
         """Moments of each window, best first: by the model that reads words, or by the curve."""
         if self.query is not None:
-            return model.propose(windows, self.query)
+            return model.localise(windows, self.query)
         return [model.along(window, self.curve(model, window.clips)) for window in windows]
 
 
 def understand(
-    request: ParsedQuery, words: Words, model: RetrievalModel
+    parsed: ParsedQuery, model: RetrievalModel
 ) -> tuple[list[QueryStep], tuple[str, ...]]:
-    """A target for each step, and the words that are not known.
+    """What to look for in each step, and the words that are not known.
 
     Raises:
         QueryError: a part without a known word.
     """
-    steps = [[words.query(thing) for thing in step] for step in request.steps]
-    avoided = [words.query(thing) for thing in request.avoided]
+    steps = [[model.query(thing) for thing in step] for step in parsed.steps]
+    avoided = [model.query(thing) for thing in parsed.avoided]
     queries = [query for group in (*steps, avoided) for query in group]
     unknown = tuple(dict.fromkeys(word for query in queries for word in query.unknown))
-    away = tuple(model.query_vector(query) for query in avoided)
-    targets = [
+    away = tuple(model.encode_query(query) for query in avoided)
+    found = [
         QueryStep(
-            tuple(model.query_vector(query) for query in step),
+            tuple(model.encode_query(query) for query in step),
             away,
             step[0] if len(step) == 1 and not away else None,
         )
         for step in steps
     ]
-    return targets, unknown
+    return found, unknown
 
 
-def slips(text: str, words: Words, model: RetrievalModel) -> dict[str, str]:
-    """Rare words of a question that the model was never taught, and what each probably means. They
-    are searched for as they are."""
-    meant = {word: words.meant(word) for word in tokenize(text)}
-    return {word: other for word, other in meant.items() if other and not model.knows(word)}
+@dataclass(frozen=True)
+class Suggestion:
+    """Another word for one of a question."""
+
+    word: str
+    "as it was typed"
+    instead: tuple[str, ...]
+    "known words spelt like it, best first"
+    unknown: bool
+    "True: it has no vector and was left out; False: it was searched for, but may be a slip"
+
+
+def suggestions(text: str, unknown: Iterable[str], model: RetrievalModel) -> list[Suggestion]:
+    """What may have been meant by unknown words, and by rare ones that the model was never
+    taught; words without a suggestion are left out."""
+    near = {word: tuple(model.words.near(word)) for word in unknown}
+    rare = [word for word in dict.fromkeys(tokenize(text)) if not model.knows(word)]
+    meant = {word: other for word in rare if (other := model.words.meant(word))}
+    return [Suggestion(word, others, True) for word, others in near.items() if others] + [
+        Suggestion(word, (other,), False) for word, other in meant.items()
+    ]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Stage one finds the clips of the whole library that are nearest to the query; stage two reads a
 window of up to 128 rows around each hit and says where the moment starts and ends.
 
-    searcher = Searcher(library, RetrievalModel.load(), Words.load())
+    searcher = Searcher(library, RetrievalModel.load())
     answer = searcher.search("a dog runs on the beach")
     answer.verdict, answer.moments[0].start, answer.moments[0].end
 """
@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.localise import Proposal
-from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
+from vmr.model.retrieval import RetrievalModel, Verdict
 from vmr.model.windows import Window, cut_windows, distinct, distinct_indices, window_of
 from vmr.search.feedback import Feedback
 from vmr.search.index import ClipIndex, RowTimes
-from vmr.search.query import QueryStep, parse, understand, unit
+from vmr.search.query import QueryStep, Suggestion, parse, suggestions, understand
 
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
@@ -54,22 +53,24 @@ class Answer:
     """What a search found, best first."""
 
     query: str
-    unknown_words: tuple[str, ...]
-    verdict: str
+    verdict: Verdict
     "strong, possible, or none: how sure we are that the best moment is what was asked for"
     moments: tuple[Moment, ...]
+    unknown: tuple[str, ...] = ()
+    "words that have no vector, in order; they were left out"
+    suggestions: tuple[Suggestion, ...] = ()
+    "other words for unknown ones and for probable slips"
 
 
 class Searcher:
     """Answers queries over one library; follows the library as it grows."""
 
     def __init__(
-        self, library: Library, model: RetrievalModel, words: Words, *, use_feedback: bool = True
+        self, library: Library, model: RetrievalModel, *, use_feedback: bool = True
     ) -> None:
         self.library = library
+        self.model = model
         self.use_feedback = use_feedback
-        self._model = model
-        self._words = words
         self._index = ClipIndex.open(library, model)
         self._learnt: tuple[object, Feedback] = (None, Feedback(model))
 
@@ -92,11 +93,13 @@ class Searcher:
             QueryError: no word of the query, or of one of its parts, is known.
             LibraryError: there is no such video, or it is not searchable.
         """
-        request = parse(text)
-        targets, unknown = understand(request, self._words, self._model)
+        parsed = parse(text)
+        steps, unknown = understand(parsed, self.model)
         chosen = self._chosen(video, among)
-        steps = [self._find_as_taught(target, chosen) for target in targets]
-        return self._answer(text, unknown, follow_on(steps, request.within), top)
+        found = [self._find_as_taught(step, chosen) for step in steps]
+        answer = self._answer(text, follow_on(found, parsed.within), top)
+        offered = tuple(suggestions(text, unknown, self.model))
+        return replace(answer, unknown=unknown, suggestions=offered)
 
     def like(
         self,
@@ -114,13 +117,15 @@ class Searcher:
         """
         chosen = self._chosen(None, among)
         seen = self._searchable(video)
-        vector = self._model.as_query(unit(self._clips_of(video, start, end).mean(axis=0)))
+        vector = self.model.as_query(
+            self.model.space.unit(self._clips_of(video, start, end).mean(axis=0))
+        )
         others = [
             hit
             for hit in self._find(QueryStep((vector,)), chosen)
             if hit.video != video or hit.end <= start or hit.start >= end
         ]
-        return self._answer(f"like {seen.name} at {start:.1f} s", (), others, top)
+        return self._answer(f"like {seen.name} at {start:.1f} s", others, top)
 
     def like_picture(
         self,
@@ -138,18 +143,18 @@ class Searcher:
         Raises:
             LibraryError: there is no such video, or it is not searchable.
         """
-        vector = self._model.as_query(self._model.clip_vectors(row[None])[0])
+        vector = self.model.as_query(self.model.encode_clips(row[None])[0])
         found = self._find(QueryStep((vector,)), self._chosen(video, among))
-        return self._answer("a picture", (), found, top)
+        return self._answer("a picture", found, top)
 
     def strength_curve(self, text: str, video: int) -> NDArray[np.float64]:
         """How strongly every row (T,) of a video matches a question, 0..1; of THEN, any part."""
         self._index.sync()
         clips = self._index.vectors(self._searchable(video).id)
-        targets, _ = understand(parse(text), self._words, self._model)
+        steps, _ = understand(parse(text), self.model)
         adjust = self._feedback().adjust
-        curves = [target.moved(adjust).curve(self._model, clips) for target in targets]
-        return self._model.strength(np.max(curves, axis=0))
+        curves = [step.moved(adjust).curve(self.model, clips) for step in steps]
+        return self.model.strength(np.max(curves, axis=0))
 
     def row_times(self, video: int) -> RowTimes:
         """When the rows of a video are, and where its shots change."""
@@ -164,12 +169,12 @@ class Searcher:
         clips = self._index.vectors(video)
         return cut_windows(clips, times.starts, times.ends, times.cuts, [first])[0]
 
-    def _answer(self, text: str, unknown: tuple[str, ...], found: list[Moment], top: int) -> Answer:
+    def _answer(self, text: str, found: list[Moment], top: int) -> Answer:
         if top < 1:
             raise ValueError(f"top must be at least 1, not {top}")
         best = sorted(found, key=lambda hit: -hit.score)[:top]
-        verdict = self._model.verdict(best[0].strength) if best else "none"
-        return Answer(text, unknown, verdict, tuple(best))
+        verdict = self.model.verdict(best[0].strength) if best else "none"
+        return Answer(text, verdict, tuple(best))
 
     def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
         """The searchable videos to look into, with the index up to date for them."""
@@ -195,31 +200,31 @@ class Searcher:
     def _feedback(self) -> Feedback:
         """What can be learnt from the ratings that the library holds now."""
         if not self.use_feedback:
-            return Feedback(self._model)
+            return Feedback(self.model)
         ratings = self.library.ratings()
         if not ratings:
-            return Feedback(self._model)
+            return Feedback(self.model)
         # A video that is away teaches nothing, until it is back.
         known = ratings, [rating.video in self._index for rating in ratings]
         if known != self._learnt[0]:
-            learnt = Feedback.learn(ratings, self._words, self._model, self._clips_of)
+            learnt = Feedback.learn(ratings, self.model, self._clips_of)
             self._learnt = known, learnt
         return self._learnt[1]
 
-    def _find_as_taught(self, target: QueryStep, videos: dict[int, Video]) -> list[Moment]:
+    def _find_as_taught(self, step: QueryStep, videos: dict[int, Video]) -> list[Moment]:
         feedback = self._feedback()
-        found = self._find(target.moved(feedback.adjust), videos)
-        if len(target.wanted) > 1 or not feedback.lessons:
+        found = self._find(step.moved(feedback.adjust), videos)
+        if len(step.wanted) > 1 or not feedback.lessons:
             return found
-        edges = [feedback.edges(target.wanted[0], hit.video, hit.best) for hit in found]
+        edges = [feedback.edges(step.wanted[0], hit.video, hit.best) for hit in found]
         return [
             replace(hit, start=known[0], end=known[1]) if known else hit
             for hit, known in zip(found, edges, strict=True)
         ]
 
-    def _find(self, target: QueryStep, videos: dict[int, Video]) -> list[Moment]:
+    def _find(self, step: QueryStep, videos: dict[int, Video]) -> list[Moment]:
         """Every moment of these videos that the two stages find."""
-        directions = target.directions(self._model)
+        directions = step.directions(self.model)
         near = [self._index.nearest(v, CANDIDATES, videos=videos) for v in directions]
         ids = np.stack([found[0] for found in near], axis=1).ravel()  # the best of each, in turn
         rows = np.stack([found[1] for found in near], axis=1).ravel()
@@ -229,7 +234,7 @@ class Searcher:
             for id, firsts in open_windows(ids, rows, lengths)
             for windows in [self._windows(videos[id], firsts)]
         ]
-        read = target.propose(self._model, [w for _, windows in opened for w in windows])
+        read = step.propose(self.model, [w for _, windows in opened for w in windows])
         hits = []
         for video, windows in opened:
             hits += self._hits(video, distinct(windows, read[: len(windows)]))
@@ -253,7 +258,7 @@ class Searcher:
                 moment.start,
                 moment.end,
                 moment.score,
-                float(self._model.strength(moment.score)),
+                float(self.model.strength(moment.score)),
                 moment.best,
             )
             for moment in moments

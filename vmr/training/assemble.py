@@ -57,6 +57,7 @@ def with_movements(
     movements = fit_movements(moved)
     unrelated = _background(towers, names, movements, list(sets.values()), moved)
     return RetrievalModel(
+        words,
         towers,
         torch.from_numpy(unrelated),
         asked_for(towers, words, sets[MAIN], names.words if names else ()),

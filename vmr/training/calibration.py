@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import Calibration, Mix, RetrievalModel
-from vmr.model.second_stage import parts
 from vmr.model.spans import iou
 from vmr.model.text import Query, QueryError, Words
 from vmr.model.windows import Window, cut_windows, distinct
@@ -93,7 +92,7 @@ def trials(
         kind: what is asked for; None: everything, by the shares of questions.py.
     """
     for asked in _asked(model, words, pictures, split, bank, seed, timelines, kind):
-        moments = distinct(asked.windows, model.propose(asked.windows, asked.query))
+        moments = distinct(asked.windows, model.localise(asked.windows, asked.query))
         yield Trial(tuple(moments), asked.question.spans, asked.question.kind)
 
 
@@ -140,7 +139,7 @@ def _asked(
     for _ in range(timelines):
         timeline = compose(pool, draw)
         looks, moving = timeline.rows(pictures.rows), timeline.moving(bank, draw.getrandbits(32))
-        clips = model.clip_vectors(np.concatenate([looks, moving], axis=1))
+        clips = model.encode_clips(np.concatenate([looks, moving], axis=1))
         starts = np.arange(len(clips), dtype=np.float64)
         ends = np.minimum(starts + 1, timeline.duration)
         windows = cut_windows(clips, starts, ends, timeline.cuts)
@@ -159,7 +158,7 @@ def _mix(asked: Iterable[_Asked], model: RetrievalModel, slope: float, offset: f
     assert model.second_stage is not None
     logits, right = [], []
     for one in asked:
-        if parts(one.query)[0] is not one.query:
+        if one.query.parts is not None:
             matches = [model.matches(window.clips, one.query) for window in one.windows]
             own = model.second_stage.propose(one.windows, matches, one.query.vectors)
             best = distinct(one.windows, own)[0]

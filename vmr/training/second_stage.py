@@ -26,7 +26,6 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import (
     Matches,
     SecondStage,
-    parts,
     second_stage_config,
     window_rows,
 )
@@ -101,7 +100,7 @@ def table_of(
         step = 1 if name == main else max(1, len(pictures.names) // max(1, limit))
         chosen = range(0, len(pictures.names), step)
         rows = pictures.rows[::step]  # (N, V, D)
-        flat = model.clip_vectors(rows.reshape(-1, rows.shape[2]))
+        flat = model.encode_clips(rows.reshape(-1, rows.shape[2]))
         vectors = flat.reshape(*rows.shape[:2], -1)  # (N, V, E)
         clips.append(np.tile(vectors, (1, -(-views // rows.shape[1]), 1))[:, :views])
         captions += [pictures.captions[i] for i in chosen]
@@ -148,8 +147,8 @@ def train_second_stage(
     print(f"noise {composer.noise:.2f}", flush=True)
     checks = composer.examples("dev", random.Random(1), config.validation)
     print(f"dev R@1 at IoU .5 of the curve alone: {rounded(check_curve(checks))}", flush=True)
-    width = table.clips.shape[2]
-    second_stage = SecondStage(MomentModel(second_stage_config(width, word_width=words.width)))
+    network = MomentModel(second_stage_config(model.space, word_width=words.width))
+    second_stage = SecondStage(network, model.space)
     rng = random.Random(config.seed)
     optimisation = Optimisation(
         config.steps,
@@ -237,7 +236,10 @@ class _Composer:
         if text not in self._queries:
             try:
                 query = self._words.query(text)
-                vectors = [self._model.query_vector(part) for part in (query, *parts(query))]
+                vectors = [
+                    self._model.encode_query(part)
+                    for part in (query, *(query.parts or (query, query)))
+                ]
                 self._queries[text] = query, np.stack(vectors)
             except QueryError:  # three captions have no known word
                 self._queries[text] = None
@@ -266,7 +268,7 @@ class _Composer:
         starts = np.arange(first, first + len(part), dtype=np.float64)
         window = Window(part, starts, starts + 1, cuts)
         matches: Matches = np.stack([self._model.curve(part, vector) for vector in vectors])
-        rows = window_rows(window, matches)
+        rows = window_rows(self._model.space, window, matches)
         return Example(rows, words, answers_in(question.spans, first, len(part)), question.kind)
 
 
@@ -310,9 +312,9 @@ def _found(
 ) -> float:
     """Share of captions whose picture is among the ten nearest of `count`."""
     places, chaos = pictures.of(split)[:count], np.random.default_rng(0)
-    clips = model.clip_vectors(pictures.rows[places, 0])
+    clips = model.encode_clips(pictures.rows[places, 0])
     texts = [words.query(max(pictures.captions[i], key=len)) for i in places]
-    queries = np.stack([model.query_vector(text) for text in texts])
+    queries = np.stack([model.encode_query(text) for text in texts])
     for vectors in (clips, queries):
         space = vectors[:, : model.towers.config.width]  # a view
         space += np.stack([error_of(noise, space.shape[1], chaos) for _ in vectors])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from feature_extract.extract import Extractor
 from feature_extract.shots import ShotDetector
 from tests.support.media import counter_video, ffmpeg, read_counter, trimmed_copy
-from tests.support.planted import BLOCKS, WIDTH, random_rows, tiny_ranker
+from tests.support.planted import BLOCKS, WIDTH, random_rows, tiny_model
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.cut import Cut
@@ -83,9 +83,9 @@ FILES: dict[str, Callable[[Path], NDArray[np.float64]]] = {
 @pytest.fixture(scope="module")
 def rows() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The row that looks most and one that looks least like the query."""
-    model, many = tiny_ranker(), random_rows(2000, 5)
-    asked = model.query_vector(Words.load().query(QUERY))
-    curve = model.curve(model.clip_vectors(many), asked)
+    model, many = tiny_model(), random_rows(2000, 5)
+    asked = model.encode_query(Words.load().query(QUERY))
+    curve = model.curve(model.encode_clips(many), asked)
     return many[curve.argmax()].astype(np.float32), many[curve.argmin()].astype(np.float32)
 
 
@@ -124,7 +124,7 @@ def test_from_the_file_to_the_clip(tmp_path, extractor, name):
     assert (video.state, video.reason) == ("ready", "")
     assert video.duration == pytest.approx(times[-1] + 1 / 30, abs=0.1)
 
-    searcher = Searcher(library, tiny_ranker(), Words.load())
+    searcher = Searcher(library, tiny_model())
     hit = searcher.search(QUERY).moments[0]
     # Rows are a second long: the answer's edges lie less than one away from the pictures' times.
     start, end = times[SHOWN[0]], times[SHOWN[1]]
