@@ -1,4 +1,4 @@
-// What can be done with the moment that is shown: keep it, judge it, find more like it, save it.
+// What can be done with the moment that is shown: keep it, rate it, find more like it, save it.
 
 import { exportAddress } from "./basket.js";
 import { address, h, icon, iconButton } from "./dom.js";
@@ -6,7 +6,7 @@ import { words } from "./words.js";
 
 export class Extras {
   /**
-   * @param {object} server  the server's function `judge`
+   * @param {object} server  the server's function `rate`
    * @param {{player, basket, ask: (question) => void, tell: (text) => void}} parts  of the page
    */
   constructor(server, parts) {
@@ -46,17 +46,17 @@ export class Extras {
 
   #thumbs(moment, query) {
     const say = async (thumb) => {
-      const good = moment.judged === thumb ? null : thumb; // pressed again, it is taken back
+      const good = moment.rated === thumb ? null : thumb; // pressed again, it is taken back
       const { video, start, end } = moment;
-      const answer = await this.server.judge({ query, video, start, end, good });
+      const answer = await this.server.rate({ query, video, start, end, good });
       if (!answer || answer.error) return this.tell(answer?.error ?? words.unreachable);
-      moment.judged = good;
+      moment.rated = good;
       this.tell(good === null ? words.withdrawn : words.heeded);
       this.draw();
     };
     const thumb = (name, label, good) =>
       iconButton(name, label, () => say(good), {
-        "aria-pressed": String(moment.judged === good),
+        "aria-pressed": String(moment.rated === good),
       });
     return [thumb("like", words.right, true), thumb("dislike", words.wrong, false)];
   }

@@ -294,10 +294,10 @@ class Page {
   async #curve(video) {
     const { query = "" } = this.question;
     this.player.why.open({ words: [] });
-    const curve = await this.server.strip({ query, video: video.id });
+    const curve = await this.server.curve({ query, video: video.id });
     if (curve?.strength && this.player.video === video) this.player.timeline.mark(curve);
     const second = this.moment?.best;
-    const explained = query && (await this.server.why({ query, video: video.id, second }));
+    const explained = query && (await this.server.explain({ query, video: video.id, second }));
     if (explained?.words && this.player.video === video && this.moment?.best === second)
       this.player.why.open(explained, this.moment, this.player.timeline.rows);
   }
@@ -355,7 +355,7 @@ class Page {
 
   /** The moment has other edges now: the card, the address and the basket button follow. */
   #edgesMoved() {
-    this.moment.judged = null; // what was said was said of the other edges
+    this.moment.rated = null; // what was said was said of the other edges
     const card = this.results.querySelector(".card[aria-current='true']");
     card?.setAttribute("data-key", key(this.moment));
     card?.querySelector(".span")?.replaceChildren(words.span(this.moment));

@@ -18,7 +18,6 @@ from vmr.media.cut import Cut
 from vmr.media.export import write_clip, write_film
 from vmr.media.ffmpeg import FfmpegError, input_of, run
 from vmr.media.preview import Previews
-from vmr.page.changes import Intake
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,22 +74,21 @@ def test_an_export_that_was_killed_is_tidied_by_the_next(tmp_path):
 
 def test_what_a_killed_page_left_goes_at_its_next_start(tmp_path, noted):
     page = planted_page(tmp_path)
-    intake = Intake(page)
-    with intake.upload_folder() as coming:
+    with page.editor().uploads.draft_folder() as coming:
         uploads = coming.parent
         (coming / "a.mp4").write_bytes(b"half")
         killed_in(uploads)
         taken = uploads / "taken" / "kept.mp4"
         taken.parent.mkdir()
-        shutil.copy(page.source(1), taken)
-        page.store.register(taken)
+        shutil.copy(page.files.source(1), taken)
+        page.library.register(taken)
         lost = uploads / "lost" / "half.mp4"  # killed before it was registered
         lost.parent.mkdir()
         lost.write_bytes(b"half")
-        page.previews.folder.mkdir()
-        draft = killed_in(page.previews.folder)
-        Previews(page.previews.folder, limit_bytes=1 << 20)
-        intake.drop_unfinished()
+        page.files.previews.folder.mkdir()
+        draft = killed_in(page.files.previews.folder)
+        Previews(page.files.previews.folder, limit_bytes=1 << 20)
+        page.drop_unfinished_uploads()
         assert not draft.exists()
         assert left(uploads) == [".lock", coming.name, "taken"]
         assert taken.exists()

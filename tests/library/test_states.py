@@ -73,7 +73,7 @@ def test_the_page_shows_every_state_and_has_words_for_it(library, tmp_path):
     model = tiny_model()
     previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
     page = Page(library, model, Ingest(library, lambda: None), previews)
-    shown = {video["name"]: video for video in page.library()["videos"]}
+    shown = {video["name"]: video for video in page.viewer.listing()["videos"]}
     english = (ROOT / "assets/ui/words.js").read_text().partition("state: {")[2].partition("}")[0]
     for state in get_args(State):
         video = shown[f"{state}.mp4"]

@@ -42,7 +42,8 @@ from tests.support.planted_page import (
 )
 from vmr.model.network import MomentModel
 from vmr.model.second_stage import SecondStage, second_stage_config
-from vmr.page.page import Rights, Screen
+from vmr.page.access import Access
+from vmr.page.viewer import Screen
 
 pytestmark = NEEDED
 
@@ -326,7 +327,7 @@ def test_a_clock_that_starts_late(open_tab, tmp_path, suffix):
 
 def test_a_kiosk_plays_the_best_moment_by_itself(open_tab, tmp_path):
     screen = Screen(kiosk=True, examples=(GOAL, DOG))
-    page = planted_page(tmp_path, rights=Rights(change=False, paths=False), screen=screen)
+    page = planted_page(tmp_path, access=Access(change=False, paths=False), screen=screen)
     with served(page) as base:
         tab = open_tab(base=base)
         expect(tab.locator(".adder")).to_be_hidden()
@@ -337,7 +338,7 @@ def test_a_kiosk_plays_the_best_moment_by_itself(open_tab, tmp_path):
 
 
 def test_a_kiosk_goes_back_to_the_start_when_nobody_is_there(open_tab, tmp_path):
-    page = planted_page(tmp_path, rights=Rights(change=False), screen=Screen(kiosk=True))
+    page = planted_page(tmp_path, access=Access(change=False), screen=Screen(kiosk=True))
     with served(page) as base:
         tab = open_tab(base=base)
         tab.wait_for_selector("body.kiosk")
@@ -371,7 +372,7 @@ def test_where_each_word_looked(open_tab, tmp_path):
     with served(page) as base:
         tab = open_tab(base=base)
         ask(tab, DOG)
-        model = page._model
+        model = page.viewer._model
         config = second_stage_config(model.space, width=24)
         model.second_stage = SecondStage(MomentModel(config), model.space).eval()
         watch(tab, 1)

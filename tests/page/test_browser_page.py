@@ -133,8 +133,8 @@ def test_refused_files_are_readable_and_no_videos(open_tab, tmp_path):
     page = planted_page(tmp_path)
     path = tmp_path / "a holiday with a long name.mp4"
     path.write_text("no video at all")
-    video = page.store.register(path)
-    page.store.mark(video.id, "refused", "not a video: " + "nothing in it can be understood " * 3)
+    video = page.library.register(path)
+    page.library.mark(video.id, "refused", "not a video: " + "nothing in it can be understood " * 3)
     with served(page) as base:
         tab = open_tab(base=base)
         expect(tab.locator(".library h2").last).to_have_text("3 videos, 60 s, 1 not added")
@@ -508,7 +508,7 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         expect(tab.locator("[aria-label^='This is right']")).to_have_attribute(
             "aria-pressed", "true"
         )
-        (kept,) = page.store.ratings()
+        (kept,) = page.library.ratings()
         assert (kept.query, kept.video, kept.good) == (DOG, 1, True)
         assert (kept.start, kept.end) == (float(start), float(end))
         ask(tab, DOG)
@@ -519,7 +519,7 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         right.click()
         expect(tab.locator(".toast")).to_contain_text("Taken back")
         expect(right).to_have_attribute("aria-pressed", "false")
-        assert page.store.ratings() == []
+        assert page.library.ratings() == []
 
 
 def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
@@ -570,7 +570,7 @@ def test_what_was_cancelled_can_be_read_after_all(open_tab, tmp_path):
 
 def test_a_paused_queue_promises_no_time(open_tab, tmp_path):
     page = planted_page(tmp_path)
-    source = page.source(1)
+    source = page.files.source(1)
     job = Job(1, source, "indexing", 0.3, stamp=FileStamp.of(source))
     page.ingest.progress = lambda: Progress((job,), True, 1000.0, 90.0, "")
     with served(page) as base:

@@ -18,9 +18,10 @@ from vmr.library.catalogue import readable
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
-from vmr.page.changes import Intake
-from vmr.page.page import Rights
+from vmr.page.access import Access
+from vmr.page.editor import Editor
 from vmr.page.server import SEARCHES
+from vmr.page.uploads import safe_name
 
 ROOT = Path(__file__).resolve().parents[2]
 HUGE = "9" * 30
@@ -84,9 +85,9 @@ def test_exports_of_nonsense_are_turned_down(address, moments):
     [
         ("search", {"query": DOG, "video": int(HUGE)}),
         ("like", {"video": int(HUGE), "start": 0, "end": 1}),
-        ("strip", {"query": DOG, "video": int(HUGE)}),
+        ("curve", {"query": DOG, "video": int(HUGE)}),
         ("preview", {"video": 1, "start": 0, "end": 10**400}),
-        ("judge", {"query": DOG, "video": int(HUGE), "start": 0, "end": 1, "good": True}),
+        ("rate", {"query": DOG, "video": int(HUGE), "start": 0, "end": 1, "good": True}),
         ("act", {"what": "remove", "id": int(HUGE)}),
         ("act", {"what": "remove", "id": "x"}),
         ("add", {"path": "a" * 5000}),
@@ -117,9 +118,9 @@ def test_a_clip_in_an_archive_stays_in_its_folder(address):
 def test_a_name_that_is_no_text_is_shown_found_and_exported(tmp_path):
     """One such file, and the page could not list any."""
     page = planted_page(tmp_path)
-    path = page.source(1)
+    path = page.files.source(1)
     path.rename(path.with_name(NO_TEXT))
-    page.store.register(path.with_name(NO_TEXT))
+    page.library.register(path.with_name(NO_TEXT))
     with served(page) as address:
         visitor = httpx.Client(base_url=address, timeout=60)
         shown = call_page(visitor, "library", {})["videos"][0]
@@ -137,8 +138,8 @@ def test_a_name_that_is_no_text_is_shown_found_and_exported(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["\U00010348" * 80, "x" * 300, "é" * 100, "a\nb", "\u202egpj"])
-def test_an_upload_gets_a_name_that_every_disk_takes(page, name):
-    named = Intake(page).upload_name(f"{name}.mp4")
+def test_an_upload_gets_a_name_that_every_disk_takes(name):
+    named = safe_name(f"{name}.mp4")
     assert 4 < len(named.encode()) <= 84
     assert named.isprintable()
 
@@ -147,10 +148,10 @@ def test_an_upload_that_cannot_be_kept_is_said(page, address, monkeypatch):
     def full(self, draft):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Intake, "take_upload", full)
+    monkeypatch.setattr(Editor, "take_upload", full)
     reply = upload(address, "a.mp4", b"x")
     assert (reply.status_code, "disk full" in reply.text) == (507, True)
-    assert not [*(page.store.folder / "uploads").rglob("*.mp4")]
+    assert not [*(page.library.folder / "uploads").rglob("*.mp4")]
 
 
 def test_reasons_are_one_line_without_the_path(tmp_path):
@@ -170,9 +171,11 @@ def test_reasons_are_one_line_without_the_path(tmp_path):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    rights = Rights(change=False, paths=False, originals=False)
-    page = planted_page(tmp_path_factory.mktemp("shared"), rights=rights)
-    page.store.mark(3, "refused", f"cannot be opened ([Errno 13] denied: '{page.source(3)}')")
+    access = Access(change=False, paths=False, originals=False)
+    page = planted_page(tmp_path_factory.mktemp("shared"), access=access)
+    page.library.mark(
+        3, "refused", f"cannot be opened ([Errno 13] denied: '{page.files.source(3)}')"
+    )
     with served(page, "--host", "0.0.0.0", "--auth", "guest:secret") as address:
         yield address
 
@@ -192,7 +195,7 @@ def test_a_made_up_address_is_no_way_around_the_limit(shared):
     said = []
     for number in range(SEARCHES[0] + 5):
         visitor.headers["X-Forwarded-For"] = f"10.0.0.{number}"
-        said.append(call_page(visitor, "strip", {"query": "", "video": 1}))
+        said.append(call_page(visitor, "curve", {"query": "", "video": 1}))
     assert "too many" in said[-1]["error"]
 
 

@@ -29,9 +29,11 @@ from vmr.library.store import Library
 from vmr.media.preview import Previews
 from vmr.model.retrieval import Calibration, RetrievalModel
 from vmr.model.text import Words
+from vmr.page.access import Access
 from vmr.page.options import read_options
-from vmr.page.page import Page, Rights, Screen
+from vmr.page.page import Page
 from vmr.page.server import serve
+from vmr.page.viewer import Screen
 
 DOG = "a dog runs on the beach"
 GOAL = "football goal"
@@ -46,7 +48,7 @@ SHARPNESS = 4.0  # of the line between planted rows and all others
 def planted_page(
     folder: Path,
     *,
-    rights: Rights | None = None,
+    access: Access | None = None,
     screen: Screen | None = None,
     hostile: str = "plain",
     suffix: str = ".mp4",
@@ -74,7 +76,7 @@ def planted_page(
         _plant(library, path, _rows(pools, moments, len(stem)))
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
-    return Page(library, model, ingest, previews, rights, screen)
+    return Page(library, model, ingest, previews, access, screen)
 
 
 @cache

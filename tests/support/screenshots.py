@@ -16,7 +16,8 @@ from playwright.sync_api import sync_playwright
 from tests.support.browser import CHROMIUM, FLAGS, ask
 from tests.support.planted_page import real_page, served
 from vmr.cli.samples import QUERIES, build_samples
-from vmr.page.page import Page, Screen
+from vmr.page.page import Page
+from vmr.page.viewer import Screen
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "screenshots"
 QUERY = "a cup of coffee on a table"

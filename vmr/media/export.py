@@ -78,6 +78,7 @@ def export(
     *,
     copy: bool = False,
     strip: bool = False,
+    paths: bool = True,
     overwrite: bool = False,
     kept: Iterable[Path] = (),
 ) -> Made:
@@ -86,6 +87,7 @@ def export(
     Args:
         copy: one clip, its streams as they are.
         strip: leave out when, where and with what it was recorded.
+        paths: lists name files with their folders.
         overwrite: replace what has the name; else a free one is taken.
         kept: files that are never replaced, beside the sources.
 
@@ -95,7 +97,7 @@ def export(
     """
     kind = kind_of(target)
     if kind == "list":
-        return write_list(cuts, target, overwrite=overwrite, kept=kept)
+        return write_list(cuts, target, paths=paths, overwrite=overwrite, kept=kept)
     if kind == "still":
         if len(cuts) != 1:
             raise ExportError("a still is of one moment: name one, or a folder for all")

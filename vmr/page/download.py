@@ -1,6 +1,6 @@
 """What a visitor downloads: one file made of the moments that the page names.
 
-file = make(page, "film.mp4", '[{"video": 1, "start": 6, "end": 10}]', folder)
+file = make(files, "film.mp4", '[{"video": 1, "start": 6, "end": 10}]', folder)
 """
 
 import json
@@ -8,25 +8,31 @@ import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from vmr.media.cut import Cut, ExportError
-from vmr.media.export import copy_ending, write_clip, write_film, write_list
+from vmr.media.cut import Cut
+from vmr.media.export import copy_ending, export, list_ending, write_clip
 from vmr.media.lists import LISTS
-from vmr.page.page import LONGEST_TEXT, Page, PageError
+from vmr.page.access import PageError
+from vmr.page.files import MediaFiles
+from vmr.page.views import LONGEST_TEXT, ExportMoment, reader
 
+FILM: Final = "film.mp4"
+CLIPS: Final = "clips.zip"
+FILES: Final = (FILM, CLIPS, *(f"moments{ending}" for ending in LISTS))
 MOST_MOMENTS: Final = 200
 LONGEST_STEM: Final = 200  # bytes of a video's name; disks take some more
 # Elsewhere a backslash parts folders: a file called `..\\..\\x.mp4` here would leave them there.
 _UNSAFE: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
+_READ_MOMENTS: Final = reader(list[ExportMoment])
 
 
-def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = False) -> Path:
+def make(files: MediaFiles, file: str, moments: str, folder: Path, *, copy: bool = False) -> Path:
     """Write `file` into `folder`; a film of one moment is called after its video and span there.
 
     Args:
-        file: film.mp4, clips.zip, or moments with one of the endings of `LISTS`.
-        moments: a JSON list of objects with video, start, end, and maybe query and strength.
+        file: one of FILES.
+        moments: a JSON list of ExportMoment, see views.py.
         copy: clips as they are in their files, from the key picture before the start; nothing is
             encoded anew, so several of them cannot become one film.
 
@@ -34,64 +40,55 @@ def make(page: Page, file: str, moments: str, folder: Path, *, copy: bool = Fals
         PageError: there is no such file, the visitor may not, or the moments are not understood.
         ExportError, FfmpegError: the moments cannot be exported.
     """
-    cuts, strip = _cuts(page, moments), not page.rights.paths  # the place is one, too
-    target = folder / file
-    if file in [f"moments{ending}" for ending in LISTS]:
-        write_list(cuts, target, paths=page.rights.paths)
-    elif file not in ("film.mp4", "clips.zip"):
+    if file not in FILES:
         raise PageError(f"there is no export called {file}")
-    elif not page.rights.originals:
-        raise PageError("the original videos cannot be downloaded from here")
-    elif file == "clips.zip":
+    if list_ending(file) is None:
+        files.access.require("originals")
+    cuts, paths = _cuts(files, moments), files.access.paths
+    target, strip = folder / file, not paths  # the place of a recording is one, too
+    if file == CLIPS:
         _write_clips(cuts, target, copy=copy, strip=strip)
-    elif len(cuts) == 1:
-        target = folder / f"{_title(cuts[0])}{_suffix(cuts[0], copy)}"
-        write_clip(cuts[0], target, copy=copy, strip=strip)
-    elif copy:
+        return target
+    if file == FILM and len(cuts) == 1:
+        target = folder / _clip_name(cuts[0], copy)
+    elif file == FILM and copy:
         raise PageError("clips that are only copied cannot be joined: take single clips")
-    else:
-        write_film(cuts, target)
-    return target
+    return export(cuts, target, copy=copy, strip=strip, paths=paths).path
 
 
-def _suffix(cut: Cut, copy: bool) -> str:
-    return copy_ending(cut) if copy else ".mp4"
-
-
-def _title(cut: Cut) -> str:
+def _clip_name(cut: Cut, copy: bool) -> str:
     stem = _UNSAFE.sub("_", Path(cut.name).stem).encode()[:LONGEST_STEM].decode(errors="ignore")
-    return f"{stem} {cut.start:.1f}-{cut.end:.1f}"
+    return f"{stem} {cut.start:.1f}-{cut.end:.1f}{copy_ending(cut) if copy else '.mp4'}"
 
 
 def _write_clips(cuts: Sequence[Cut], target: Path, *, copy: bool, strip: bool) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for number, cut in enumerate(cuts, 1):
-            clip = target.with_name(f"{number:03}{_suffix(cut, copy)}")
+            name = _clip_name(cut, copy)
+            clip = target.with_name(f"{number:03}{Path(name).suffix}")
             write_clip(cut, clip, copy=copy, strip=strip)
-            archive.write(clip, f"{number:03} {_title(cut)}{clip.suffix}")
+            archive.write(clip, f"{number:03} {name}")
             clip.unlink()
 
 
-def _cuts(page: Page, moments: str) -> list[Cut]:
+def _cuts(files: MediaFiles, moments: str) -> list[Cut]:
     try:
         asked = json.loads(moments)
-        cuts = [_cut(page, moment) for moment in asked[:MOST_MOMENTS]]
-    except (PageError, ExportError):
-        raise
-    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PageError("the moments to export were not understood") from error
+    cuts = [_cut(files, moment) for moment in _READ_MOMENTS(asked)[:MOST_MOMENTS]]
     if not cuts:
         raise PageError("there is no moment to export")
     return cuts
 
 
-def _cut(page: Page, moment: dict[str, Any]) -> Cut:
-    video = page.video(int(moment["video"]))
+def _cut(files: MediaFiles, moment: ExportMoment) -> Cut:
+    video = files.video(moment["video"])
     return Cut(
-        page.source(video.id),
-        float(moment["start"]),
-        min(float(moment["end"]), video.duration),
+        files.source(video.id),
+        moment["start"],
+        min(moment["end"], video.duration),
         video.fps,
-        str(moment.get("query") or "")[:LONGEST_TEXT],
-        float(moment.get("strength") or 0.0),
+        (moment.get("query") or "")[:LONGEST_TEXT],
+        moment.get("strength") or 0.0,
     )

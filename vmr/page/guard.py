@@ -43,8 +43,12 @@ class RateLimit:
                 del self._calls[client]
 
 
-class RefusedError(ValueError):
-    """A request that is not answered; one line for who sent it."""
+class OriginError(ValueError):
+    """A request that another site's page sent."""
+
+
+class RateError(ValueError):
+    """A request of a visitor who asks too much at a time."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,14 @@ class Guard:
     "of searches and previews; None where the only visitor owns the computer"
 
     def admit(self, headers: Mapping[str, str]) -> None:
-        """RefusedError, unless the request comes from our own page or from no page at all."""
+        """OriginError, unless the request comes from our own page or from no page at all."""
         if not from_our_page(headers, loopback=self.loopback):
-            raise RefusedError("this page may only be used from its own address")
+            raise OriginError("this page may only be used from its own address")
 
     def count(self, client: str) -> None:
-        """RefusedError, when this client asks too much at a time."""
+        """RateError, when this client asks too much at a time."""
         if self.limit and not self.limit.allows(client):
-            raise RefusedError("too many requests; wait a few seconds")
+            raise RateError("too many requests; wait a few seconds")
 
 
 def is_loopback(host: str) -> bool:

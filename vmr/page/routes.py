@@ -1,14 +1,15 @@
-"""The page's files over HTTP: videos in ranges, pictures, previews, uploads and our scripts.
+"""The page's files over HTTP: our scripts, videos in ranges, pictures, downloads and uploads.
 
 A video is named by its id only; no part of a request is ever used as a path. `routes` are added to
-the application that carries the page; the guard and the login come before each of them.
+the application that carries the page; the guard and the login come before each of them, and what
+goes wrong in one is answered by `ERROR_HANDLERS`, one line with its status.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Final, ParamSpec, TypeVar
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi import Path as PathPart
@@ -16,14 +17,16 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
 from feature_extract.files import assets_folder, scratch_folder
-from vmr.library.locks import LibraryError
+from vmr.library.store import LibraryError
 from vmr.media.cut import ExportError
-from vmr.media.export import write_still
 from vmr.media.ffmpeg import FfmpegError
-from vmr.page.changes import Intake
+from vmr.page.access import AccessError, NotFoundError, PageError
 from vmr.page.download import make
-from vmr.page.guard import Guard, RefusedError, logged_in
-from vmr.page.page import Page, PageError
+from vmr.page.files import MediaFiles
+from vmr.page.guard import Guard, OriginError, RateError, logged_in
+from vmr.page.page import Page
+from vmr.page.uploads import safe_name
+from vmr.page.views import UploadedView
 
 UI: Final = assets_folder() / "ui"
 _KEEP: Final = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -31,14 +34,34 @@ _FRESH: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff
 # A type of our choosing: a browser must never take an upload for a page.
 _TYPES: Final = {".webm": "video/webm", ".ogv": "video/ogg"}
 _SCRIPTS: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-P = ParamSpec("P")
-T = TypeVar("T")
+_STATUS: Final[dict[type[Exception], int]] = {
+    AccessError: 403,
+    OriginError: 403,
+    NotFoundError: 404,
+    PageError: 422,
+    ExportError: 422,
+    FfmpegError: 422,
+    RateError: 429,
+}
 Row = Annotated[int, Query(ge=0)]
 Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
 Instant = Annotated[float, PathPart(allow_inf_nan=False)]
 
 
-def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> APIRouter:
+def _handler(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(_: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, status)
+
+    return handle
+
+
+ERROR_HANDLERS: Final[dict[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
+    error: _handler(status) for error, status in _STATUS.items()
+}
+"""For the application: how an error that leaves a route is answered."""
+
+
+def routes(page: Page, guard: Guard, *, upload_limit: int) -> APIRouter:
     """Every route of the page, for an application of Gradio's, which keeps the login.
 
     Args:
@@ -46,82 +69,98 @@ def routes(page: Page, intake: Intake, guard: Guard, *, upload_limit: int) -> AP
     """
 
     def allowed(request: Request) -> None:
-        try:
-            guard.admit(request.headers)
-        except RefusedError as error:
-            raise HTTPException(403, str(error)) from error
+        guard.admit(request.headers)
         if not logged_in(request.app, request.cookies):
             raise HTTPException(401, "log in first")
 
     def counted(request: Request) -> None:
-        try:
-            guard.count(str(request.client and request.client.host))
-        except RefusedError as error:
-            raise HTTPException(429, str(error)) from error
+        guard.count(str(request.client and request.client.host))
 
     router = APIRouter(dependencies=[Depends(allowed)])
+    router.include_router(_interface())
+    router.include_router(_pictures(page.files))
+    router.include_router(_made_to_order(page.files), dependencies=[Depends(counted)])
+    router.include_router(_uploads(page, upload_limit))
+    return router
+
+
+def _interface() -> APIRouter:
+    """Our scripts and looks."""
+    router = APIRouter()
     interface = {file.name: file for file in UI.iterdir()}
 
     @router.get("/ui/{name}")
     def ui(name: str) -> Response:
         if name not in interface:
-            raise HTTPException(404, "no such file")
+            raise NotFoundError("no such file")
         file = interface[name]
         return FileResponse(file, media_type=_SCRIPTS[file.suffix], headers=_FRESH)
 
+    return router
+
+
+def _pictures(files: MediaFiles) -> APIRouter:
+    """What players and cards show: it costs little, so nobody is counted."""
+    router = APIRouter()
+
     @router.get("/media/{id}")
     def media(id: int) -> Response:
-        if not page.rights.originals:
-            raise HTTPException(403, "previews only")
-        source = _or_404(page.source, id)
+        source = files.original(id)
         kind = _TYPES.get(source.suffix.lower(), "video/mp4")
         return FileResponse(source, media_type=kind, headers=_FRESH)
 
     @router.get("/thumbnail/{id}/{row}")
     def thumbnail(id: int, row: int) -> Response:
-        picture = _or_404(page.thumbnail, id, row)
-        return Response(picture, media_type="image/jpeg", headers=_KEEP)
+        return Response(files.thumbnail(id, row), media_type="image/jpeg", headers=_KEEP)
 
     @router.get("/sprite/{id}")
     def sprite(id: int, first: Row, last: Row) -> Response:
-        file = _or_404(page.sprite, id, first, last)
-        return FileResponse(file, media_type="image/jpeg", headers=_KEEP)
+        return FileResponse(files.sprite(id, first, last), media_type="image/jpeg", headers=_KEEP)
 
     @router.get("/still/{id}/{seconds}")
     def still(id: int, seconds: Instant) -> Response:
-        return _or_404(_still, page, id, seconds)
+        made = files.still(id, seconds)
+        if isinstance(made, bytes):
+            return Response(made, media_type="image/jpeg", headers=_KEEP)
+        return FileResponse(made, media_type="image/jpeg", headers=_KEEP)
 
-    @router.get("/preview/{id}", dependencies=[Depends(counted)])
+    return router
+
+
+def _made_to_order(files: MediaFiles) -> APIRouter:
+    """What ffmpeg has to make first."""
+    router = APIRouter()
+
+    @router.get("/preview/{id}")
     def preview(id: int, start: Seconds, end: Seconds) -> Response:
-        file, _ = _or_404(page.moment_preview, id, start, end)
+        file, _ = files.preview(id, start, end)
         return FileResponse(file, media_type="video/mp4", headers=_KEEP)
 
-    @router.get("/export/{file}", dependencies=[Depends(counted)])
+    @router.get("/export/{file}")
     def export(file: str, moments: str, copy: bool = False) -> Response:
-        return _download(lambda folder: make(page, file, moments, folder, copy=copy))
+        return _download(lambda folder: make(files, file, moments, folder, copy=copy))
 
-    @router.get("/picture/{id}/{seconds}", dependencies=[Depends(counted)])
+    @router.get("/picture/{id}/{seconds}")
     def picture(id: int, seconds: Instant) -> Response:
-        def still(folder: Path) -> Path:
-            if not page.rights.originals:
-                raise PageError("the original videos cannot be downloaded from here")
-            write_still(page.source(id), max(0.0, seconds), folder / "picture.jpg")
-            return folder / "picture.jpg"
+        return _download(lambda folder: files.picture(id, seconds, folder))
 
-        return _download(still)
+    return router
+
+
+def _uploads(page: Page, limit: int) -> APIRouter:
+    """Files from visitors, for those who may change the library."""
+    router = APIRouter()
 
     @router.put("/upload")
-    async def upload(name: str, request: Request) -> Response:
+    async def upload(name: str, request: Request) -> UploadedView:
+        editor, named = page.editor(), safe_name(name)
         try:
-            named = intake.upload_name(name)
-            with intake.upload_folder() as folder:
-                await _receive(request, folder / named, upload_limit)
-                await asyncio.to_thread(intake.take_upload, folder / named)
-        except PageError as error:
-            raise HTTPException(422, str(error)) from error
+            with editor.uploads.draft_folder() as folder:
+                await _receive(request, folder / named, limit)
+                await asyncio.to_thread(editor.take_upload, folder / named)
         except (OSError, LibraryError) as error:
             raise HTTPException(507, f"{named}: cannot be kept here (disk full?)") from error
-        return JSONResponse({"name": named})
+        return {"name": named}
 
     return router
 
@@ -130,30 +169,9 @@ def _download(write: Callable[[Path], Path]) -> Response:
     """What `write` puts into a folder of its own, which goes once the file has been sent."""
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
-        try:
-            made = write(folder)
-        except (PageError, ExportError, FfmpegError) as error:
-            raise HTTPException(422, str(error)) from error
+        made = write(folder)
         clean = BackgroundTask(stack.pop_all().close)
     return FileResponse(made, filename=made.name, headers=_FRESH, background=clean)
-
-
-def _or_404(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    try:
-        return function(*arguments, **named)
-    except (PageError, FfmpegError) as error:
-        raise HTTPException(404, str(error)) from error
-
-
-def _still(page: Page, id: int, seconds: float) -> Response:
-    """A sharp picture of the frame at `seconds`, or the stored thumbnail where none can be made."""
-    try:
-        file = page.previews.still(page.source(id), max(0.0, seconds))
-        return FileResponse(file, media_type="image/jpeg", headers=_KEEP)
-    except (PageError, FfmpegError):
-        row = page.video(id).rows - 1
-        picture = page.thumbnail(id, max(0, min(int(seconds), row)))
-        return Response(picture, media_type="image/jpeg", headers=_KEEP)
 
 
 async def _receive(request: Request, path: Path, limit: int) -> None:

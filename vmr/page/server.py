@@ -3,14 +3,14 @@
     run(read_options(["--library", "films"]))       # prints the address; until Ctrl+C
 
 The page itself is one HTML component whose scripts lie in assets/ui and whose server functions are
-the methods of `vmr.page.page.Page`; the files it shows come over the routes of `vmr.page.routes`.
+those of `vmr.page.calls`; the files it shows come over the routes of `vmr.page.routes`.
 """
 
 import os
 import secrets
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.events import api
@@ -21,11 +21,14 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
 from vmr.model.retrieval import RetrievalModel
-from vmr.page.changes import Intake
+from vmr.page.access import Access
+from vmr.page.calls import Calls, View
 from vmr.page.guard import Guard, RateLimit
 from vmr.page.options import ServerOptions
-from vmr.page.page import Page, Rights, Screen, UnknownWordsError
-from vmr.page.routes import routes
+from vmr.page.page import Page
+from vmr.page.routes import ERROR_HANDLERS, routes
+from vmr.page.viewer import Screen
+from vmr.page.views import AnswerView, PreviewView, VideosView
 from vmr.search.mismatch import mismatches
 
 TEMPLATE = '<div class="moments"><noscript>This page needs JavaScript.</noscript></div>'
@@ -35,84 +38,51 @@ import(new URL("ui/page.js", document.baseURI).href)
   .then((page) => page.start(element.querySelector(".moments"), server));
 """
 HEAD = '<link rel="stylesheet" href="ui/theme.css"><meta name="color-scheme" content="light dark">'
+V = TypeVar("V")
 SEARCHES = (60, 10.0)  # calls in seconds for one visitor, where visitors are not at this computer
 
 
-def build_app(page: Page, intake: Intake, guard: Guard) -> gr.Blocks:
+def build_app(page: Page, guard: Guard) -> gr.Blocks:
     """The page and its public interface."""
     blocks = gr.Blocks(title="Moments", analytics_enabled=False, fill_width=True)
     with blocks:
         gr.HTML(
             html_template=TEMPLATE,
             js_on_load=START,
-            server_functions=page_functions(page, intake, guard),
+            server_functions=page_functions(Calls(page, guard)),
             apply_default_css=False,
         )
         public_interface(page, guard)
     return blocks
 
 
-def page_functions(page: Page, intake: Intake, guard: Guard) -> list[Callable[..., Any]]:
-    """What the page's scripts call: an object in, an object out, with `error` if it must be."""
+def page_functions(calls: Calls) -> list[Callable[..., View]]:
+    """What the page's scripts call, in the form that Gradio takes: named functions."""
 
-    def answering(
-        name: str, work: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> Callable[[dict[str, Any], gr.Request], dict[str, Any]]:
-        def call(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
-            try:
-                guard.admit(request.headers)
-                if name != "library":  # the page asks for that by itself, all the time
-                    guard.count(client_of(request))
-                return work(asked)
-            except UnknownWordsError as error:
-                return {"error": str(error), "unknown": error.unknown}
-            except ValueError as error:
-                return {"error": page.plain(error)}
-            except (KeyError, TypeError, AttributeError, ArithmeticError):  # not what scripts send
-                return {"error": "the request was not understood"}
+    def function(name: str) -> Callable[[Any, gr.Request], View]:
+        def call(asked: Any, request: gr.Request) -> View:
+            return calls.answer(name, asked, headers=request.headers, client=client_of(request))
 
         call.__name__ = name
         return call
 
-    functions: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-        "search": lambda asked: page.search(
-            asked["query"], video=asked.get("video"), among=asked.get("among")
-        ),
-        "like": lambda asked: page.like(
-            int(asked["video"]), asked["start"], asked["end"], among=asked.get("among")
-        ),
-        "picture": lambda asked: page.like_picture(
-            asked["picture"], video=asked.get("video"), among=asked.get("among")
-        ),
-        "why": lambda asked: page.why(asked["query"], int(asked["video"]), asked.get("second")),
-        "strip": lambda asked: page.strip(asked["query"], int(asked["video"])),
-        "library": lambda _: page.library(),
-        "preview": lambda asked: page.preview_address(
-            int(asked["video"]), float(asked["start"]), float(asked["end"])
-        ),
-        "add": lambda asked: intake.add_path(asked["path"]),
-        "judge": lambda asked: intake.judge(
-            asked["query"], int(asked["video"]), asked["start"], asked["end"], asked["good"]
-        ),
-        "act": lambda asked: intake.act(asked["what"], asked.get("id")),
-    }
-    return [answering(name, work) for name, work in functions.items()]
+    return [function(name) for name in calls.names]
 
 
 def public_interface(page: Page, guard: Guard) -> None:
     """The named endpoints, for gradio_client, curl and assistants; reading only."""
 
-    def answered(request: gr.Request, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def answered(request: gr.Request, work: Callable[[], V]) -> V:
         try:
             guard.admit(request.headers)
             guard.count(client_of(request))
             return work()
         except ValueError as error:
-            raise gr.Error(page.plain(error), print_exception=False) from error
+            raise gr.Error(page.access.message(error), print_exception=False) from error
 
     def search(
         query: str, request: gr.Request, top: int = 10, video: int | None = None
-    ) -> dict[str, Any]:
+    ) -> AnswerView:
         """Find moments of the video library by what happens in them.
 
         Args:
@@ -124,13 +94,13 @@ def public_interface(page: Page, guard: Guard) -> None:
             The verdict (strong, possible or none), words that are not known, and the moments, best
             first: video id, name, start and end in seconds, strength from 0 to 1.
         """
-        return answered(request, lambda: page.search(query, video=video, top=top))
+        return answered(request, lambda: page.viewer.search(query, video=video, top=top))
 
-    def list_videos(request: gr.Request) -> dict[str, Any]:
+    def list_videos(request: gr.Request) -> VideosView:
         """List the videos of the library: id, name, state, duration in seconds, size in pixels."""
-        return answered(request, lambda: {"videos": page.library()["videos"]})
+        return answered(request, lambda: VideosView(videos=page.viewer.listing()["videos"]))
 
-    def clip(video: int, start: float, end: float, request: gr.Request) -> dict[str, Any]:
+    def clip(video: int, start: float, end: float, request: gr.Request) -> PreviewView:
         """Make a small copy (MP4) of one moment of a video.
 
         Args:
@@ -141,7 +111,7 @@ def public_interface(page: Page, guard: Guard) -> None:
         Returns:
             The address of the copy on this server, and the second of the video it begins at.
         """
-        return answered(request, lambda: page.preview_address(video, start, end))
+        return answered(request, lambda: page.files.preview_address(video, start, end))
 
     api(search, api_name="search", queue=False)
     api(list_videos, api_name="list", queue=False)
@@ -169,7 +139,7 @@ def run(options: ServerOptions) -> None:
             model,
             ingest,
             previews,
-            rights_of_visitors(options),
+            access_of_visitors(options),
             screen,
             use_feedback=not options.no_feedback,
         )
@@ -188,11 +158,10 @@ def serve(page: Page, options: ServerOptions) -> gr.Blocks:
     # The relay of a share link connects from this computer, where uvicorn would believe anybody's
     # word on who is behind it. Who runs a proxy of their own sets this to its address.
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
-    intake = Intake(page)
-    intake.drop_unfinished()
-    intake.queue_unfinished()
-    blocks = build_app(page, intake, guard)
-    router = routes(page, intake, guard, upload_limit=options.upload_gb * 2**30)
+    page.drop_unfinished_uploads()
+    page.queue_unread()
+    blocks = build_app(page, guard)
+    router = routes(page, guard, upload_limit=options.upload_gb * 2**30)
     blocks.launch(
         server_name=options.host,
         server_port=options.port,
@@ -200,7 +169,11 @@ def serve(page: Page, options: ServerOptions) -> gr.Blocks:
         auth=auth,
         auth_message="A library of videos. The one who shared it has the password.",
         # Given at the start, so that there is no moment at which the page runs without them.
-        app_kwargs={"routes": router.routes, "openapi_url": None},
+        app_kwargs={
+            "routes": router.routes,
+            "exception_handlers": ERROR_HANDLERS,
+            "openapi_url": None,
+        },
         theme=gr.themes.Default(primary_hue="teal", neutral_hue="stone"),
         head=HEAD,
         ssr_mode=False,
@@ -227,11 +200,11 @@ def _announce(blocks: gr.Blocks, options: ServerOptions, auth: tuple[str, str] |
     sys.stdout.flush()
 
 
-def rights_of_visitors(options: ServerOptions) -> Rights:
+def access_of_visitors(options: ServerOptions) -> Access:
     """Everything at this computer; elsewhere reading, and previews instead of the originals."""
     if options.open_to_others:
-        return Rights(change=options.allow_changes, paths=False, originals=False)
-    return Rights(change=not options.kiosk, paths=not options.kiosk)
+        return Access(change=options.allow_changes, paths=False, originals=False)
+    return Access(change=not options.kiosk, paths=not options.kiosk)
 
 
 def account(options: ServerOptions) -> tuple[str, str] | None:

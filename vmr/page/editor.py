@@ -1,0 +1,93 @@
+"""What visitors change: videos come and go, the queue is steered, moments are rated.
+
+editor = page.editor()              # AccessError where visitors may only look
+editor.add_path("/films")
+editor.act("pause")
+"""
+
+from pathlib import Path
+
+from vmr.library.folders import find_videos
+from vmr.library.ingest import Ingest
+from vmr.library.store import Library, Rating
+from vmr.page.access import Access, PageError
+from vmr.page.listing import find_video
+from vmr.page.uploads import Uploads
+from vmr.page.views import LONGEST_TEXT, Action, AddedView, DoneView
+
+
+class Editor:
+    """For visitors who may change the library."""
+
+    def __init__(self, library: Library, ingest: Ingest, uploads: Uploads, access: Access) -> None:
+        self.uploads = uploads
+        self._library = library
+        self._ingest = ingest
+        self._access = access
+
+    def add_path(self, path: str) -> AddedView:
+        """Queue a file or folder of this computer.
+
+        Raises:
+            LibraryError: nothing is there.
+            AccessError: visitors may not name files of this computer.
+        """
+        self._access.require("paths")
+        try:
+            found = find_videos([Path(path.strip().strip('"')).expanduser().resolve()])
+        except (OSError, RuntimeError) as error:  # a name too long, no such user
+            raise PageError(f"{path[:LONGEST_TEXT]}: no such file or folder") from error
+        self._ingest.add(found)
+        return {"added": len(found)}
+
+    def take_upload(self, draft: Path) -> None:
+        """Keep an uploaded file that probes as a video, and queue it.
+
+        Raises:
+            PageError: it is no video, or another page holds the uploads.
+        """
+        with self.uploads.keep(draft) as kept:
+            self._ingest.add([kept])
+
+    def act(self, what: Action, id: int | None = None) -> DoneView:
+        """Pause, resume or cancel the queue, or cancel, retry or remove one video.
+
+        Raises:
+            PageError: there is no such video, or none is named where one is needed.
+        """
+        if what == "pause":
+            self._ingest.pause()
+        elif what == "resume":
+            self._ingest.resume()
+        elif what == "cancel":
+            self._ingest.cancel(id)
+        elif id is None:
+            raise PageError(f"{what}: of which video?")
+        elif what == "retry":
+            self._ingest.add([find_video(self._library, id).path])
+        else:
+            self._remove(id)
+        return {}
+
+    def rate(self, query: str, video: int, start: float, end: float, good: bool | None) -> DoneView:
+        """Keep what a visitor says of a moment; later answers to similar queries heed it.
+
+        Args:
+            start: seconds from the beginning of the video, as `end`.
+            good: None takes back what was said.
+
+        Raises:
+            PageError: there is no such video, or this is no span of it.
+        """
+        known = find_video(self._library, video)
+        if not (0 <= start < end <= known.duration + 1) or not query.strip():
+            raise PageError("a rating needs a query and a span of the video")
+        said = Rating(query[:LONGEST_TEXT], video, start, end, bool(good))
+        (self._library.withdraw if good is None else self._library.rate)(said)
+        return {}
+
+    def _remove(self, id: int) -> None:
+        video = find_video(self._library, id)
+        self._ingest.cancel(id)
+        self._library.remove(id)
+        self.uploads.delete_copies(video)

@@ -1,0 +1,91 @@
+"""The library as the page lists it: every video, and every file on its way in.
+
+find_video(library, 3)                                  # or a NotFoundError
+video_view(video, queued=False, access=Access(), uploads=uploads)["playable"]
+"""
+
+from typing import Final
+
+from vmr.library.catalogue import readable
+from vmr.library.ingest import Job, Progress
+from vmr.library.store import Library, LibraryError, Video
+from vmr.page.access import Access, NotFoundError
+from vmr.page.uploads import Uploads
+from vmr.page.views import JobView, VideoView
+
+# What every current browser plays by itself.
+_PLAYED_CODECS: Final = frozenset(("h264", "vp8", "vp9", "av1"))
+_ISO_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov"))
+_PLAYED_SUFFIXES: Final = _ISO_SUFFIXES | {".webm"}
+_LATEST_ISO_CLOCK: Final = 0.5  # seconds
+
+
+def find_video(library: Library, id: int) -> Video:
+    """The video with this id.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    try:
+        return library.video(id)
+    except LibraryError as error:
+        raise NotFoundError(f"there is no video {id}") from error
+
+
+def video_view(video: Video, *, queued: bool, access: Access, uploads: Uploads) -> VideoView:
+    """One video as the page lists it; where it lies only for those who may see paths."""
+    view: VideoView = {
+        "id": video.id,
+        "name": video.name,
+        "state": video.state,
+        "queued": queued,
+        "reason": access.reason(video.reason),
+        "progress": video.progress,
+        "searchable": video.searchable,
+        "duration": video.duration,
+        "width": video.width,
+        "height": video.height,
+        "fps": video.fps,
+        "codec": video.codec,
+        "origin": max(0.0, video.origin),  # below zero, browsers begin at 0 as we do
+        "rows": video.rows,
+        "copied": bool(uploads.copies(video)),
+        "added": video.added,
+        "modified": video.modified,
+        "playable": access.originals and plays_in_browsers(video),
+    }
+    if access.paths:  # not "path": Gradio's client would try to download that
+        view["file"] = readable(video.path)
+        view["folder"] = readable(video.path.parent)
+    return view
+
+
+def job_view(job: Job, progress: Progress, access: Access) -> JobView:
+    """One file on its way in, with the time left at the speed of now."""
+    speed = progress.bytes_per_second
+    left = job.size_bytes * (1 - job.fraction) / speed if speed and job.open else None
+    return {
+        "id": job.video,
+        "name": readable(job.path.name),
+        "state": job.state,
+        "reason": access.reason(job.reason),
+        "fraction": job.fraction,
+        "seconds_left": left,
+    }
+
+
+def is_shown(job: Job) -> bool:
+    """What is done or was there before needs no line; what was refused does."""
+    return job.open or job.state in ("refused", "waiting")
+
+
+def plays_in_browsers(video: Video) -> bool:
+    """Whether browsers play this file without help; the page asks for a preview otherwise.
+
+    Chromium takes the end of an MP4 whose clock starts late to be that much too early, and seeks no
+    further.
+    """
+    suffix = video.path.suffix.lower()
+    if suffix in _ISO_SUFFIXES and video.origin > _LATEST_ISO_CLOCK:
+        return False
+    return video.codec in _PLAYED_CODECS and suffix in _PLAYED_SUFFIXES

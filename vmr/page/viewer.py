@@ -1,0 +1,244 @@
+"""What visitors see: answers to their questions, and the library, as plain JSON values.
+
+Keeps nothing about any visitor: what a visitor has asked lives in that visitor's browser. Errors
+are one line, and none of them names a folder when paths are hidden.
+
+    viewer.search("a dog runs")["moments"][0]["start"]
+    viewer.listing()["videos"][0]["name"]
+"""
+
+import base64
+import binascii
+import io
+import threading
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from vmr.library.ingest import Ingest
+from vmr.library.store import Library, Rating
+from vmr.model.retrieval import RetrievalModel
+from vmr.page.access import Access, PageError
+from vmr.page.listing import find_video, is_shown, job_view, video_view
+from vmr.page.uploads import Uploads
+from vmr.page.views import (
+    LARGEST_PICTURE,
+    LONGEST_TEXT,
+    AnswerView,
+    CurveView,
+    ExplanationView,
+    LibraryView,
+    MomentView,
+    SuggestionView,
+    Verdict,
+)
+from vmr.search.explain import why
+from vmr.search.picture import PictureReader
+from vmr.search.searcher import Answer, Moment, Searcher
+
+MOST_MOMENTS: Final = 50
+CARDS: Final = 24
+"""Moments of an answer on the page."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """How the page presents itself."""
+
+    kiosk: bool = False
+    "for a screen in public: the best moment plays by itself, and idleness leads back to the start"
+    examples: tuple[str, ...] = ()
+    "queries offered under the search box"
+
+
+class Viewer:
+    """Reads only: nothing here changes the library."""
+
+    def __init__(
+        self,
+        library: Library,
+        model: RetrievalModel,
+        ingest: Ingest,
+        uploads: Uploads,
+        access: Access,
+        screen: Screen,
+        *,
+        use_feedback: bool = True,
+    ) -> None:
+        self._library = library
+        self._model = model
+        self._searcher = Searcher(library, model, use_feedback=use_feedback)
+        self._pictures: PictureReader | None = None
+        self._picture_lock = threading.Lock()
+        self._ingest = ingest
+        self._uploads = uploads
+        self._access = access
+        self._screen = screen
+
+    def search(
+        self,
+        query: str,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = CARDS,
+    ) -> AnswerView:
+        """The answer to a query, with what the cards need.
+
+        Args:
+            video: id of the only video to look into.
+            among: ids of the videos to look into.
+
+        Raises:
+            QueryError: the query has no known word, or its parts make no sense.
+            PageError: the query is too long, or there is no such video.
+        """
+        if len(query) > LONGEST_TEXT:
+            raise PageError(f"the query is longer than {LONGEST_TEXT} characters")
+        if video is not None:
+            find_video(self._library, video)
+        answer = self._searcher.search(query, video=video, among=among, top=_bounded(top))
+        return self._view(answer)
+
+    def near(self, unknown: Iterable[str]) -> list[SuggestionView]:
+        """Unknown words of a query, each with the known words that are spelt like it."""
+        words = self._model.words
+        return [{"word": word, "near": words.near(word)} for word in dict.fromkeys(unknown)]
+
+    def like(
+        self,
+        video: int,
+        start: float,
+        end: float,
+        among: Collection[int] | None = None,
+        top: int = CARDS,
+    ) -> AnswerView:
+        """Moments that look like this one.
+
+        Args:
+            start: seconds from the beginning of the video, as `end`.
+            among: ids of the videos to look into.
+
+        Raises:
+            PageError: there is no such video.
+            LibraryError: nothing of the video lies in this span.
+        """
+        find_video(self._library, video)
+        return self._view(self._searcher.like(video, start, end, among=among, top=_bounded(top)))
+
+    def like_picture(
+        self,
+        picture: str,
+        video: int | None = None,
+        among: Collection[int] | None = None,
+        top: int = CARDS,
+    ) -> AnswerView:
+        """Moments that look like a picture.
+
+        Args:
+            picture: the bytes of a JPEG, PNG or similar, in base64.
+
+        Raises:
+            PageError: it is too large.
+            PictureError: it is no picture.
+        """
+        if len(picture) > LARGEST_PICTURE:
+            raise PageError("the picture is too large")
+        with self._picture_lock:  # the network loads once, when the first picture comes
+            self._pictures = self._pictures or PictureReader()
+        try:
+            content = base64.b64decode(picture, validate=True)
+        except binascii.Error as error:
+            raise PageError("the picture did not arrive whole") from error
+        row = self._pictures.row(io.BytesIO(content))
+        return self._view(
+            self._searcher.like_picture(row, video=video, among=among, top=_bounded(top))
+        )
+
+    def _view(self, answer: Answer) -> AnswerView:
+        said = [word for word in self._library.ratings() if word.query == answer.query]
+        near = {one.word: list(one.instead) for one in answer.suggestions if one.unknown}
+        return {
+            "query": answer.query,
+            "verdict": answer.verdict,
+            "unknown": [{"word": word, "near": near.get(word, [])} for word in answer.unknown],
+            "slips": [
+                {"word": one.word, "near": list(one.instead)}
+                for one in answer.suggestions
+                if not one.unknown
+            ],
+            "moments": [self._moment(hit, answer, said) for hit in answer.moments],
+        }
+
+    def _moment(self, hit: Moment, answer: Answer, said: Iterable[Rating]) -> MomentView:
+        # No moment may look surer than the whole answer does.
+        own = self._model.verdict(hit.strength)
+        judged = [
+            word.good
+            for word in said
+            if word.video == hit.video and word.start < hit.end and word.end > hit.start
+        ]
+        return {
+            "video": hit.video,
+            "name": hit.name,
+            "start": round(hit.start, 3),
+            "end": round(hit.end, 3),
+            "best": round(hit.best, 3),
+            "score": hit.score,
+            "strength": hit.strength,
+            "verdict": "none" if answer.verdict == "none" else own,
+            "rated": judged[-1] if judged else None,
+        }
+
+    def explain(self, query: str, video: int, second: float | None = None) -> ExplanationView:
+        """What each word of a query adds, matches alone, and looked at (vmr/search/explain.py).
+
+        Args:
+            second: of the video, around which the attention is shown.
+        """
+        find_video(self._library, video)
+        return cast(
+            ExplanationView,
+            why(query, video, second, searcher=self._searcher),
+        )
+
+    def curve(self, query: str, video: int) -> CurveView:
+        """How strongly every row of a video matches, and its shot cuts; no query, no strength."""
+        find_video(self._library, video)
+        times = self._searcher.row_times(video)
+        strength: Iterable[float] = (
+            self._searcher.strength_curve(query, video) if query.strip() else ()
+        )
+        return {
+            "strength": [round(float(value), 3) for value in strength],
+            "cuts": [round(float(cut), 3) for cut in times.cuts],
+            "begins": float(times.starts[0]),
+            "ends": float(times.ends[-1]),
+        }
+
+    def listing(self) -> LibraryView:
+        """Every video and every file on its way into the library, and what visitors may do."""
+        access, progress = self._access, self._ingest.progress()
+        videos = self._library.videos()
+        here = {video.id for video in videos}  # what was removed needs no line either
+        jobs = [job for job in progress.jobs if is_shown(job) and job.video in here]
+        queued = {job.video for job in jobs if job.open}
+        return {
+            "videos": [
+                video_view(video, queued=video.id in queued, access=access, uploads=self._uploads)
+                for video in videos
+            ],
+            "jobs": [job_view(job, progress, access) for job in jobs],
+            "paused": progress.paused,
+            "note": progress.note if access.paths else "",
+            "seconds_left": progress.seconds_left,
+            "bytes_per_second": progress.bytes_per_second,
+            "may_change": access.change,
+            "may_name_paths": access.change and access.paths,
+            "may_export": access.originals,
+            "kiosk": self._screen.kiosk,
+            "examples": list(self._screen.examples),
+        }
+
+
+def _bounded(top: int) -> int:
+    return max(1, min(top, MOST_MOMENTS))

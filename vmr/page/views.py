@@ -1,0 +1,310 @@
+"""Everything that goes between the server and the page's scripts, key by key.
+
+read = reader(SearchRequest)
+asked = read({"query": "a dog", "video": 3})        # or a RequestError
+
+A view is what a server function answers, a request what the scripts send. All seconds count from
+the beginning of a video. tests/page/test_contract.py compares them with real answers and with what
+the scripts read.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, NotRequired, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from vmr.page.access import PageError
+
+LONGEST_TEXT = 1000
+"""Characters of a query."""
+LARGEST_PICTURE = 8_000_000
+"""Characters of base64; the page sends far smaller pictures."""
+R = TypeVar("R")
+Action = Literal["pause", "resume", "cancel", "retry", "remove"]
+Verdict = Literal["strong", "possible", "none"]
+VideoId = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class RequestError(PageError):
+    """A request that has not the form the page's scripts send."""
+
+
+# What the server answers
+
+
+class ErrorView(TypedDict):
+    """In the place of any other view: why there is none."""
+
+    error: str
+    unknown: NotRequired[list["SuggestionView"]]
+
+
+class SuggestionView(TypedDict):
+    """A word of a query, and known words that may have been meant."""
+
+    word: str
+    near: list[str]
+
+
+class MomentView(TypedDict):
+    """One moment of an answer."""
+
+    video: int
+    name: str
+    start: float
+    end: float
+    best: float
+    "the second that matches best"
+    score: float
+    strength: float
+    "calibrated, 0 to 1"
+    verdict: Verdict
+    rated: bool | None
+    "what visitors said of it, if anything"
+
+
+class AnswerView(TypedDict):
+    """Moments, best first, and what became of the words of the query."""
+
+    query: str
+    verdict: Verdict
+    unknown: list[SuggestionView]
+    slips: list[SuggestionView]
+    moments: list[MomentView]
+
+
+class CurveView(TypedDict):
+    """How strongly every row of a video matches; rows lie evenly from `begins` to `ends`."""
+
+    strength: list[float]
+    cuts: list[float]
+    begins: float
+    ends: float
+
+
+class WordCurveView(TypedDict):
+    """A value for every row of a video."""
+
+    word: str
+    strength: list[float]
+
+
+class WordAttentionView(TypedDict):
+    """How much a word looked at every row of a window."""
+
+    word: str
+    looked: list[float]
+
+
+class AttentionView(TypedDict):
+    """Where each word looked, in the window from `begins` to `ends`."""
+
+    words: list[WordAttentionView]
+    begins: float
+    ends: float
+
+
+class ExplanationView(TypedDict):
+    """What each word adds to a match, matches alone, and looked at."""
+
+    added: list[WordCurveView]
+    words: list[WordCurveView]
+    attention: AttentionView | None
+    unread: Literal["", "weights", "form"]
+    "why there is no attention to show"
+
+
+class VideoView(TypedDict):
+    """One video of the library."""
+
+    id: int
+    name: str
+    state: str
+    queued: bool
+    reason: str
+    progress: float
+    "0 to 1"
+    searchable: bool
+    duration: float
+    width: int
+    height: int
+    fps: float
+    codec: str
+    origin: float
+    "where the clock of the file begins"
+    rows: int
+    copied: bool
+    "a file of the library's own, made of an upload"
+    added: float
+    "seconds since 1970"
+    modified: float
+    "seconds since 1970"
+    playable: bool
+    "browsers play the file itself; they are given previews otherwise"
+    file: NotRequired[str]
+    folder: NotRequired[str]
+
+
+class JobView(TypedDict):
+    """One file on its way into the library."""
+
+    id: int
+    name: str
+    state: str
+    reason: str
+    fraction: float
+    seconds_left: float | None
+
+
+class LibraryView(TypedDict):
+    """Every video, what is being read, and what visitors may do."""
+
+    videos: list[VideoView]
+    jobs: list[JobView]
+    paused: bool
+    note: str
+    seconds_left: float | None
+    bytes_per_second: float
+    may_change: bool
+    may_name_paths: bool
+    may_export: bool
+    kiosk: bool
+    examples: list[str]
+
+
+class VideosView(TypedDict):
+    """Of the public interface: the videos alone."""
+
+    videos: list[VideoView]
+
+
+class PreviewView(TypedDict):
+    """Where the small copy of a moment is served, and the second at which it begins."""
+
+    url: str
+    start: float
+
+
+class AddedView(TypedDict):
+    """How many files were queued."""
+
+    added: int
+
+
+class DoneView(TypedDict):
+    """It is done, and there is nothing to say."""
+
+
+class UploadedView(TypedDict):
+    """What an upload is called here."""
+
+    name: str
+
+
+# What the scripts send
+
+
+class SearchRequest(TypedDict):
+    """Moments for words, in one video or among some."""
+
+    query: str
+    video: NotRequired[VideoId | None]
+    among: NotRequired[list[VideoId] | None]
+
+
+class LikeRequest(TypedDict):
+    """Moments that look like a span."""
+
+    video: VideoId
+    start: Seconds
+    end: Seconds
+    among: NotRequired[list[VideoId] | None]
+
+
+class PictureRequest(TypedDict):
+    """Moments that look like a picture, given in base64."""
+
+    picture: str
+    video: NotRequired[VideoId | None]
+    among: NotRequired[list[VideoId] | None]
+
+
+class ExplainRequest(TypedDict):
+    """Why a video matches, around a second of it."""
+
+    query: str
+    video: VideoId
+    second: NotRequired[Seconds | None]
+
+
+class CurveRequest(TypedDict):
+    """The curve of a whole video; without words, only its shot cuts."""
+
+    query: str
+    video: VideoId
+
+
+class PreviewRequest(TypedDict):
+    """A small copy of a span."""
+
+    video: VideoId
+    start: Seconds
+    end: Seconds
+
+
+class AddRequest(TypedDict):
+    """A file or folder of this computer."""
+
+    path: str
+
+
+class RateRequest(TypedDict):
+    """What a visitor says of a span; None takes it back."""
+
+    query: str
+    video: VideoId
+    start: Seconds
+    end: Seconds
+    good: bool | None
+
+
+class ActRequest(TypedDict):
+    """Something to do with the queue, or with one video."""
+
+    what: Action
+    id: NotRequired[VideoId | None]
+
+
+class NoRequest(TypedDict):
+    """Nothing has to be said."""
+
+
+class ExportMoment(TypedDict):
+    """A moment that is to be taken out, and what found it."""
+
+    video: VideoId
+    start: Seconds
+    end: Seconds
+    query: NotRequired[str | None]
+    strength: NotRequired[float | None]
+
+
+def reader(request: type[R]) -> Callable[[object], R]:
+    """A function that reads what was sent as a request of this type; it drops other keys.
+
+    The function raises RequestError when a key is missing, or a value is not of its type.
+    """
+    adapter: TypeAdapter[R] = TypeAdapter(request)
+
+    def read(asked: object) -> R:
+        try:
+            return adapter.validate_python(asked)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "request"
+            message = f"the request was not understood: {where}: {first['msg']}"
+            raise RequestError(message) from error
+
+    return read
