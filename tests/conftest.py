@@ -1,11 +1,16 @@
-"""The browser and the page that the browser tests share, started when a test needs them."""
+"""The browser and the page that the browser tests share, started when a test needs them.
+
+In every tab the scripts are watched: what they read of an answer has to be in vmr/page/views.py.
+"""
 
 import pytest
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
 
 from tests.support.browser import CHROMIUM, FLAGS, HOSTILE
+from tests.support.contract import watching_script
 from tests.support.planted_page import planted_page, served
+from vmr.page.server import START
 
 PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
 
@@ -20,7 +25,10 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def browser():
     expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
+    watched = START.replace("server)", "watched(server))")
+    assert watched != START
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vmr.page.server.START", watched)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
@@ -40,6 +48,7 @@ def open_tab(browser, address):
     def open_(query: str = "", *, base: str = "", **options: object) -> Tab:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
+        context.add_init_script(watching_script())
         tab = context.new_page()
         tab.set_default_timeout(PATIENCE)
         tab.on("pageerror", lambda error: errors.append(str(error)))
