@@ -186,13 +186,17 @@ export class LibraryView {
       state: "refused",
       reason,
     }));
+    const inside = ({ state }) => state === "indexing";
+    const queued = this.state.jobs.map((entry) => ({
+      ...entry,
+      file: null, // of this browser: it has been sent, or was never here
+      paused: this.state.paused && inside(entry),
+    }));
     const entries = [
       ...failed,
       ...sending,
-      ...this.state.jobs
-        .filter((entry) => entry.state === "indexing")
-        .map((entry) => ({ ...entry, paused: this.state.paused })),
-      ...this.state.jobs.filter((entry) => entry.state !== "indexing"),
+      ...queued.filter(inside),
+      ...queued.filter((entry) => !inside(entry)),
     ];
     const waiting = this.state.jobs.filter(open);
     const idle = ({ state, fraction }) => state === "new" || (state === "uploading" && !fraction);

@@ -20,16 +20,18 @@ class Rows {
     );
   }
 
-  fill(explained, span, note) {
+  /** @param {string[]} numbers  shown beside the words, where there are any */
+  fill(explained, span, note, numbers = []) {
     this.words = explained;
     this.span = span;
     this.note.textContent = note;
     this.element.hidden = !explained.length && !note;
     this.canvases = explained.map(() => h("canvas", { "aria-hidden": "true" }));
     this.body.replaceChildren(
-      ...explained.map(({ word, told }, row) =>
-        h("div", {}, this.canvases[row], h("span", {}, word), told ? h("em", {}, told) : null),
-      ),
+      ...explained.map(({ word }, row) => {
+        const number = numbers[row] ? h("em", {}, numbers[row]) : null;
+        return h("div", {}, this.canvases[row], h("span", {}, word), number);
+      }),
     );
   }
 
@@ -86,7 +88,8 @@ export class Why {
     this.element.hidden = alone.length === 0;
     const percent = Math.round(100 * (moment?.strength ?? 0));
     this.meaning.textContent = percent ? words.strengthMeaning(percent) : "";
-    this.added.fill(told(added, moment?.best ?? 0, span), span, added.length ? words.whyAddedNote : "");
+    const note = added.length ? words.whyAddedNote : "";
+    this.added.fill(added, span, note, atBest(added, moment?.best ?? 0, span));
     this.alone.fill(alone, span, words.whyAloneNote);
     if (attention) {
       // A share of attention is small wherever it is spread; each word is shown against its most.
@@ -111,11 +114,11 @@ export class Why {
   }
 }
 
-/** Rows of words with what each adds at the best second of the moment, as a number. */
-function told(added, best, [begins, ends]) {
-  return added.map(({ word, strength }) => {
+/** What each word adds at the best second of the moment, as a number to show. */
+function atBest(added, best, [begins, ends]) {
+  return added.map(({ strength }) => {
     const row = Math.floor(((best - begins) / (ends - begins)) * strength.length);
     const percent = Math.round(100 * (strength[clamp(row, 0, strength.length - 1)] ?? 0));
-    return { word, strength, told: percent < 0 ? `−${-percent}` : `+${percent}` };
+    return percent < 0 ? `−${-percent}` : `+${percent}`;
   });
 }
