@@ -12,7 +12,7 @@ const TRIED_AGAIN = ["refused", "missing", "waiting"]; // states with a retry
 
 export class LibraryView {
   /**
-   * @param {object} server  the server's functions: library, add, act
+   * @param {object} server  the server's functions: library, add, act, rescan
    * @param {{open: (video) => void, tell: (text) => void, changed: (state) => void}} actions
    */
   constructor(server, actions) {
@@ -79,13 +79,24 @@ export class LibraryView {
         this.#drawVideos();
       },
     });
+    this.rescanner = h(
+      "button",
+      {
+        type: "button",
+        class: "button rescan",
+        title: words.rescanHint,
+        hidden: true,
+        onclick: () => this.#rescan(),
+      },
+      words.rescan,
+    );
     this.grid = h("ul", { class: "videos" });
     this.element = h(
       "section",
       { class: "library", "aria-label": words.home },
       this.adder,
       this.jobs,
-      h("div", { class: "verdict" }, this.summary, this.filterBox),
+      h("div", { class: "verdict" }, this.summary, this.rescanner, this.filterBox),
       this.grid,
     );
   }
@@ -111,6 +122,7 @@ export class LibraryView {
     const before = JSON.stringify(this.state.videos);
     this.state = state;
     this.adder.hidden = !state.may_change;
+    this.rescanner.hidden = !state.may_change || !state.videos.length;
     this.path.form.hidden = !state.may_name_paths;
     this.#drawJobs();
     if (before !== JSON.stringify(state.videos) || !this.grid.childElementCount) this.#drawVideos();
@@ -162,6 +174,19 @@ export class LibraryView {
     const answer = await this.server.add({ path: this.path.value });
     if (!answer || answer.error) return this.actions.tell(answer?.error ?? words.unreachable);
     this.path.value = "";
+    await this.refresh();
+    this.wake?.();
+  }
+
+  /** Look at the disk again, and say what was found. */
+  async #rescan() {
+    this.rescanner.disabled = true;
+    this.rescanner.textContent = words.rescanning;
+    const found = await this.server.rescan({});
+    this.rescanner.disabled = false;
+    this.rescanner.textContent = words.rescan;
+    const failed = !found || found.error;
+    this.actions.tell(failed ? (found?.error ?? words.unreachable) : words.rescanned(found));
     await this.refresh();
     this.wake?.();
   }

@@ -142,6 +142,22 @@ export const words = {
   path: "Folder or file on this computer",
   pathPlaceholder: "Folder or file on this computer",
   add: "Add",
+  rescan: "Look for changes",
+  rescanHint: "Look again at the folders that were added: for new, changed and missing files",
+  rescanning: "Looking",
+  rescanned: ({ added, changed, back, missing, growing, problems }) => {
+    const found = [
+      [added, "new"],
+      [changed, "changed"],
+      [back, "found again"],
+      [missing, "missing"],
+      [growing, "still being copied"],
+    ].filter(([number]) => number);
+    const said = found.length
+      ? `Videos: ${found.map(([number, what]) => `${number} ${what}`).join(", ")}.`
+      : "Nothing has changed.";
+    return [said, ...problems.map(words.sentence)].join(" ");
+  },
   readOnly: "This library can be searched here, not changed.",
   empty: "No videos yet",
   emptyHint:

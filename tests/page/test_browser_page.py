@@ -34,6 +34,7 @@ from tests.support.planted_page import (
 )
 from vmr.library.content import FileStamp
 from vmr.library.ingest import Job, Progress
+from vmr.page.access import Access
 
 pytestmark = NEEDED
 
@@ -667,3 +668,25 @@ def test_the_bar_stays_in_sight(open_tab):
     tab.evaluate("window.scrollTo(0, 250)")
     tab.wait_for_function("scrollY > 100")
     tab.wait_for_function("document.querySelector('.bar').getBoundingClientRect().top === 0")
+
+
+def test_a_second_look_at_the_disk(open_tab, tmp_path):
+    """Files that are gone or new are found by a press, and by visitors who may change only."""
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    page.library.remember(tmp_path / "videos")
+    with served(page) as base:
+        tab = open_tab(base=base)
+        tab.click(".rescan")
+        expect(tab.locator(".toast")).to_have_text("Nothing has changed.")
+        (tmp_path / "videos" / "party.mp4").unlink()
+        tab.click(".rescan")
+        expect(tab.locator(".toast")).to_have_text("Videos: 1 missing.")
+        expect(tab.locator(".videos .detail.wrong")).to_have_text("Not where it was")
+        expect(tab.locator(".rescan")).to_have_text("Look for changes")
+        expect(tab.locator(".rescan")).to_be_enabled()
+    page = planted_page(tmp_path / "shared", access=Access(change=False))
+    with served(page) as base:
+        tab = open_tab(base=base)
+        expect(tab.locator(".rescan")).to_be_hidden()
+        expect(tab.locator(".videos .card").first).to_be_visible()

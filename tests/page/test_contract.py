@@ -76,6 +76,7 @@ def test_every_function_answers_its_view_and_every_key_is_sent(page, call, tmp_p
         ("curve", {"query": DOG, "video": 1}),
         ("preview", SPAN),
         ("add", {"path": str(tmp_path)}),
+        ("rescan", {}),
         ("library", {}),
         ("act", {"what": "cancel"}),
     ]

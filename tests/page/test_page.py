@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -525,6 +526,42 @@ def test_what_a_stopped_page_had_not_read_is_queued_at_its_next_start(tmp_path, 
         assert not any(video["queued"] for video in page.viewer.listing()["videos"])
 
 
+# A second look at the disk
+
+
+def test_a_rescan_says_what_is_new_changed_back_and_missing(tmp_path):
+    page = planted_page(tmp_path)
+    page.ingest.pause()
+    films = tmp_path / "videos"
+    editor = page.editor()
+    nothing = {"added": 0, "changed": 0, "back": 0, "missing": 0, "growing": 0, "problems": []}
+    assert editor.add_path(str(films)) == {"added": 3}
+    assert editor.rescan() == nothing
+    away = (films / "beach.mp4").rename(tmp_path / "beach.mp4")
+    old = time.time() - 100  # nobody is writing them now
+    for name in ("party.mp4", "new.mp4"):
+        os.utime(write_file(films / name, b"other"), (old, old))
+    (films / "plain.mp4").unlink()
+    assert editor.rescan() == nothing | {"added": 1, "changed": 1, "missing": 2}
+    states = {video["name"]: video["state"] for video in page.viewer.listing()["videos"]}
+    assert (states["beach.mp4"], states["plain.mp4"]) == ("missing", "missing")
+    away.rename(films / "beach.mp4")
+    assert editor.rescan()["back"] == 1
+    page.ingest.close()
+
+
+@pytest.mark.parametrize("paths", [True, False])
+def test_a_rescan_names_folders_only_where_paths_may_be_seen(tmp_path, paths):
+    page = planted_page(tmp_path, access=Access(paths=paths))
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    page.library.remember(gone)
+    gone.rmdir()
+    (said,) = page.editor().rescan()["problems"]
+    assert (str(gone) in said) == paths
+    page.ingest.close()
+
+
 # Who is turned away
 
 
@@ -564,6 +601,7 @@ def test_a_shared_page_is_for_reading(shared):
         ("add", {"path": "/etc"}),
         ("act", {"what": "remove", "id": 1}),
         ("rate", rating),
+        ("rescan", {}),
     ]:
         reply = call_page(visitor, name, asked)
         assert "searched here, not changed" in reply["error"]

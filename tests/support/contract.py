@@ -23,6 +23,7 @@ CONTRACT: dict[str, tuple[type, type]] = {
     "library": (views.NoRequest, views.LibraryView),
     "preview": (views.PreviewRequest, views.PreviewView),
     "add": (views.AddRequest, views.AddedView),
+    "rescan": (views.NoRequest, views.RescanView),
     "rate": (views.RateRequest, views.DoneView),
     "act": (views.ActRequest, views.DoneView),
 }

@@ -48,6 +48,7 @@ class Calls:
             "library": _reading(NoRequest, lambda _: viewer.listing()),
             "preview": _reading(PreviewRequest, lambda asked: files.preview_address(**asked)),
             "add": _reading(AddRequest, lambda asked: editor().add_path(**asked)),
+            "rescan": _reading(NoRequest, lambda _: editor().rescan()),
             "rate": _reading(RateRequest, lambda asked: editor().rate(**asked)),
             "act": _reading(ActRequest, lambda asked: editor().act(**asked)),
         }

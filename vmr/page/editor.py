@@ -6,14 +6,19 @@ editor.act("pause")
 """
 
 from pathlib import Path
+from typing import Final
 
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
+from vmr.library.rescan import rescan
 from vmr.library.store import Library, Rating
 from vmr.page.access import Access, PageError
 from vmr.page.listing import find_video
 from vmr.page.uploads import Uploads
-from vmr.page.views import LONGEST_TEXT, Action, AddedView, DoneView
+from vmr.page.views import LONGEST_TEXT, Action, AddedView, DoneView, RescanView
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long a rescan waits for files that are being written: somebody is watching."""
 
 
 class Editor:
@@ -34,11 +39,35 @@ class Editor:
         """
         self._access.require("paths")
         try:
-            found = find_videos([Path(path.strip().strip('"')).expanduser().resolve()])
+            named = Path(path.strip().strip('"')).expanduser().resolve()
+            found = find_videos([named])
         except (OSError, RuntimeError) as error:  # a name too long, no such user
             raise PageError(f"{path[:LONGEST_TEXT]}: no such file or folder") from error
+        if named.is_dir():
+            self._library.remember(named)  # for later rescans
         self._ingest.add(found)
         return {"added": len(found)}
+
+    def rescan(self) -> RescanView:
+        """Look again at the folders that were added: queue what is new or changed, and say what is
+        back or missing.
+
+        A file that was moved is new until it has been read far enough to be known again.
+        """
+        before = self._library.videos()
+        known = {path for video in before for path in (video.path, *video.also)}
+        away = {video.id for video in before if video.state == "missing"}
+        found = rescan(self._library, self._ingest, patience_seconds=PATIENCE_SECONDS)
+        to_read = {job.path for job in self._ingest.progress().jobs if job.open} & {*found.files}
+        missing = {video.id for video in self._library.videos() if video.state == "missing"}
+        return {
+            "added": len(to_read - known),
+            "changed": len(to_read & known),
+            "back": len(away - missing),
+            "missing": len(missing),
+            "growing": len(found.growing),
+            "problems": [self._access.reason(line) for line in found.problems],
+        }
 
     def take_upload(self, draft: Path) -> None:
         """Keep an uploaded file that probes as a video, and queue it.

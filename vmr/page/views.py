@@ -193,6 +193,22 @@ class AddedView(TypedDict):
     added: int
 
 
+class RescanView(TypedDict):
+    """How many videos a second look at the disk found in each state."""
+
+    added: int
+    "new files, to be read"
+    changed: int
+    "known files with new content, to be read again"
+    back: int
+    "missing before, and found again"
+    missing: int
+    growing: int
+    "still being written, left for the next look"
+    problems: list[str]
+    "one line for each folder that could not be looked through"
+
+
 class DoneView(TypedDict):
     """It is done, and there is nothing to say."""
 
