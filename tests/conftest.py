@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def browser():
     expect.set_options(timeout=PATIENCE)
-    watched = START.replace("server)", "watched(server))")
+    # A tab that was not made by `open_tab` has no `watched`.
+    watched = START.replace("server)", "(globalThis.watched ?? ((plain) => plain))(server))")
     assert watched != START
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
         patch.setattr("vmr.page.server.START", watched)
