@@ -86,8 +86,8 @@ def test_every_function_answers_its_view_and_every_key_is_sent(page, call, tmp_p
         assert misfits(request, wanted, where=name) == []
         assert misfits(call(name, request), view, seen, name) == []
     model = page.viewer._model
-    config = second_stage_config(model.width, width=24)
-    model.second_stage = SecondStage(MomentModel(config)).eval()
+    config = second_stage_config(model.space, width=24)
+    model.second_stage = SecondStage(MomentModel(config), model.space).eval()
     explained = call("explain", {"query": DOG, "video": 1, "second": 7.0})
     model.second_stage = None
     assert misfits(explained, views.ExplanationView, seen, "explain") == []

@@ -30,7 +30,6 @@ from vmr.page.views import (
     LibraryView,
     MomentView,
     SuggestionView,
-    Verdict,
 )
 from vmr.search.explain import why
 from vmr.search.picture import PictureReader
