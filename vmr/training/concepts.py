@@ -9,8 +9,6 @@ space in which words are searched.
 """
 
 import functools
-import importlib.util
-import json
 import math
 import re
 from collections import defaultdict
@@ -21,8 +19,8 @@ from typing import Final
 import numpy as np
 
 from vmr.model.names import LONGEST, Names
-from vmr.training.pictures import StillsError
 
+CLASSES: Final = Path(__file__).with_name("imagenet_classes.txt")
 _TEMPLATES: Final = ("a {}", "a photo of a {}", "a close up of a {}", "{}", "there is a {}")
 KINDS: Final[dict[str, tuple[Iterable[int], ...]]] = {
     "fish": (range(7), range(389, 398)),
@@ -100,12 +98,8 @@ _NOT_SO: Final = frozenset(
 @functools.cache
 def class_names() -> tuple[str, ...]:
     """The names of the 1,000 classes, in the order of the classifier's outputs."""
-    # A list of labels travels with gradio, which the page needs anyway; it is not imported for it.
-    package = importlib.util.find_spec("gradio")
-    if package is None or package.origin is None:
-        raise StillsError("package gradio is missing: pip install -r requirements.txt")
-    labels = Path(package.origin).parent / "media_assets" / "data" / "imagenet_labels.json"
-    return tuple(json.loads(labels.read_text()))
+    lines = CLASSES.read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if not line.startswith("#"))
 
 
 @functools.cache
