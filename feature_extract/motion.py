@@ -199,19 +199,24 @@ def _config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
             raise WeightsError(f"{folder}: written by another version")
-        network = C3DConfig(**config["network"])
+        network = C3DConfig(**_as_named_today(config["network"]))
         if network.block != RATE:
             wrong = f"looks at {network.block} pictures at once, must be {RATE}"
             raise WeightsError(f"{folder}: {wrong}")
         if network.side != SIDE:
             raise WeightsError(f"{folder}: looks at {network.side} pixels, must be {SIDE}")
-        return {"sha256": str(config["sha256"]), "network": dict(config["network"])}
+        return {"sha256": str(config["sha256"]), "network": asdict(network)}
     except OSError as error:
         raise WeightsError(f"{folder}: no motion weights here ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(f"{folder}: config.json is damaged ({error!r})") from error
+
+
+def _as_named_today(network: dict[str, Any]) -> dict[str, Any]:
+    """A network's settings; weights of before 2026-11-30 have another name for one of them."""
+    return {"replicate_time" if name == "lasting" else name: network[name] for name in network}
 
 
 def _sha256(path: Path) -> str:

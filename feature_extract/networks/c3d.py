@@ -48,9 +48,10 @@ class C3DConfig:
     see across."""
     side: int = SIDE
     """Of the pictures that it was trained on, which are square: a multiple of 16."""
-    lasting: bool = False
-    """The first and the last moment last on beyond a map's ends, where the original has zeros: the
-    end of a clip is then not mistaken for something that moves."""
+    replicate_time: bool = False
+    """Pad in time by repeating the first and the last map (replicate padding), where the original
+    pads with zeros: the end of a clip is then not mistaken for something that moves. Written as
+    "lasting" in config files of before 2026-11-30, which are still read (motion.py)."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.features < 1:
@@ -68,7 +69,7 @@ class C3DConfig:
 
 SPORTS_1M: Final = C3DConfig()
 SMALL: Final = C3DConfig(
-    width=32, features=512, pooled=True, norms=True, block=8, side=96, lasting=True
+    width=32, features=512, pooled=True, norms=True, block=8, side=96, replicate_time=True
 )
 
 
@@ -81,7 +82,7 @@ class C3D(nn.Module):
         before = 3
         for layer, factor in zip(LAYERS, WIDENING, strict=True):
             after = factor * config.width
-            padding = (0 if config.lasting else 1, 1, 1)
+            padding = (0 if config.replicate_time else 1, 1, 1)
             setattr(self, f"conv{layer}", nn.Conv3d(before, after, 3, padding=padding))
             norm = nn.BatchNorm3d(after) if config.norms else nn.Identity()
             setattr(self, f"norm{layer}", norm)
@@ -115,7 +116,7 @@ class C3D(nn.Module):
         return torch.relu(self.fc6(maps.flatten(1)))
 
     def _convolved(self, layer: str, maps: Tensor) -> Tensor:
-        if self.config.lasting:
+        if self.config.replicate_time:
             maps = torch.cat([maps[:, :, :1], maps, maps[:, :, -1:]], dim=2)
         convolved: Tensor = getattr(self, f"norm{layer}")(getattr(self, f"conv{layer}")(maps))
         return convolved

@@ -26,7 +26,7 @@ class Fused:
 
     def __init__(self, network: C3D) -> None:
         """Take the weights of a network without norms."""
-        self._lasting = network.config.lasting
+        self._replicates = network.config.replicate_time
         first, *others = (getattr(network, f"conv{layer}") for layer in LAYERS[:-2])
         weight = first.weight.detach().transpose(1, 2).flatten(1, 2)  # (K, 3 C, 3, 3)
         weight = F.pad(weight, (0, 0, 0, 0, 0, _CHANNELS - weight.shape[1]))
@@ -44,7 +44,7 @@ class Fused:
     def _of_pictures(self, blocks: Tensor) -> Tensor:
         """The first convolution and its pooling: (B, T, S / 2, S / 2, width)."""
         count, frames = blocks.shape[:2]
-        ends = (blocks[:, :1], blocks[:, -1:]) if self._lasting else (blocks[:, :1] * 0,) * 2
+        ends = (blocks[:, :1], blocks[:, -1:]) if self._replicates else (blocks[:, :1] * 0,) * 2
         longer = torch.cat([ends[0], blocks, ends[1]], dim=1)
         moments = [longer[:, k : k + frames] for k in range(3)]
         missing = _CHANNELS - 3 * blocks.shape[-1]
@@ -59,9 +59,9 @@ class Fused:
         """With bias, ReLU, and pooling, if any."""
         weight, bias, one = convolution.weight, convolution.bias, (1, 1, 1)
         assert bias is not None
-        if self._lasting:
+        if self._replicates:
             maps = torch.cat([maps[:, :, :1], maps, maps[:, :, -1:]], dim=2)
-        padding = (0 if self._lasting else 1, 1, 1)
+        padding = (0 if self._replicates else 1, 1, 1)
         if pooled:
             maps = F.conv3d(maps, weight, padding=padding)
             return F.max_pool3d(maps, 2).add_(bias.view(-1, 1, 1, 1)).relu_()

@@ -82,7 +82,7 @@ class _Stacked:
         weight = weight.transpose(1, 2).flatten(1, 2)  # (K, 3 C, 3, 3)
         self._weight = weight.contiguous(memory_format=torch.channels_last)
         self._bias = _bias(convolution)
-        self._lasting = convolution.padding[0] == 0
+        self._replicates = convolution.padding[0] == 0
 
     def __call__(self, clips: Tensor) -> Tensor:
         """(B, T, H/2, W/2, K) of (B, T, H, W, C)."""
@@ -91,7 +91,7 @@ class _Stacked:
 
     def _one(self, clip: Tensor) -> Tensor:
         longer = F.pad(clip, (0, 0, 0, 0, 0, 0, 1, 1))
-        if self._lasting:
+        if self._replicates:
             longer[0], longer[-1] = clip[0], clip[-1]
         stacked = torch.cat([longer[:-2], longer[1:-1], longer[2:]], dim=-1)  # (T, H, W, 3 C)
         maps = F.conv2d(stacked.permute(0, 3, 1, 2), self._weight, padding=1)
@@ -124,7 +124,7 @@ class _Tiled:
         kernels = torch.einsum("at,bh,cw,kithw->abcik", time, plane, plane, weight)
         self._kernels = kernels.flatten(0, 2).float().contiguous()  # (144, C, K)
         self._bias = _bias(convolution)
-        self._pooled, self._lasting = pooled, convolution.padding[0] == 0
+        self._pooled, self._replicates = pooled, convolution.padding[0] == 0
         self._in = _twice(_IN)  # (36, 36)
         self._out = _twice(_OUT)  # (16, 36)
 
@@ -134,7 +134,7 @@ class _Tiled:
         down, across = -(-height // 4), -(-width // 4)
         padded = maps.new_zeros(count, frames + 2, 4 * down + 2, 4 * across + 2, channels)
         padded[:, 1:-1, 1 : height + 1, 1 : width + 1] = maps
-        if self._lasting:
+        if self._replicates:
             padded[:, 0], padded[:, -1] = padded[:, 1], padded[:, -2]
         by_tile = (2 if self._pooled else 4) * down, (2 if self._pooled else 4) * across
         times = frames // 2 if self._pooled else frames

@@ -243,6 +243,9 @@ def test_weights_come_back(tmp_path: Path) -> None:
         torch.testing.assert_close(loaded.state_dict()[name].float(), value.half().float())
     assert json.loads((tmp_path / "config.json").read_text())["log"] == ["loss 1.0"]
     assert motion_width(tmp_path) == 8
+    old = (tmp_path / "config.json").read_text().replace('"replicate_time"', '"lasting"')
+    (tmp_path / "config.json").write_text(old)  # as it was called until 2026-11-30
+    assert load_motion(tmp_path).config == network.config
 
 
 def test_bad_weights(tmp_path: Path) -> None:

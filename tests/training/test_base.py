@@ -28,7 +28,7 @@ from vmr.training.base import (
 from vmr.training.captioned import Captions, pad
 from vmr.training.concepts import KINDS, class_captions, class_names
 from vmr.training.movements import moved_rows
-from vmr.training.pictures import Pictures, StillsError, augment, load_pictures
+from vmr.training.pictures import ImageSetError, Pictures, augment, load_pictures
 from vmr.training.second_stage import SecondStageTraining, train_second_stage
 from vmr.training.second_stage_check import check
 from vmr.training.trainer import ResumeError
@@ -55,7 +55,7 @@ def test_pictures_are_read_with_captions_and_splits(data: Path, tmp_path: Path) 
 
 
 def test_a_folder_without_the_sets_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StillsError, match="flickr8k_images"):
+    with pytest.raises(ImageSetError, match="flickr8k_images"):
         load_pictures(tmp_path, tmp_path, views=1)
 
 

@@ -12,7 +12,7 @@ from feature_extract.networks.c3d import C3D, LAYERS, SMALL, C3DConfig
 from tests.support.drawn import PER_SPLIT, write_drawn_set
 from vmr.training.c3d import C3DTraining, part_of_each, prepared, still_rows, train_c3d
 
-TINY = C3DConfig(width=4, features=16, pooled=True, norms=True, block=8, lasting=True)
+TINY = C3DConfig(width=4, features=16, pooled=True, norms=True, block=8, replicate_time=True)
 
 
 @torch.inference_mode()

@@ -94,8 +94,8 @@ def _background(
     footage looks like."""
     rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
     rows = rows[:: max(1, len(rows) // _BACKGROUND)][:_BACKGROUND]
-    draw = random.Random(0)
-    moving = moved.rows[[draw.randrange(len(moved.rows)) for _ in rows]]
+    rng = random.Random(0)
+    moving = moved.rows[[rng.randrange(len(moved.rows)) for _ in rows]]
     both = np.concatenate([rows, moving], axis=1).astype(np.float32)
     return shown(towers.eval(), names, movements, both)
 

@@ -3,11 +3,11 @@
     train_c3d(data=Path("data"), cache=Path("cache"), out=Path("assets/weights/c3d-small"))
 
 In two stages. First the network learns what pictures show, as if it had two dimensions (the middle
-moments of its kernels): it reproduces the appearance network's pooled features, and the vectors
+temporal taps of its kernels): it reproduces the appearance network's pooled features, and the vectors
 that the product's shared space gives them. Both look at the same part of the same picture, another
 one each time. Then it learns what moves, from stills that we move ourselves (moving.py): which way,
 how fast, nearer or farther, turning; and goes on learning what is shown, of stills and of what
-moves. The last moment of each kernel stays the negative of its first, so that a clip in which
+moves. The last temporal tap of each kernel stays the negative of its first, so that a clip in which
 nothing moves gives what its picture gives.
 
 Made for a GPU, where it takes minutes; on a processor fewer pictures and clips make a lesser
@@ -212,8 +212,8 @@ def _train_still(
         save_seconds=config.save_seconds,
     )
     for step in trainer:
-        draw = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        trainer.step(_still_loss(network.train(), heads, teacher, train, config.batch, draw))
+        rng = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        trainer.step(_still_loss(network.train(), heads, teacher, train, config.batch, rng))
         if (step + 1) % 250 == 0 or step + 1 == steps:
             print(f"step {step + 1}: dev {_agreement(network, heads, teacher, dev)}", flush=True)
 
@@ -246,16 +246,16 @@ def _train_moving(
     )
     right = {name: 0.0 for name in CLASSES}
     for step in trainer:
-        draw = torch.Generator().manual_seed(config.seed * 2_000_003 + step)
-        chosen = torch.randint(len(train), (2, config.clip_batch), generator=draw).to(device)
-        motions = draw_motions(config.clip_batch, draw).to(device)
+        rng = torch.Generator().manual_seed(config.seed * 2_000_003 + step)
+        chosen = torch.randint(len(train), (2, config.clip_batch), generator=rng).to(device)
+        motions = draw_motions(config.clip_batch, rng).to(device)
         clips = render(train[chosen[0]], train[chosen[1]], motions, side=STORED)
         taught = teacher(squash_batch(clips[:, :, FRAMES // 2], SIZE))
         with _fast(device):
-            rows = network(prepared(_as_filmed(clips, draw))).float()
+            rows = network(prepared(_as_filmed(clips, rng))).float()
         shown = _shown_loss(heads, rows, taught, teacher.mean).mean()
         moving = _moving_loss(heads, rows, motions, right)
-        still = _still_loss(network, heads, teacher, train, config.clip_batch, draw)
+        still = _still_loss(network, heads, teacher, train, config.clip_batch, rng)
         trainer.step(shown + config.motion * moving + still)
         if (step + 1) % 25 == 0:
             shares = {name: round(value, 3) for name, value in right.items()}
@@ -275,21 +275,21 @@ def _moving_loss(heads: Heads, rows: Tensor, motions: Motions, right: dict[str, 
 
 
 def _odd(gradient: Tensor) -> Tensor:
-    """Of kernels (K, C, 3, 3, 3): the part whose last moment is the negative of its first."""
+    """Of kernels (K, C, 3, 3, 3): the part whose last temporal tap is the negative of its first."""
     side = (gradient[:, :, 2] - gradient[:, :, 0]) / 2
     return torch.stack([-side, gradient[:, :, 1], side], dim=2)
 
 
 def still_rows(network: C3D, pictures: Tensor) -> Tensor:
-    """Rows (B, D) of clips that show pictures (B, 3, S, S) and nothing else, by the middle moments
+    """Rows (B, D) of clips that show pictures (B, 3, S, S) and nothing else, by the middle taps
     of the kernels alone: the same, where the first and the last cancel out, for a twentieth of the
     multiplications.
-    Of a network with norms, pooled, whose ends are lasting."""
+    The network must have norms, be pooled, and replicate in time."""
     maps = pictures
     for layer in LAYERS:
         convolution, norm = getattr(network, f"conv{layer}"), getattr(network, f"norm{layer}")
         maps = F.conv2d(maps, convolution.weight[:, :, 1], convolution.bias, padding=1)
-        # The norm's own call, for clips of one moment, would take most of a step's time.
+        # The norm's own call, for clips of one frame, would take most of a step's time.
         mean, variance = norm.running_mean, norm.running_var
         weight, bias, training = norm.weight, norm.bias, norm.training
         maps = F.batch_norm(maps, mean, variance, weight, bias, training, norm.momentum, norm.eps)
@@ -305,13 +305,13 @@ def _still_loss(
     teacher: Teacher,
     train: Tensor,
     count: int,
-    draw: torch.Generator,
+    rng: torch.Generator,
 ) -> Tensor:
     """How far from what the teachers say of pictures that stand still."""
-    chosen = torch.randint(len(train), (count,), generator=draw).to(train.device)
-    views = part_of_each(train[chosen], draw)
+    chosen = torch.randint(len(train), (count,), generator=rng).to(train.device)
+    views = part_of_each(train[chosen], rng)
     with _fast(train.device.type):
-        rows = still_rows(network, prepared(_as_filmed(views, draw))).float()
+        rows = still_rows(network, prepared(_as_filmed(views, rng))).float()
     return _shown_loss(heads, rows, teacher(views), teacher.mean).mean()
 
 
@@ -320,10 +320,10 @@ def _fast(device: str) -> torch.autocast:
     return torch.autocast(device, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16)
 
 
-def part_of_each(pictures: Tensor, draw: torch.Generator) -> Tensor:
+def part_of_each(pictures: Tensor, rng: torch.Generator) -> Tensor:
     """(B, 3, 224, 224) 0..255: half to all of each picture (B, 3, S, S), stretched and mirrored."""
     count, device = len(pictures), pictures.device
-    area, stretch, mirror, *place = torch.rand(5, count, generator=draw)
+    area, stretch, mirror, *place = torch.rand(5, count, generator=rng)
     aspect = (0.6 * stretch - 0.3).exp()
     size = torch.stack([(0.5 + area / 2) * aspect, (0.5 + area / 2) / aspect]).sqrt().clamp(max=1)
     centre = (2 * torch.stack(place) - 1) * (1 - size)  # (2, B)
@@ -334,16 +334,16 @@ def part_of_each(pictures: Tensor, draw: torch.Generator) -> Tensor:
     return F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
 
 
-def _as_filmed(shown: Tensor, draw: torch.Generator) -> Tensor:
+def _as_filmed(shown: Tensor, rng: torch.Generator) -> Tensor:
     """What a camera makes of pictures (B, 3, S, S) or clips (B, 3, 16, S, S): lighter or darker,
     noisy, and as the network takes them, (B, 3, ..., 96, 96)."""
     count, device = len(shown), shown.device
     frames = shown.transpose(1, 2).flatten(0, 1) if shown.ndim == 5 else shown
     small = squash_batch(frames, SIDE).view(count, -1, 3, SIDE, SIDE).transpose(1, 2)
-    light, contrast, noise = torch.rand(3, count, 1, 1, 1, 1, generator=draw).to(device)
+    light, contrast, noise = torch.rand(3, count, 1, 1, 1, 1, generator=rng).to(device)
     middle = small.mean((1, 2, 3, 4), keepdim=True)
     lit = (small - middle) * (0.75 + contrast / 2) + middle * (0.75 + light / 2)
-    seed = int(torch.randint(2**31, (), generator=draw))
+    seed = int(torch.randint(2**31, (), generator=rng))
     grain = torch.empty_like(lit).normal_(generator=torch.Generator(device).manual_seed(seed))
     filmed: Tensor = (lit + _NOISE * noise**2 * grain).clamp_(0, 255)
     return filmed if shown.ndim == 5 else filmed[:, :, 0]
@@ -352,8 +352,8 @@ def _as_filmed(shown: Tensor, draw: torch.Generator) -> Tensor:
 def prepared(rgb: Tensor) -> Tensor:
     """(B, 3, ...) RGB 0..255 -> BGR minus the mean, channels last."""
     mean = torch.tensor(MEAN, device=rgb.device).view(1, 3, *[1] * (rgb.ndim - 2))
-    lasting = torch.channels_last if rgb.ndim == 4 else torch.channels_last_3d
-    return (rgb.flip(1) - mean).contiguous(memory_format=lasting)
+    layout = torch.channels_last if rgb.ndim == 4 else torch.channels_last_3d
+    return (rgb.flip(1) - mean).contiguous(memory_format=layout)
 
 
 def _shown_loss(heads: Heads, rows: Tensor, taught: tuple[Tensor, Tensor], mean: Tensor) -> Tensor:

@@ -131,21 +131,21 @@ def _asked(
     timelines: int,
     kind: Kind | None,
 ) -> Iterator[_Asked]:
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     places, first = pictures.of(split), pictures.rows[:, 0].astype(np.float32)
     unit = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-6)
     views = pictures.rows.shape[1]
     pool = pool_of(places, pictures.groups, pictures.captions, unit, views)
     for _ in range(timelines):
-        timeline = compose(pool, draw)
-        looks, moving = timeline.rows(pictures.rows), timeline.moving(bank, draw.getrandbits(32))
+        timeline = compose(pool, rng)
+        looks, moving = timeline.rows(pictures.rows), timeline.moving(bank, rng.getrandbits(32))
         clips = model.encode_clips(np.concatenate([looks, moving], axis=1))
         starts = np.arange(len(clips), dtype=np.float64)
         ends = np.minimum(starts + 1, timeline.duration)
         windows = cut_windows(clips, starts, ends, timeline.cuts)
         for number in range(2 * QUESTIONS):
             try:
-                question = ask_any(timeline, pool, draw, present=number % 2 == 0, kind=kind)
+                question = ask_any(timeline, pool, rng, present=number % 2 == 0, kind=kind)
                 query = words.query(question.text)
             except (AbsentError, QueryError):  # all is shown; three captions have no known word
                 continue

@@ -131,13 +131,13 @@ class Timeline:
     def moving(self, bank: Mapping[str, NDArray[np.floating]], seed: int) -> NDArray[np.floating]:
         """(T, M), one a second: what is seen of movements, drawn from windows (K, M) of each kind:
         those of MOVES, "" and "cut" for the two seconds around a row when a cut is among them."""
-        draw = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         rows = []
         for row in range(max(1, math.ceil(self.duration - 0.04))):
             segment, _, _ = max(self.shown(row + 0.5), key=lambda part: part[1])
             cut = any(row - 0.5 < seconds < row + 1.5 for seconds in self.cuts)
             kind = bank["cut" if cut else segment.move]
-            rows.append(kind[draw.integers(len(kind))])
+            rows.append(kind[rng.integers(len(kind))])
         return np.stack(rows)
 
     def shown(self, seconds: float) -> list[tuple[Segment, float, float]]:
@@ -184,35 +184,35 @@ def words_of(captions: Iterable[str]) -> frozenset[str]:
     return frozenset(word for text in captions for word in re.findall(r"\w+", text.lower()))
 
 
-def compose(pool: Pool, draw: random.Random, shots: tuple[int, int] = SHOTS) -> Timeline:
-    """A new timeline; the same one for the same state of `draw`."""
+def compose(pool: Pool, rng: random.Random, shots: tuple[int, int] = SHOTS) -> Timeline:
+    """A new timeline; the same one for the same state of `rng`."""
     segments: list[Segment] = []
     owed: list[tuple[int, str]] = []  # pictures to be shown going the opposite way
     start = 0.0
-    for _ in range(draw.randint(*shots)):
-        if owed and owed[0][0] != segments[-1].place and draw.random() < OPPOSED:
+    for _ in range(rng.randint(*shots)):
+        if owed and owed[0][0] != segments[-1].place and rng.random() < OPPOSED:
             place, move = owed.pop(0)
         else:
-            place, move = _picture(pool, segments, draw), ""
-            if place not in pool.clips and draw.random() < MOVING:
-                move = draw.choice(list(MOVES))
-                if draw.random() < OPPOSED:
+            place, move = _picture(pool, segments, rng), ""
+            if place not in pool.clips and rng.random() < MOVING:
+                move = rng.choice(list(MOVES))
+                if rng.random() < OPPOSED:
                     owed.append((place, OPPOSITE[move]))
         limits = ZOOM_SECONDS if move in ("in", "out") else MOVING_SECONDS if move else SECONDS
-        length = math.exp(draw.uniform(math.log(limits[0]), math.log(limits[1])))
-        fade = FADE_SECONDS if draw.random() < FADED else 0.0
-        views = draw.randrange(pool.views), draw.randrange(pool.views)
+        length = math.exp(rng.uniform(math.log(limits[0]), math.log(limits[1])))
+        fade = FADE_SECONDS if rng.random() < FADED else 0.0
+        views = rng.randrange(pool.views), rng.randrange(pool.views)
         segments.append(Segment(place, start, start + length, views, fade, move))
         start += length
     return Timeline(tuple(segments))
 
 
-def _picture(pool: Pool, segments: list[Segment], draw: random.Random) -> int:
+def _picture(pool: Pool, segments: list[Segment], rng: random.Random) -> int:
     """What the next shot shows: never the same as the one before."""
-    kind = draw.random()
+    kind = rng.random()
     earlier = [segment.place for segment in segments]
     if len(earlier) > 1 and kind < REPEATED:
-        return draw.choice(earlier[:-1]) if earlier[-1] not in earlier[:-1] else earlier[-2]
+        return rng.choice(earlier[:-1]) if earlier[-1] not in earlier[:-1] else earlier[-2]
     if earlier and kind < REPEATED + ALIKE:
-        return draw.choice(pool.alike[draw.choice(earlier)])
-    return draw.choice(pool.places)
+        return rng.choice(pool.alike[rng.choice(earlier)])
+    return rng.choice(pool.places)

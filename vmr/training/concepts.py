@@ -122,8 +122,8 @@ def class_codes(times: Mapping[str, int]) -> Names:
         times: in how many training captions each word is.
     """
     classes = _classes_by_name()
-    draw = np.random.default_rng(0)
-    codes = draw.standard_normal((len(class_names()), CODE_COLUMNS), np.float32)
+    rng = np.random.default_rng(0)
+    codes = rng.standard_normal((len(class_names()), CODE_COLUMNS), np.float32)
     codes *= NAME_WEIGHT**0.5 / np.linalg.norm(codes, axis=1, keepdims=True)
     weights = {name: _rarity(name, times) for name in classes}
     words = sorted(name for name, weight in weights.items() if weight > 0)

@@ -57,15 +57,15 @@ class Still:
 
     def __init__(self, picture: Image.Image, seed: int) -> None:
         self._picture = picture.convert("RGB").resize((2 * SIZE[0], 2 * SIZE[1]))
-        draw = random.Random(seed)
-        self._zoom = draw.uniform(0.72, 1.0), draw.uniform(0.72, 1.0)
-        if draw.random() < 0.15:
+        rng = random.Random(seed)
+        self._zoom = rng.uniform(0.72, 1.0), rng.uniform(0.72, 1.0)
+        if rng.random() < 0.15:
             self._zoom = self._zoom[:1] * 2
-        self._from, self._to = ((draw.random(), draw.random()) for _ in range(2))
-        self._turn = draw.uniform(-6, 6) if draw.random() < 0.2 else 0.0
-        self._shake = draw.uniform(0.005, 0.02) if draw.random() < 0.3 else 0.0
-        self._pulse = draw.uniform(1.0, 3.0)
-        self._mirrored = draw.random() < 0.5
+        self._from, self._to = ((rng.random(), rng.random()) for _ in range(2))
+        self._turn = rng.uniform(-6, 6) if rng.random() < 0.2 else 0.0
+        self._shake = rng.uniform(0.005, 0.02) if rng.random() < 0.3 else 0.0
+        self._pulse = rng.uniform(1.0, 3.0)
+        self._mirrored = rng.random() < 0.5
 
     def frame(self, seconds: float, through: float) -> Image.Image:
         """As Shot."""
@@ -90,15 +90,15 @@ class Moving:
     def __init__(self, picture: Image.Image, seed: int, move: str) -> None:
         width, height = SIZE
         own = np.asarray(picture.convert("RGB").resize((2 * width, 2 * height)))
-        draw = random.Random(seed)
-        if draw.random() < 0.5:
+        rng = random.Random(seed)
+        if rng.random() < 0.5:
             own = own[:, ::-1]
         tiled = np.concatenate([own, own[:, ::-1]], axis=1)
         self._tiles = Image.fromarray(np.tile(np.concatenate([tiled, tiled[::-1]]), (2, 2, 1)))
-        self._move, self._view = move, draw.uniform(0.72, 0.95)
+        self._move, self._view = move, rng.uniform(0.72, 0.95)
         column, sign, limits = _RATES[move]
-        self._rate = draw.uniform(*limits)
-        self._shake, self._pulse = draw.uniform(0, 0.008), draw.uniform(1.0, 3.0)
+        self._rate = rng.uniform(*limits)
+        self._shake, self._pulse = rng.uniform(0, 0.008), rng.uniform(1.0, 3.0)
         self.rates = tuple(sign * self._rate * (place == column) for place in range(4))
         """What is seen goes so many widths a second to the right and down, grows (logarithm of its
         size) and turns clockwise (radians)."""

@@ -101,38 +101,38 @@ def _windows(
     data: Path, pictures: Pictures, split: str, each: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32], str]]:
     """(16, 96, 96, 4), its rates (4,), its kind."""
-    draw = random.Random(f"moved {split}")
+    rng = random.Random(f"moved {split}")
     places = pictures.of(split).tolist()
     kinds = [kind for kind in MOVES for _ in range(each)]
     kinds += [IDLE, CUT] * (5 * each)
     with tarfile.open(data / "flickr8k_images.tar") as file:
 
         def photograph() -> Image.Image:
-            part = file.extractfile(pictures.names[draw.choice(places)])
+            part = file.extractfile(pictures.names[rng.choice(places)])
             assert part is not None
             return Image.open(io.BytesIO(part.read()))
 
         def shot(kind: str) -> Shot:
-            seed = draw.randrange(2**31)
+            seed = rng.randrange(2**31)
             return Moving(photograph(), seed, kind) if kind else Still(photograph(), seed)
 
-        draw.shuffle(kinds)
+        rng.shuffle(kinds)
         for kind in kinds:
             if kind == CUT:
-                first, second = (shot(draw.choice((IDLE, *MOVES))) for _ in range(2))
-                split_at = draw.randint(1, FRAMES - 1)
-                frames = _played(first, draw)[:split_at] + _played(second, draw)[split_at:]
+                first, second = (shot(rng.choice((IDLE, *MOVES))) for _ in range(2))
+                split_at = rng.randint(1, FRAMES - 1)
+                frames = _played(first, rng)[:split_at] + _played(second, rng)[split_at:]
                 yield _prepared(frames), np.zeros(len(COLUMNS), np.float32), kind
                 continue
             shown = shot(kind)
             rates = shown.rates if isinstance(shown, Moving) else (0.0,) * len(COLUMNS)
             scaled = np.clip(np.array(rates) / FAST, -1, 1).astype(np.float32)
-            yield _prepared(_played(shown, draw)), scaled, kind
+            yield _prepared(_played(shown, rng)), scaled, kind
 
 
-def _played(shot: Shot, draw: random.Random) -> list[Image.Image]:
+def _played(shot: Shot, rng: random.Random) -> list[Image.Image]:
     """Two seconds of a shot from somewhere in its first three on."""
-    start, length = draw.uniform(0, 1.5), draw.uniform(4, 20)
+    start, length = rng.uniform(0, 1.5), rng.uniform(4, 20)
     times = [start + k / RATE for k in range(FRAMES)]
     return [shot.frame(seconds, min(1.0, seconds / length)) for seconds in times]
 

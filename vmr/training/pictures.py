@@ -55,7 +55,7 @@ DUPLICATES: Final = Path(__file__).with_name("duplicates.txt")
 SUBJECTS: Final = ("a person {}", "a man {}", "a woman {}", "people {}", "someone {}", "{}")
 
 
-class StillsError(ValueError):
+class ImageSetError(ValueError):
     """Training pictures that cannot be read; the message names the file."""
 
 
@@ -103,10 +103,12 @@ def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> di
         others: views of the other sets; for many pictures with few words one is enough.
 
     Raises:
-        StillsError: a file is missing or is not as published.
+        ImageSetError: a file is missing or is not as published.
     """
     if not (data / "flickr8k_images.tar").is_file():
-        raise StillsError(f"{data}: no flickr8k_images.tar; --data is the folder of training sets")
+        raise ImageSetError(
+            f"{data}: no flickr8k_images.tar; --data is the folder of training sets"
+        )
     sets = {"flickr8k": _flickr8k(data, cache, views)}
     for name, second_stage in (("har15", _har15), ("gym", _gym)):
         if (data / f"{name}_images.tar").is_file():
@@ -126,26 +128,26 @@ def held_apart(name: str, pictures: Pictures, duplicates: frozenset[str]) -> Pic
 
 def augment(picture: Image.Image, seed: int) -> Image.Image:
     """A random view: mirrored, cropped, stretched, small and large again, blurred, recompressed."""
-    draw = random.Random(seed)
+    rng = random.Random(seed)
     width, height = picture.size
-    if draw.random() < 0.5:
+    if rng.random() < 0.5:
         picture = ImageOps.mirror(picture)
-    area, aspect = draw.uniform(0.5, 1.0), math.exp(draw.uniform(-0.3, 0.3))
+    area, aspect = rng.uniform(0.5, 1.0), math.exp(rng.uniform(-0.3, 0.3))
     across = min(width, width * math.sqrt(area * aspect))
     down = min(height, height * math.sqrt(area / aspect))
-    left, top = draw.uniform(0, width - across), draw.uniform(0, height - down)
+    left, top = rng.uniform(0, width - across), rng.uniform(0, height - down)
     picture = picture.crop((int(left), int(top), int(left + across), int(top + down)))
-    if draw.random() < 0.3:
-        small = draw.randint(96, 160)
+    if rng.random() < 0.3:
+        small = rng.randint(96, 160)
         picture = picture.resize((small, small), Image.Resampling.BILINEAR)
     picture = squash(picture)
-    if draw.random() < 0.3:
-        picture = picture.filter(ImageFilter.GaussianBlur(draw.uniform(0.3, 1.5)))
-    if draw.random() < 0.5:
+    if rng.random() < 0.3:
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
+    if rng.random() < 0.5:
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=draw.randint(30, 90))
+        picture.save(buffer, "JPEG", quality=rng.randint(30, 90))
         picture = Image.open(buffer).convert("RGB")
-    light = draw.uniform(0.75, 1.25)
+    light = rng.uniform(0.75, 1.25)
     return picture.point(lambda value: min(255, int(value * light)))
 
 
@@ -224,7 +226,7 @@ def _rows(
                 np.save(draft, _extract(tar, names, view))
         rows = np.load(cached)
         if len(rows) != len(names):
-            raise StillsError(f"{cached}: {len(rows)} rows for {len(names)} pictures; delete it")
+            raise ImageSetError(f"{cached}: {len(rows)} rows for {len(names)} pictures; delete it")
         stacked.append(rows)
     if not stacked:
         return names, np.empty((len(names), 0, WIDTH), np.float16)

@@ -47,7 +47,7 @@ class Question:
 
 
 def ask(
-    timeline: Timeline, pool: Pool, draw: random.Random, *, present: bool, kind: Kind = "thing"
+    timeline: Timeline, pool: Pool, rng: random.Random, *, present: bool, kind: Kind = "thing"
 ) -> Question:
     """What is asked, with all its answers; or what nothing answers.
 
@@ -55,27 +55,27 @@ def ask(
         ValueError: the timeline has nothing of that kind to ask for (AbsentError: that is absent).
     """
     if kind == "move":
-        return _ask_move(timeline, pool, draw, present)
+        return _ask_move(timeline, pool, rng, present)
     if kind == "order":
-        return _ask_order(timeline, pool, draw, present)
+        return _ask_order(timeline, pool, rng, present)
     groups = {pool.groups[segment.place] for segment in timeline.segments}
     if present:
         named = [segment for segment in timeline.segments if pool.captions[segment.place]]
         if not named:
             raise ValueError("nothing that is shown has a caption")
-        place = draw.choice(named).place
+        place = rng.choice(named).place
         spans = [
             (segment.start, segment.end)
             for segment in timeline.segments
             if pool.groups[segment.place] == pool.groups[place]
         ]
-        text = draw.choice(pool.captions[place])
+        text = rng.choice(pool.captions[place])
         return Question(text, tuple(_joined(spans)), pool.groups[place])
     told = [words_of(pool.captions[segment.place]) for segment in timeline.segments]
     for _ in range(_TRIES):
-        place = draw.choice(pool.places)
+        place = rng.choice(pool.places)
         if pool.groups[place] not in groups and pool.captions[place]:
-            text = draw.choice(pool.captions[place])
+            text = rng.choice(pool.captions[place])
             if all(shared(text, words, pool.rarity) < ALIKE for words in told):
                 return Question(text, (), pool.groups[place])
     raise AbsentError("nothing is absent: the timeline shows the whole pool, or its like")
@@ -91,20 +91,20 @@ def shared(text: str, words: frozenset[str], rarity: Mapping[str, float]) -> flo
 def ask_any(
     timeline: Timeline,
     pool: Pool,
-    draw: random.Random,
+    rng: random.Random,
     *,
     present: bool,
     kind: Kind | None = None,
 ) -> Question:
     """A question of a kind, or of one by their shares; for a thing where there is none of it."""
-    chosen = kind or draw.choices(list(KINDS), list(KINDS.values()))[0]
+    chosen = kind or rng.choices(list(KINDS), list(KINDS.values()))[0]
     try:
-        return ask(timeline, pool, draw, present=present, kind=chosen)
+        return ask(timeline, pool, rng, present=present, kind=chosen)
     except ValueError:
-        return ask(timeline, pool, draw, present=present)
+        return ask(timeline, pool, rng, present=present)
 
 
-def _ask_move(timeline: Timeline, pool: Pool, draw: random.Random, present: bool) -> Question:
+def _ask_move(timeline: Timeline, pool: Pool, rng: random.Random, present: bool) -> Question:
     shown = {(pool.groups[s.place], s.move) for s in timeline.segments}
     able = [
         s
@@ -115,18 +115,18 @@ def _ask_move(timeline: Timeline, pool: Pool, draw: random.Random, present: bool
     ]
     if not able:
         raise ValueError("nothing to ask for by its movement")
-    chosen = draw.choice(able)
+    chosen = rng.choice(able)
     group, move = pool.groups[chosen.place], chosen.move if present else OPPOSITE[chosen.move]
     spans = [
         (s.start, s.end)
         for s in timeline.segments
         if pool.groups[s.place] == group and s.move == move
     ]
-    text = f"{_caption(pool, chosen, draw)} {draw.choice(MOVES[move])}"
+    text = f"{_caption(pool, chosen, rng)} {rng.choice(MOVES[move])}"
     return Question(text, tuple(_joined(spans)), group, "move")
 
 
-def _ask_order(timeline: Timeline, pool: Pool, draw: random.Random, present: bool) -> Question:
+def _ask_order(timeline: Timeline, pool: Pool, rng: random.Random, present: bool) -> Question:
     named = [pool.groups[s.place] if pool.captions[s.place] else "" for s in timeline.segments]
     pairs = list(pairwise(named))
     able = [
@@ -136,20 +136,20 @@ def _ask_order(timeline: Timeline, pool: Pool, draw: random.Random, present: boo
     ]
     if not able:
         raise ValueError("no two things follow each other")
-    i = draw.choice(able)
+    i = rng.choice(able)
     both = [timeline.segments[i], timeline.segments[i + 1]]
     spans = [
         (timeline.segments[k].start, timeline.segments[k + 1].end)
         for k, pair in enumerate(pairs)
         if pair == pairs[i]
     ]
-    captions = [_caption(pool, segment, draw) for segment in (both if present else both[::-1])]
-    text = draw.choice(ORDERS).format(*captions)
+    captions = [_caption(pool, segment, rng) for segment in (both if present else both[::-1])]
+    text = rng.choice(ORDERS).format(*captions)
     return Question(text, tuple(spans) if present else (), named[i], "order")
 
 
-def _caption(pool: Pool, segment: Segment, draw: random.Random) -> str:
-    return draw.choice(pool.captions[segment.place]).rstrip(" .").lower()
+def _caption(pool: Pool, segment: Segment, rng: random.Random) -> str:
+    return rng.choice(pool.captions[segment.place]).rstrip(" .").lower()
 
 
 def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:

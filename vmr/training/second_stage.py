@@ -193,42 +193,42 @@ class _Composer:
         self._space = model.towers.config.width
         self._queries: dict[str, tuple[Query, NDArray[np.float32]] | None] = {}
 
-    def batch(self, split: str, draw: random.Random) -> list[Example]:
-        """The next batch of noisy examples; what it holds depends on the state of `draw` alone."""
+    def batch(self, split: str, rng: random.Random) -> list[Example]:
+        """The next batch of noisy examples; what it holds depends on the state of `rng` alone."""
         batch: list[Example] = []
         while len(batch) < self._config.batch:
-            batch += self._of_one(split, draw, noise=self.noise)
+            batch += self._of_one(split, rng, noise=self.noise)
         return batch[: self._config.batch]
 
-    def examples(self, split: str, draw: random.Random, count: int) -> list[Example]:
+    def examples(self, split: str, rng: random.Random, count: int) -> list[Example]:
         """Without noise: pictures of other splits are unknown to the model as they are."""
         found: list[Example] = []
         while len(found) < count:
-            found += self._of_one(split, draw, noise=0.0)
+            found += self._of_one(split, rng, noise=0.0)
         return found[:count]
 
-    def _of_one(self, split: str, draw: random.Random, *, noise: float) -> list[Example]:
+    def _of_one(self, split: str, rng: random.Random, *, noise: float) -> list[Example]:
         pool = self._table.pools[split]
-        timeline = compose(pool, draw)
+        timeline = compose(pool, rng)
         clips = timeline.rows(self._table.clips)  # (T, E)
-        chaos = np.random.default_rng(draw.getrandbits(32))
+        noise_rng = np.random.default_rng(rng.getrandbits(32))
         space = clips[:, : self._space]  # a view: names, movements and hubs stay as they are
         if noise:
-            space += errors_of(timeline, self._space, noise, chaos)
+            space += errors_of(timeline, self._space, noise, noise_rng)
         space /= np.linalg.norm(space, axis=1, keepdims=True)
-        moves = timeline.moving(self._table.moves[split], draw.getrandbits(32))
+        moves = timeline.moving(self._table.moves[split], rng.getrandbits(32))
         clips[:, -1 - len(COLUMNS) : -1] = moves
-        cuts = seen_cuts(timeline, draw)
+        cuts = seen_cuts(timeline, rng)
         made = []
         for _ in range(self._config.questions):
-            present = draw.random() >= self._config.absent
+            present = rng.random() >= self._config.absent
             try:
-                question = ask_any(timeline, pool, draw, present=present)
+                question = ask_any(timeline, pool, rng, present=present)
             except AbsentError:  # all is shown
                 continue
             query = self._query(question.text)
             if query is not None:
-                made.append(self._example(clips, cuts, question, query, noise, draw, chaos))
+                made.append(self._example(clips, cuts, question, query, noise, rng, noise_rng))
         return made
 
     def _query(self, text: str) -> tuple[Query, NDArray[np.float32]] | None:
@@ -252,18 +252,18 @@ class _Composer:
         question: Question,
         query: tuple[Query, NDArray[np.float32]],
         noise: float,
-        draw: random.Random,
-        chaos: np.random.Generator,
+        rng: random.Random,
+        noise_rng: np.random.Generator,
     ) -> Example:
         """A window of at most 128 rows; one that holds an answer, where there is one."""
         words, vectors = query[0].vectors, query[1].copy()
         if noise:
             space = vectors[:, : self._space]
-            space += np.stack([error_of(noise, self._space, chaos) for _ in vectors])
+            space += np.stack([error_of(noise, self._space, noise_rng) for _ in vectors])
             space /= np.linalg.norm(space, axis=1, keepdims=True)
-            kept = [w for w in words if draw.random() >= self._config.word_dropout]
+            kept = [w for w in words if rng.random() >= self._config.word_dropout]
             words = np.stack(kept) if kept else words
-        first = window_around(question.spans, len(clips), draw)
+        first = window_around(question.spans, len(clips), rng)
         part = clips[first : first + WINDOW]
         starts = np.arange(first, first + len(part), dtype=np.float64)
         window = Window(part, starts, starts + 1, cuts)
@@ -272,14 +272,14 @@ class _Composer:
         return Example(rows, words, answers_in(question.spans, first, len(part)), question.kind)
 
 
-def window_around(spans: Sequence[Span], length: int, draw: random.Random) -> int:
+def window_around(spans: Sequence[Span], length: int, rng: random.Random) -> int:
     """The first row of a window of `length` rows that holds one of the answers, if any."""
     last = max(0, length - WINDOW)
-    first = draw.randint(0, last)
+    first = rng.randint(0, last)
     if spans:
-        start, end = draw.choice(spans)
+        start, end = rng.choice(spans)
         low, high = int(max(0, end - WINDOW)), int(min(last, start))
-        first = draw.randint(min(low, high), max(low, high))
+        first = rng.randint(min(low, high), max(low, high))
     return first
 
 
@@ -311,13 +311,13 @@ def _found(
     count: int = 1000,
 ) -> float:
     """Share of captions whose picture is among the ten nearest of `count`."""
-    places, chaos = pictures.of(split)[:count], np.random.default_rng(0)
+    places, noise_rng = pictures.of(split)[:count], np.random.default_rng(0)
     clips = model.encode_clips(pictures.rows[places, 0])
     texts = [words.query(max(pictures.captions[i], key=len)) for i in places]
     queries = np.stack([model.encode_query(text) for text in texts])
     for vectors in (clips, queries):
         space = vectors[:, : model.towers.config.width]  # a view
-        space += np.stack([error_of(noise, space.shape[1], chaos) for _ in vectors])
+        space += np.stack([error_of(noise, space.shape[1], noise_rng) for _ in vectors])
         space /= np.linalg.norm(space, axis=1, keepdims=True)
     similar = queries @ clips.T
     ahead = (similar > similar.diagonal()[:, None]).sum(1)
@@ -325,10 +325,10 @@ def _found(
 
 
 def errors_of(
-    timeline: Timeline, width: int, noise: float, chaos: np.random.Generator
+    timeline: Timeline, width: int, noise: float, noise_rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """(T, width): an error for each picture that is shown, the same in all its rows."""
-    errors = {segment.place: error_of(noise, width, chaos) for segment in timeline.segments}
+    errors = {segment.place: error_of(noise, width, noise_rng) for segment in timeline.segments}
     count = max(1, math.ceil(timeline.duration - 0.04))
     return np.stack(
         [
@@ -338,16 +338,16 @@ def errors_of(
     )
 
 
-def error_of(noise: float, width: int, chaos: np.random.Generator) -> NDArray[np.float32]:
+def error_of(noise: float, width: int, noise_rng: np.random.Generator) -> NDArray[np.float32]:
     """(E - 1,) of length about `noise`."""
-    return noise / np.float32(width**0.5) * chaos.standard_normal(width, np.float32)
+    return noise / np.float32(width**0.5) * noise_rng.standard_normal(width, np.float32)
 
 
-def seen_cuts(timeline: Timeline, draw: random.Random) -> NDArray[np.float64]:
+def seen_cuts(timeline: Timeline, rng: random.Random) -> NDArray[np.float64]:
     """Cuts as a detector gives them: some missed, fades more often, hard ones nearly exact."""
     seen = [
-        segment.end + draw.uniform(-0.12, 0.12)
+        segment.end + rng.uniform(-0.12, 0.12)
         for segment in timeline.segments[:-1]
-        if draw.random() >= (0.5 if segment.fade else CUTS_MISSED)
+        if rng.random() >= (0.5 if segment.fade else CUTS_MISSED)
     ]
     return np.array(seen)

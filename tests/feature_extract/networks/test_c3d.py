@@ -134,7 +134,7 @@ def test_last_pooling_is_caffes() -> None:
     [
         NARROW,
         C3DConfig(width=2, features=8, pooled=True, norms=True),
-        C3DConfig(width=2, features=8, pooled=True, norms=True, block=8, lasting=True),
+        C3DConfig(width=2, features=8, pooled=True, norms=True, block=8, replicate_time=True),
     ],
 )
 def test_fast_network_is_the_same_network(config: C3DConfig) -> None:
