@@ -10,7 +10,8 @@ import torch
 from feature_extract.motion import load_motion
 from feature_extract.networks.c3d import C3D, LAYERS, SMALL, C3DConfig
 from tests.support.drawn import PER_SPLIT, write_drawn_set
-from vmr.training.c3d import C3DTraining, part_of_each, prepared, still_rows, train_c3d
+from vmr.training.c3d import C3DTraining, still_rows, train_c3d
+from vmr.training.c3d_views import part_of_each, prepared
 
 TINY = C3DConfig(width=4, features=16, pooled=True, norms=True, block=8, replicate_time=True)
 

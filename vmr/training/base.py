@@ -42,35 +42,43 @@ from vmr.training.trainer import Optimisation, Trainer, run_record
 Pair = tuple[Pictures, int, str]
 """A set, a picture of it by its place, and one of its captions."""
 ACTIONS: Final = 250
-"""Pictures of actions beside a thousand captioned ones, as in films (benchmarks/composed.py)."""
+"""Pictures of actions that the calibration has beside a thousand captioned ones: the share of
+composed films (benchmarks/composed.py)."""
 
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """Settings of the run; stored with the weights."""
+    """Settings of the run. They are stored in the weights' config.json; docs/EXPERIMENTS.md ("The
+    base space of clips and sentences") says what was tried beside them."""
 
     epochs: int = 5
+    "Times that every training caption is seen."
     batch: int = 256
+    "Captioned pictures in a batch."
     extra: dict[str, int] = field(default_factory=lambda: {"har15": 48, "gym": 24, "people": 16})
-    "pictures of the other sets added to a batch"
+    "Pictures of each further set, by name, added to a batch."
     classes: int = 32
-    "names of classes added to a batch, each beside what the classifier alone tells of it"
+    "ImageNet classes in a batch, each as a pair of its place in the space and its name."
     often: int = 10
-    "captions in which a word must be to get a vector of its own"
+    "Training captions that a word must be in to get a vector of its own beside the frozen one."
     mixed: float = 0.35
-    "weight of the pairs of the other sets, beside the captioned ones"
+    "Weight of the loss of the further sets' pairs; that of captioned pairs has 1."
     learning_rate: float = 1.5e-3
+    "The highest of the one-cycle schedule."
     weight_decay: float = 0.05
+    "AdamW's decay of weights with two or more dimensions."
     word_dropout: float = 0.1
+    "Chance of each word of a caption to be left out, 0..1."
     average: float = 0.995
-    "decay of the exponential average of the weights"
+    "Decay of the exponential average of the weights, whose best epoch is kept."
     views: int = 2
-    "of each captioned picture: the plain one and augmented ones"
+    "Rows of each captioned picture: one of it as it is, the others of augmented views."
     moved: dict[str, int] = field(default_factory=lambda: {"train": 220, "dev": 80})
-    "windows of each movement that the motion network looks at"
+    "By split, moved windows of each movement that the motion network looks at (movements.py)."
     timelines: int = TIMELINES
-    "that the calibration is fitted on"
+    "Composed timelines that the calibration is fitted on."
     seed: int = 0
+    "Of the first weights and of what is drawn."
     second_stage: SecondStageTraining = SecondStageTraining()  # noqa: RUF009 - frozen
     towers: TowersConfig = TowersConfig(blocks=dict(BLOCKS))  # noqa: RUF009 - frozen
 
@@ -245,7 +253,12 @@ def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str
 
 
 def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor) -> Tensor:
-    """Symmetric InfoNCE of unit vectors (B, E), pair by pair (B,); equal groups are positives."""
+    """Symmetric InfoNCE loss (B,) of pairs of unit vectors, clips (B, E) and texts (B, E).
+
+    Args:
+        groups: of each pair; all pairs of one group are positives of each other.
+        scale: what cosines are multiplied by, a scalar.
+    """
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
     group = torch.tensor([number[name] for name in groups])
     target = (group[:, None] == group[None]).float()
@@ -278,7 +291,11 @@ def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) ->
 
 
 def train_epoch(run: Run, captions: Captions, main: Pictures, others: dict[str, Pictures]) -> None:
-    """Once over the captions of the training pictures."""
+    """Train once over the captions of the main set's training pictures.
+
+    Args:
+        others: further sets, whose pictures are drawn as `BaseConfig.extra` says.
+    """
     for picked in pairs(run.captions, main, others, run.config, run.rng):
         run.trainer.step(pair_loss(run.towers.train(), captions, picked, run.config, run.rng))
 
@@ -290,7 +307,8 @@ def pairs(
     config: BaseConfig,
     rng: random.Random,
 ) -> Iterator[list[Pair]]:
-    """Batches of all captions of the main set, each followed by what is drawn of the others."""
+    """All captions of the main set in batches of pairs; each batch ends with pairs that are drawn
+    of the further sets. Captions that do not fill a batch are left out."""
     choices = {name: pictures.of("train").tolist() for name, pictures in others.items()}
     for batch in _batches(captions, config.batch, rng):
         picked = [(main, i, text) for i, text in batch]
@@ -303,7 +321,7 @@ def pairs(
 def _batches(
     captions: list[tuple[int, str]], size: int, rng: random.Random
 ) -> Iterator[list[tuple[int, str]]]:
-    """Batches of captions of like length, so that little is padded; in random order."""
+    """Captions in batches of like length, so that little is padded, in random order."""
     by_length = sorted(captions, key=lambda pair: pair[1].count(" ") + rng.uniform(-1.5, 1.5))
     batches = [by_length[i : i + size] for i in range(0, len(captions) - size + 1, size)]
     rng.shuffle(batches)
@@ -317,7 +335,7 @@ def pair_loss(
     config: BaseConfig,
     rng: random.Random,
 ) -> Tensor:
-    """The contrast of a batch of pairs, with names of classes added."""
+    """The loss of a batch of pairs, a scalar; names of classes are added to it as further pairs."""
     rows = np.stack([p.rows[i, rng.randrange(p.rows.shape[1])] for p, i, _ in picked])
     named = rng.sample(list(enumerate(class_captions())), k=config.classes)
     queries = [_shortened(captions[text], config.word_dropout, rng) for _, _, text in picked]
@@ -340,7 +358,7 @@ def pair_loss(
 
 
 def _shortened(query: Query, dropout: float, rng: random.Random) -> Query:
-    """A query that some words are missing from, but not all."""
+    """A query without the words that were dropped at random; as it is if all would be."""
     kept = [i for i in range(len(query.words)) if rng.random() >= dropout]
     if not kept:
         return query

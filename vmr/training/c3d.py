@@ -3,12 +3,12 @@
     train_c3d(data=Path("data"), cache=Path("cache"), out=Path("assets/weights/c3d-small"))
 
 In two stages. First the network learns what pictures show, as if it had two dimensions (the middle
-temporal taps of its kernels): it reproduces the appearance network's pooled features, and the vectors
-that the product's shared space gives them. Both look at the same part of the same picture, another
-one each time. Then it learns what moves, from stills that we move ourselves (moving.py): which way,
-how fast, nearer or farther, turning; and goes on learning what is shown, of stills and of what
-moves. The last temporal tap of each kernel stays the negative of its first, so that a clip in which
-nothing moves gives what its picture gives.
+temporal taps of its kernels): it reproduces the appearance network's pooled features, and the
+vectors that the product's shared space gives them. Both look at the same part of the same picture,
+another one each time. Then it learns what moves, from stills that we move ourselves (moving.py):
+which way, how fast, nearer or farther, turning; and goes on learning what is shown, of stills and
+of what moves. The last temporal tap of each kernel stays the negative of its first, so that a clip
+in which nothing moves gives what its picture gives.
 
 Made for a GPU, where it takes minutes; on a processor fewer pictures and clips make a lesser
 network. Resumable: the run is saved every few minutes and goes on from there.
@@ -26,7 +26,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from feature_extract.clips import MEAN
 from feature_extract.files import replacing
 from feature_extract.motion import SIDE, save_motion
 from feature_extract.networks.appearance import BLOCKS, SIZE, Appearance
@@ -36,15 +35,14 @@ from feature_extract.networks.squash import FILTER, squash, squash_batch
 from vmr.model.movements import COLUMNS, FAST
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.towers import Towers
+from vmr.training.c3d_views import as_filmed, part_of_each, prepared
 from vmr.training.moving import CLASSES, FRAMES, Motions, draw_motions, render
 from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
 from vmr.training.trainer import Optimisation, Trainer, run_record
 
 STORED: Final = 192
 """Pixels across a picture as it is kept for training: what Flickr8k's pictures have."""
-_SEEN: Final = BLOCKS["appearance"]
-_NOISE: Final = 6.0
-"""Standard deviation, of 255, of the noisiest clips."""
+_SEEN: Final = BLOCKS["appearance"]  # columns of the appearance row that are reproduced
 WARM_UP: Final = 0.05
 """Share of the steps of either stage over which the learning rate rises to its highest."""
 _AT_ONCE: Final = 256  # pictures of the mean and of dev
@@ -52,21 +50,29 @@ _AT_ONCE: Final = 256  # pictures of the mean and of dev
 
 @dataclass(frozen=True)
 class C3DTraining:
-    """Settings of the run; stored with the weights."""
+    """Settings of the run. They are stored in the weights' config.json; docs/EXPERIMENTS.md
+    ("c3d-small trained on a GPU") says how they were chosen."""
 
     pictures: int = 950_000
-    "of the first stage, counted as often as they are seen"
+    "Parts of pictures shown to the network in the first stage; a picture counts each time."
     clips: int = 290_000
-    "of the second stage"
+    "Moving clips of 16 frames shown in the second stage."
     batch: int = 512
+    "Pictures in a batch of the first stage."
     clip_batch: int = 256
+    "Clips, and as many pictures that stand still, in a batch of the second stage."
     rate: float = 4e-3
+    "Highest learning rate of the first stage."
     clip_rate: float = 1e-3
+    "Highest learning rate of the second stage."
     weight_decay: float = 0.02
+    "AdamW's decay of weights with two or more dimensions, in both stages."
     motion: float = 1.0
-    "weight of the losses of motion in the second stage, beside those of what is shown"
+    "Weight of the losses of motion in the second stage; those of what is shown have 1."
     save_seconds: float = 240
+    "Seconds between two saves of the state of the run."
     seed: int = 0
+    "Of the first weights, and of what is drawn in every step."
 
 
 class InFull(nn.Conv3d):
@@ -79,7 +85,11 @@ class InFull(nn.Conv3d):
 
 
 class Heads(nn.Module):
-    """What a row has to tell in training; thrown away afterwards."""
+    """Linear maps from a C3D row (B, `features`) to what it is taught; not part of the weights.
+
+    They give the appearance network's last layer (B, 1280), the vector of the shared space
+    (B, `shared`), the logits of every label of moving.py, and the four rates of movement (B, 4).
+    """
 
     def __init__(self, features: int, shared: int) -> None:
         super().__init__()
@@ -90,18 +100,18 @@ class Heads(nn.Module):
 
 
 class Teacher:
-    """What the appearance network and the shared space say of pictures."""
+    """The targets of pictures: features of the appearance network, vectors of the shared space."""
 
     def __init__(self, towers: Towers, device: str) -> None:
         self._appearance, self._towers = Appearance(device=device), towers.to(device)
         self.shared = towers.config.width
         self.mean = torch.zeros(_SEEN, device=device)
-        "which all pictures share"
+        "(1280,) the mean of the unit features of training pictures, which all of them share."
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1280) the last layer's features and (N, E) the vectors of the shared space, of unit
-        length, of pictures (N, 3, 224, 224), 0..255."""
+        """The targets of pictures (N, 3, 224, 224), 0..255: features of the last layer (N, 1280),
+        and vectors of the shared space (N, E); both have unit length."""
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         rows = self._appearance.rows(pictures).clone()
         return F.normalize(rows[:, :_SEEN], dim=1), self._towers.encode_video(rows)
@@ -117,7 +127,17 @@ def train_c3d(
 ) -> None:
     """Train both stages, or what is left of them, and write the weights into `out`.
 
-    The state of the run is kept in `cache`/c3d-small: delete it to begin anew.
+    Args:
+        data: the folder of training sets (pictures.py).
+        cache: where pictures are kept as pixels; the state of the run is in its folder c3d-small,
+            which has to be deleted to begin anew.
+        out: gets config.json and weights.safetensors.
+        device: "cpu", "cuda", or "auto": the GPU where there is one.
+
+    Raises:
+        ImageSetError: a training set is missing or not as published.
+        ResumeError: the state is damaged, or of a run of other settings.
+        ArithmeticError: a loss was not finite.
     """
     sets = load_pictures(data, cache, views=0, others=0)
     train, dev = (
@@ -147,7 +167,7 @@ def train_on(
     device: str,
     data: Mapping[str, Mapping[str, int]],
 ) -> None:
-    """The same on pictures (N, 3, 192, 192) uint8 RGB.
+    """Train on pictures (N, 3, 192, 192), uint8 RGB, that are at hand; else as `train_c3d`.
 
     Args:
         kept: the folder that the state of the run is kept in.
@@ -179,7 +199,7 @@ def train_on(
 
 
 def stored_pixels(data: Path, cache: Path, name: str, pictures: Pictures) -> NDArray[np.uint8]:
-    """(N, 3, 192, 192) RGB of the pictures of a set, squashed whole; made once."""
+    """The pictures of a set as (N, 3, 192, 192) uint8 RGB, squashed whole; cached on the disk."""
     cached = cache / name / f"pixels{STORED}-{FILTER.name.lower()}.npy"
     if not cached.is_file():
         stored = np.empty((len(pictures.names), 3, STORED, STORED), np.uint8)
@@ -201,7 +221,7 @@ def _train_still(
     config: C3DTraining,
     settings: Mapping[str, Any],
 ) -> None:
-    """The first stage."""
+    """First stage: learn what still pictures show from the targets of the teacher."""
     steps = config.pictures // config.batch
     optimisation = Optimisation(steps, config.rate, config.weight_decay, warm_up=WARM_UP)
     trainer = Trainer(
@@ -227,7 +247,7 @@ def _train_moving(
     config: C3DTraining,
     settings: Mapping[str, Any],
 ) -> None:
-    """The second stage."""
+    """Second stage: learn how synthetic clips move, and go on learning what is shown."""
     steps, device = config.clips // config.clip_batch, train.device.type
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     network.eval()  # norms stay as they are
@@ -252,7 +272,7 @@ def _train_moving(
         clips = render(train[chosen[0]], train[chosen[1]], motions, side=STORED)
         taught = teacher(squash_batch(clips[:, :, FRAMES // 2], SIZE))
         with _fast(device):
-            rows = network(prepared(_as_filmed(clips, rng))).float()
+            rows = network(prepared(as_filmed(clips, rng))).float()
         shown = _shown_loss(heads, rows, taught, teacher.mean).mean()
         moving = _moving_loss(heads, rows, motions, right)
         still = _still_loss(network, heads, teacher, train, config.clip_batch, rng)
@@ -263,7 +283,12 @@ def _train_moving(
 
 
 def _moving_loss(heads: Heads, rows: Tensor, motions: Motions, right: dict[str, float]) -> Tensor:
-    """Of labels and of rates; keeps count of the labels that are right."""
+    """The loss of the labels and rates of motion, a scalar.
+
+    Args:
+        rows: (B, D) of the clips.
+        right: by label, the running share of rows whose label is right; brought up to date.
+    """
     told, truth = heads.rates(rows), motions.rates / torch.tensor(FAST, device=rows.device)
     loss = F.mse_loss(told, truth.clamp(-1, 1)) * len(COLUMNS)
     for name, label in motions.labels().items():
@@ -275,7 +300,8 @@ def _moving_loss(heads: Heads, rows: Tensor, motions: Motions, right: dict[str, 
 
 
 def _odd(gradient: Tensor) -> Tensor:
-    """Of kernels (K, C, 3, 3, 3): the part whose last temporal tap is the negative of its first."""
+    """The gradient of kernels (K, C, 3, 3, 3) without what would change the sum of their first and
+    last temporal tap: each last tap stays the negative of its first."""
     side = (gradient[:, :, 2] - gradient[:, :, 0]) / 2
     return torch.stack([-side, gradient[:, :, 1], side], dim=2)
 
@@ -307,58 +333,23 @@ def _still_loss(
     count: int,
     rng: torch.Generator,
 ) -> Tensor:
-    """How far from what the teachers say of pictures that stand still."""
+    """The loss of `count` pictures, drawn by `rng`, that stand still; a scalar."""
     chosen = torch.randint(len(train), (count,), generator=rng).to(train.device)
     views = part_of_each(train[chosen], rng)
     with _fast(train.device.type):
-        rows = still_rows(network, prepared(_as_filmed(views, rng))).float()
+        rows = still_rows(network, prepared(as_filmed(views, rng))).float()
     return _shown_loss(heads, rows, teacher(views), teacher.mean).mean()
 
 
 def _fast(device: str) -> torch.autocast:
-    """Convolutions in bfloat16, where it is computed in hardware."""
+    """A context in which convolutions run in bfloat16 on hardware that computes it."""
     return torch.autocast(device, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16)
 
 
-def part_of_each(pictures: Tensor, rng: torch.Generator) -> Tensor:
-    """(B, 3, 224, 224) 0..255: half to all of each picture (B, 3, S, S), stretched and mirrored."""
-    count, device = len(pictures), pictures.device
-    area, stretch, mirror, *place = torch.rand(5, count, generator=rng)
-    aspect = (0.6 * stretch - 0.3).exp()
-    size = torch.stack([(0.5 + area / 2) * aspect, (0.5 + area / 2) / aspect]).sqrt().clamp(max=1)
-    centre = (2 * torch.stack(place) - 1) * (1 - size)  # (2, B)
-    theta = torch.diag_embed(size.T)  # (B, 2, 2)
-    theta[:, 0, 0] *= torch.where(mirror < 0.5, -1.0, 1.0)
-    theta = torch.cat([theta, centre.T[:, :, None]], dim=2).to(device)
-    grid = F.affine_grid(theta, [count, 3, SIZE, SIZE], align_corners=False)
-    return F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
-
-
-def _as_filmed(shown: Tensor, rng: torch.Generator) -> Tensor:
-    """What a camera makes of pictures (B, 3, S, S) or clips (B, 3, 16, S, S): lighter or darker,
-    noisy, and as the network takes them, (B, 3, ..., 96, 96)."""
-    count, device = len(shown), shown.device
-    frames = shown.transpose(1, 2).flatten(0, 1) if shown.ndim == 5 else shown
-    small = squash_batch(frames, SIDE).view(count, -1, 3, SIDE, SIDE).transpose(1, 2)
-    light, contrast, noise = torch.rand(3, count, 1, 1, 1, 1, generator=rng).to(device)
-    middle = small.mean((1, 2, 3, 4), keepdim=True)
-    lit = (small - middle) * (0.75 + contrast / 2) + middle * (0.75 + light / 2)
-    seed = int(torch.randint(2**31, (), generator=rng))
-    grain = torch.empty_like(lit).normal_(generator=torch.Generator(device).manual_seed(seed))
-    filmed: Tensor = (lit + _NOISE * noise**2 * grain).clamp_(0, 255)
-    return filmed if shown.ndim == 5 else filmed[:, :, 0]
-
-
-def prepared(rgb: Tensor) -> Tensor:
-    """(B, 3, ...) RGB 0..255 -> BGR minus the mean, channels last."""
-    mean = torch.tensor(MEAN, device=rgb.device).view(1, 3, *[1] * (rgb.ndim - 2))
-    layout = torch.channels_last if rgb.ndim == 4 else torch.channels_last_3d
-    return (rgb.flip(1) - mean).contiguous(memory_format=layout)
-
-
 def _shown_loss(heads: Heads, rows: Tensor, taught: tuple[Tensor, Tensor], mean: Tensor) -> Tensor:
-    """(B,) how far from what the teachers say. Without its second term the network learns little
-    but the mean, which all features share."""
+    """The distance (B,) of rows (B, D) from the teacher's targets, 0 to 6: one minus a cosine, for
+    features, for features without their mean, and for vectors of the shared space. Without the
+    second term the network learns little but the mean, which all features share."""
     told, (seen, shared) = heads.seen(rows), taught
     return (
         3
@@ -370,7 +361,7 @@ def _shown_loss(heads: Heads, rows: Tensor, taught: tuple[Tensor, Tensor], mean:
 
 @torch.no_grad()
 def _agreement(network: C3D, heads: Heads, teacher: Teacher, dev: Tensor) -> str:
-    """How often a dev picture's own teacher vector is the nearest of all."""
+    """How often a development picture's own target is the nearest of all, in %, as text."""
     network.eval()
     found: dict[str, list[Tensor]] = {name: [] for name in ("seen", "shared")}
     truths: dict[str, list[Tensor]] = {name: [] for name in found}

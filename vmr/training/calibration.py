@@ -28,8 +28,9 @@ from vmr.training.pictures import Pictures
 from vmr.training.questions import AbsentError, Kind, Question, ask_any
 
 TIMELINES: Final = 120
+"""Timelines that a calibration is fitted on, where nothing else is said."""
 QUESTIONS: Final = 5
-"""Of each kind, present and absent, a timeline."""
+"""Questions with an answer, and as many without, that each timeline is asked."""
 _RIGHT: Final = 0.5  # IoU from which a moment is the right one
 _ABSENT_CALLED_NONE: Final = 0.8  # the share of absent queries that the verdict has to catch
 _STRONG: Final = 0.75  # strength at which three of four answers are right
@@ -37,16 +38,18 @@ _STRONG: Final = 0.75  # strength at which three of four answers are right
 
 @dataclass(frozen=True)
 class Trial:
-    """The answers to one query, best first."""
+    """What one query to a timeline was answered, and what would have been right."""
 
     moments: tuple[Proposal, ...]
+    "The answers, best first."
     truth: tuple[tuple[float, float], ...]
-    "none for an absent query"
+    "The right answers, (start, end) in seconds; none for a query that nothing answers."
     kind: Kind
+    "What the query asks for."
 
     @property
     def score(self) -> float:
-        """Of the best moment."""
+        """The score of the best moment."""
         return self.moments[0].score
 
     @property
@@ -67,7 +70,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A query to a timeline."""
+    """A query, the question it was made of, and the windows of the timeline it goes to."""
 
     query: Query
     question: Question

@@ -33,12 +33,13 @@ class Captions:
         return self._known[text]
 
     def counts(self, texts: Iterable[str]) -> Counter[str]:
-        """In how many of some captions each word is."""
+        """The number of captions, of those given, that each word is in."""
         return Counter(word for text in texts for word in set(self[text].words))
 
 
 def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
-    """Queries of (l, W) words each -> (B, L, W) words and (B, L) mask."""
+    """Queries of (l, W) word vectors each as one batch (B, L, W), and its mask (B, L): True where
+    there is a word."""
     longest = max(len(query) for query in queries)
     words = torch.zeros(len(queries), longest, queries[0].shape[1])
     mask = torch.zeros(len(queries), longest, dtype=torch.bool)
@@ -49,6 +50,6 @@ def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
 
 
 def encoded(towers: Towers, queries: Sequence[Query]) -> Tensor:
-    """(B, E) vectors of queries."""
+    """The vectors (B, E) of queries in the shared space, of unit length."""
     own = towers.own([query.words for query in queries])
     return towers.encode_text(*pad([query.vectors for query in queries]), own)

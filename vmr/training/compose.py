@@ -1,4 +1,4 @@
-"""Timelines with known truth, composed of captioned pictures.
+"""Synthetic timelines: shots of captioned pictures one after the other, whose truth is known.
 
     timeline = compose(pool, random.Random(7))
     timeline.segments[0].start, timeline.segments[0].end    # seconds
@@ -33,7 +33,9 @@ from numpy.typing import NDArray
 from feature_extract.extract import NETWORK_SAMPLES, RATE
 
 SHOTS: Final = (5, 30)
+"""Least and most shots of a timeline."""
 SECONDS: Final = (2.0, 40.0)
+"""Least and most seconds of a shot that goes no way."""
 REPEATED: Final = 0.1
 """Share of shots that show an earlier picture again."""
 ALIKE: Final = 0.25
@@ -41,7 +43,9 @@ ALIKE: Final = 0.25
 FADED: Final = 0.2
 """Share of cuts that are fades."""
 FADE_SECONDS: Final = 0.8
+"""Seconds that a fade takes, half of them on either side of the cut."""
 NEIGHBOURS: Final = 20
+"""Pictures that count as look-alikes of a picture: its nearest in the space of the model."""
 MOVES: Final = {
     "left": ("moves left", "goes to the left", "moving to the left", "while the camera pans right"),
     "right": ("moves right", "goes to the right", "moving to the right", "as the camera pans left"),
@@ -60,7 +64,9 @@ OPPOSED: Final = 0.5
 """Chance that the picture of such a shot is to be shown again, going the opposite way; and of every
 later shot to be the one that does."""
 MOVING_SECONDS: Final = (2.5, 8.0)
+"""Least and most seconds of a shot that pans or turns."""
 ZOOM_SECONDS: Final = (2.5, 4.5)
+"""Least and most seconds of a shot that zooms: longer ones would leave the picture's detail."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +74,22 @@ class Pool:
     """Pictures of one split to compose of, by their place in a table of vectors."""
 
     places: tuple[int, ...]
+    "Rows of the table that the pool's pictures have."
     groups: tuple[str, ...]
-    "of every place of the table; pictures of a group answer the same questions"
+    "The group of every row of the table. Pictures of a group answer the same questions."
     captions: tuple[tuple[str, ...], ...]
+    "The captions of every row of the table; a picture without any is never asked for."
     alike: dict[int, tuple[int, ...]]
-    "look-alikes of a place, nearest first; of other groups"
+    "By row of the table, the rows of its look-alikes in other groups, nearest first."
     views: int
+    "Views that the table has of each picture."
     clips: frozenset[int] = frozenset()
-    "places of what is filmed: it moves by itself, and never as one of MOVES"
+    "Rows of the table that are video clips: they move by themselves, and never as one of MOVES."
 
     @cached_property
     def rarity(self) -> dict[str, float]:
-        """Of every word of the captions: how few pictures have it in theirs, nearly 0 for "a"."""
+        """For every word of the captions, its inverse document frequency: the logarithm of the
+        number of pictures over that of pictures with the word in a caption. Nearly 0 for "a"."""
         times = Counter(word for i in self.places for word in words_of(self.captions[i]))
         return {word: math.log((len(self.places) + 1) / n) for word, n in times.items()}
 
@@ -92,11 +102,11 @@ class Segment:
     start: float
     end: float
     views: tuple[int, int]
-    "moves from one view to the other"
+    "The views that the shot begins and ends with; rows in between are mixed of both."
     fade: float
-    "seconds over which the next one takes over, half of them after `end`"
+    "Seconds over which the next shot takes over, half of them after `end`; 0: a hard cut."
     move: str = ""
-    "which of MOVES it goes, if any"
+    "The one of MOVES that the shot goes; empty: none."
 
 
 @dataclass(frozen=True)

@@ -56,15 +56,19 @@ KINDS: Final[dict[str, tuple[Iterable[int], ...]]] = {
     "palace": ((483, 698),),
     "cup of coffee": ((504, 967, 968),),
 }
-"""Everyday names for groups of ImageNet's classes, by index; dogs have captions enough."""
+"""Everyday names for groups of ImageNet's classes, which are given by their index. Dogs have none:
+captions name them often enough."""
 
 CODE_COLUMNS: Final = 64
+"""Columns of a clip's vector that the names of classes share."""
 NAME_WEIGHT: Final = 0.3
-"""Of a class that is all there is to see, beside a cosine; chosen on dev."""
+"""What a name adds to a cosine where its class is all there is to see. Chosen on development
+pictures (docs/EXPERIMENTS.md, the entries on names of classes)."""
 OFTEN: Final = 300
-"""Captions from which on a word is the shared space's alone; chosen on dev."""
+"""A word that is in so many training captions is left to the shared space; rarer ones get weight as
+names, too. Chosen on development pictures."""
 SELDOM: Final = 10
-"""Captions below which a word has no vector of its own in the shared space."""
+"""A word that is in fewer training captions has no vector of its own in the shared space."""
 ALSO: Final[dict[str, tuple[int, ...]]] = {
     "kitten": (281, 282, 283, 284, 285),
     "bicycle": (444, 671),
@@ -87,12 +91,12 @@ ALSO: Final[dict[str, tuple[int, ...]]] = {
     "beach": (978,),
     "mountain": (970, 980),
 }
-"""Further words for classes, by index."""
+"""Further words that people use for some classes, which are given by their index."""
 _NOT_SO: Final = frozenset(
     {"sea lion", "hot dog", "prairie dog", "hand plane", "space bar", "window screen", "earth star"}
     | {"yellow lady's slipper", "fire screen sheet", "model t", "granny smith", "black widow"}
 )
-"""Whose last word alone means something else."""
+"""Names of classes whose last word alone means something else."""
 
 
 @functools.cache

@@ -23,13 +23,15 @@ from PIL import Image
 from vmr.training.compose import Segment, Timeline
 
 SIZE: Final = (256, 192)
+"""Width and height of a film's pictures, in pixels."""
 FPS: Final = 8
+"""Pictures a second of a film."""
 PAN: Final = (0.1, 0.35)
-"""Widths a second of a shot that goes to one side."""
+"""Least and most speed of a shot that goes to one side, in widths of the picture a second."""
 ZOOM: Final = (0.15, 0.3)
-"""Logarithm of the size, a second."""
+"""Least and most change of the logarithm of the size a second, of a shot that zooms."""
 TURN: Final = (0.2, 0.5)
-"""Radians a second."""
+"""Least and most radians a second of a shot that turns."""
 FARTHEST: Final = 0.35
 """Share of the view that is seen where a shot that zooms out begins."""
 _RATES: Final = {
@@ -42,11 +44,11 @@ _RATES: Final = {
     "clockwise": (3, 1, TURN),
     "anticlockwise": (3, -1, TURN),
 }
-"""Column of `rates`, sign and limits of each of MOVES."""
+"""For each of MOVES: the column of `rates` that it changes, its sign, and its least and most."""
 
 
 class Shot(Protocol):
-    """Something that can be shown."""
+    """Something that a film can show: it gives a picture for every point in time."""
 
     def frame(self, seconds: float, through: float) -> Image.Image:
         """The picture, SIZE, so many seconds after its start, `through` 0..1 of its showing."""
@@ -68,7 +70,7 @@ class Still:
         self._mirrored = rng.random() < 0.5
 
     def frame(self, seconds: float, through: float) -> Image.Image:
-        """As Shot."""
+        """The picture at a point in time, see Shot."""
         width, height = self._picture.size
         zoom = self._zoom[0] + through * (self._zoom[1] - self._zoom[0])
         place = [a + through * (b - a) for a, b in zip(self._from, self._to, strict=True)]
@@ -104,7 +106,7 @@ class Moving:
         size) and turns clockwise (radians)."""
 
     def frame(self, seconds: float, through: float) -> Image.Image:
-        """As Shot."""
+        """The picture at a point in time, see Shot."""
         right, down, _, clockwise = self.rates
         across, down = -right * seconds, -down * seconds  # the view goes the other way
         size = self._view
@@ -133,11 +135,12 @@ class Clip:
     """A short video, played to and fro."""
 
     frames: NDArray[np.uint8]
-    "(N, H, W, 3), of SIZE"
+    "(N, H, W, 3) uint8 RGB, of SIZE."
     fps: float
+    "Frames a second."
 
     def frame(self, seconds: float, through: float) -> Image.Image:
-        """As Shot."""
+        """The picture at a point in time, see Shot."""
         turn = max(1, 2 * (len(self.frames) - 1))
         place = int(seconds * self.fps) % turn
         return Image.fromarray(self.frames[min(place, turn - place)])

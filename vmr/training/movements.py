@@ -1,4 +1,4 @@
-"""What C3D sees when we move pictures: movements.py is fitted on it, timelines are made of it.
+"""C3D rows of moving pictures: the movements of vmr/model/movements.py are fitted on them.
 
     moved = moved_rows(data, cache, pictures, "train")      # cached
     movements = fit_movements(moved)
@@ -42,18 +42,18 @@ _RIDGE: Final = 0.03  # of the mean variance of a row's columns
 
 @dataclass(frozen=True)
 class Moved:
-    """Motion rows of moved pictures."""
+    """Motion rows of moved pictures, with the truth of how they moved."""
 
     rows: NDArray[np.float16]
-    "(N, M)"
+    "(N, M): the motion network's row of each window."
     rates: NDArray[np.float32]
-    "(N, 4) in units of COLUMNS, -1..1"
+    "(N, 4): how fast each window moves in each of COLUMNS, -1..1; 1 is FAST."
     kinds: tuple[str, ...]
-    "of each: one of MOVES, IDLE or CUT"
+    "The kind of each window: one of MOVES, IDLE or CUT."
 
     @property
     def bank(self) -> Bank:
-        """The rows of each kind."""
+        """The motion rows (K, M) of the windows of each kind."""
         kinds = np.asarray(self.kinds)
         return {kind: self.rows[kinds == kind] for kind in dict.fromkeys(self.kinds)}
 
@@ -100,7 +100,7 @@ def fit_movements(moved: Moved) -> Movements:
 def _windows(
     data: Path, pictures: Pictures, split: str, each: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32], str]]:
-    """(16, 96, 96, 4), its rates (4,), its kind."""
+    """Windows of moved pictures (16, 96, 96, 4), each with its rates (4,) and its kind."""
     rng = random.Random(f"moved {split}")
     places = pictures.of(split).tolist()
     kinds = [kind for kind in MOVES for _ in range(each)]
@@ -131,7 +131,7 @@ def _windows(
 
 
 def _played(shot: Shot, rng: random.Random) -> list[Image.Image]:
-    """Two seconds of a shot from somewhere in its first three on."""
+    """The 16 pictures of two seconds of a shot, which begin in its first one and a half."""
     start, length = rng.uniform(0, 1.5), rng.uniform(4, 20)
     times = [start + k / RATE for k in range(FRAMES)]
     return [shot.frame(seconds, min(1.0, seconds / length)) for seconds in times]

@@ -1,4 +1,4 @@
-"""Moving clips made of stills, with what moves as labels: what C3D learns motion from.
+"""Synthetic motion: clips made of still pictures, labelled with what moves. C3D learns from them.
 
     motions = draw_motions(16, torch.Generator().manual_seed(0))
     clips = render(pictures, others, motions, side=192)     # (B, 3, 16, 192, 192), 0..255
@@ -74,7 +74,7 @@ class Motions:
     "(B,) 1: as it is"
 
     def labels(self) -> dict[str, Tensor]:
-        """(B,) for each of CLASSES."""
+        """The label (B,) of each of CLASSES; 0 is none."""
         return {
             "shift": self.way + 1,
             "speed": self.speed + 1,
@@ -84,7 +84,8 @@ class Motions:
 
     @property
     def rates(self) -> Tensor:
-        """(B, 4) widths to the right and down, growth and turn, a second."""
+        """What is seen a second (B, 4): widths to the right and down, change of the size's
+        logarithm, and radians clockwise."""
         return torch.cat([self.shift, self.growth[:, None], self.turn[:, None]], dim=1)
 
     def __getitem__(self, chosen: Tensor | slice) -> "Motions":
@@ -112,12 +113,12 @@ class Motions:
 
 
 def _signed(rate: Tensor) -> Tensor:
-    """0: none, 1: above zero, 2: below."""
+    """The class of a signed rate: 0 for none, 1 above zero, 2 below zero."""
     return (rate > 0).long() + 2 * (rate < 0).long()
 
 
 def draw_motions(count: int, generator: torch.Generator) -> Motions:
-    """Motions at random, one kind a clip."""
+    """Random motions for `count` clips, one kind a clip, by the shares of _KINDS."""
 
     def uniform(low: float, high: float, *more: int) -> Tensor:
         return low + (high - low) * torch.rand(count, *more, generator=generator)
@@ -156,12 +157,12 @@ def draw_motions(count: int, generator: torch.Generator) -> Motions:
 
 
 def _seconds() -> Tensor:
-    """(FRAMES,) when each frame is shown; 0 in the middle."""
+    """The seconds (FRAMES,) at which frames are shown; the middle of the clip is 0."""
     return (torch.arange(FRAMES) - (FRAMES - 1) / 2) / RATE
 
 
 def render(pictures: Tensor, others: Tensor, motions: Motions, *, side: int) -> Tensor:
-    """The clips (B, 3, 16, side, side), float RGB 0..255, where the pictures are.
+    """Clips (B, 3, 16, side, side), float RGB 0..255, on the device of the pictures.
 
     Args:
         pictures: (B, 3, S, S) uint8 RGB: what is shown.
@@ -208,7 +209,8 @@ def _seen(
 
 
 def _oval(travel: Tensor, size: Tensor, radii: Tensor, side: int) -> Tensor:
-    """(B, 16, side, side) of 0..1: inside the moving oval, with a soft edge. Ovals do not turn."""
+    """The mask (B, 16, side, side) of the moving oval: 1 inside, 0 outside, soft at its edge. Ovals
+    do not turn."""
     line = (torch.arange(side, device=travel.device) + 0.5) / side - 0.5  # widths from the middle
     across = (line - travel[:, :, 0, None]) / (radii[:, None, :1] * size[:, :, None])
     down = (line - travel[:, :, 1, None]) / (radii[:, None, 1:] * size[:, :, None])  # (B, 16, side)

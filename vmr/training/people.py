@@ -37,9 +37,9 @@ DOING: Final = {
 """Folder of a clip -> what is done in it."""
 SUBJECTS: Final = ("two people {}", "people {}", "two men {}", "a person {}", "{}")
 SAME_AS: Final = {"fight": "fighting"}
-"""Groups of pictures.py that show the same."""
+"""Folder of a clip -> the group of pictures.py that shows the same."""
 LOOKS: Final = (0.3, 0.5, 0.7)
-"""Where in a clip its pictures are taken."""
+"""Where in a clip its pictures are taken: 0 is its start, 1 its end."""
 _HELD_OUT_STREETS: Final = 100
 
 
@@ -53,7 +53,7 @@ def held_out(name: str) -> bool:
 
 
 def sequence(name: str) -> int:
-    """Of an interaction clip."""
+    """The number of the sequence that an interaction clip was cut from."""
     return int(Path(name).stem.split("_")[1])
 
 
@@ -106,7 +106,7 @@ def people_pictures(data: Path, cache: Path) -> Pictures:
 
 
 def _rows(data: Path, cached: Path, clips: list[tuple[str, str]]) -> NDArray[np.float16]:
-    """(clips LOOKS, D)."""
+    """Rows (3 C, D) of the pictures of C clips, those of a clip one after the other; cached."""
     if not cached.is_file():
         network, rows = Appearance(), []
         for tar in dict.fromkeys(tar for tar, _ in clips):

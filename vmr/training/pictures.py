@@ -1,4 +1,4 @@
-"""Captioned stills -> appearance rows to train on.
+"""Image sets: captioned pictures, and their appearance rows to train on.
 
     pictures = load_pictures(Path("data"), Path("cache"), views=4)     # rows cached as float16
     pictures["flickr8k"].rows.shape, pictures["flickr8k"].captions[0]  # (N, V, D), ("A child ...",)
@@ -56,7 +56,7 @@ SUBJECTS: Final = ("a person {}", "a man {}", "a woman {}", "people {}", "someon
 
 
 class ImageSetError(ValueError):
-    """Training pictures that cannot be read; the message names the file."""
+    """A set of training pictures that cannot be read; one line that names the file."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,18 @@ class Pictures:
     """One set of captioned pictures."""
 
     names: tuple[str, ...]
+    "The name of every picture in its tar file."
     rows: NDArray[np.float16]
-    "(N, V, D): V views of each picture"
+    "(N, V, D): appearance rows of V views of each picture."
     captions: tuple[tuple[str, ...], ...]
+    "The captions of every picture; there may be none."
     groups: tuple[str, ...]
-    "pictures of the same group share their captions"
+    "The group of every picture. Those of one group share their captions."
     splits: tuple[str, ...]
-    "train, dev or test; or another word for those that nothing may use"
+    "The split of every picture: train, dev or test; another word where nothing may use it."
 
     def of(self, split: str) -> NDArray[np.intp]:
-        """Indices of the pictures of one split."""
+        """The indices of the pictures of one split, ascending."""
         return np.flatnonzero(np.asarray(self.splits) == split)
 
     @property
@@ -82,7 +84,8 @@ class Pictures:
         return dict(sorted(Counter(self.splits).items()))
 
     def and_some(self, others: "Pictures", split: str, count: int) -> "Pictures":
-        """With up to `count` others of a split, spread over it; in their first view only."""
+        """These pictures, and up to `count` of a split of another set, evenly spread over it. Of
+        the latter the first view stands for all."""
         places = others.of(split)
         places = places[:: max(1, len(places) // count)][:count]
         views = self.rows.shape[1]
@@ -205,7 +208,7 @@ def _gym(data: Path, cache: Path, views: int) -> Pictures:
 
 
 def _tail(name: str) -> str:
-    """The exercise's folder and file, wherever the tar keeps them."""
+    """The last two parts of a name in the tar: the folder of an exercise and its file."""
     return "/".join(Path(name).parts[-2:])
 
 

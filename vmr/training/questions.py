@@ -22,7 +22,8 @@ from vmr.training.compose import MOVES, OPPOSITE, Pool, Segment, Timeline, words
 ORDERS: Final = ("{}, then {}", "{} and then {}", "first {}, then {}", "{}, followed by {}")
 Kind = Literal["thing", "move", "order"]
 KINDS: Final[dict[Kind, float]] = {"thing": 0.5, "move": 0.25, "order": 0.25}
-"""What questions ask for, and their shares."""
+"""What questions ask for (one thing, a thing with its movement, or two things in order), and the
+share of each."""
 ALIKE: Final = 0.28
 """Share of a caption's words, weighed by their rarity, from which on other captions may tell of the
 same. Of five captions of one picture each has more in common with the other four, but for one in
@@ -31,7 +32,8 @@ _TRIES: Final = 1000
 
 
 class AbsentError(ValueError):
-    """Nothing that could be asked for is absent."""
+    """A question without an answer was wanted, but the timeline shows all that could be asked
+    for."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,11 @@ class Question:
 
     text: str
     spans: tuple[tuple[float, float], ...]
-    "seconds; none when nothing shown answers it"
+    "Start and end of every answer, in seconds; empty where nothing that is shown answers."
     group: str
-    "of the picture whose caption it is"
+    "The group of the picture whose caption it is."
     kind: Kind = "thing"
+    "What it asks for."
 
 
 def ask(
@@ -153,7 +156,7 @@ def _caption(pool: Pool, segment: Segment, rng: random.Random) -> str:
 
 
 def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Spans that touch are one."""
+    """The spans with those that touch each other made one; ascending."""
     joined = spans[:1]
     for start, end in spans[1:]:
         if start - joined[-1][1] < 1e-6:

@@ -42,31 +42,40 @@ from vmr.training.trainer import Optimisation, Trainer
 
 Span = tuple[float, float]
 CUTS_MISSED: Final = 0.15
-"""Share of cuts, and of fades more, that a detector does not see."""
+"""Chance that the detector misses a hard cut; it misses half of all fades."""
 
 
 @dataclass(frozen=True)
 class SecondStageTraining:
-    """Settings of the run; stored with the weights."""
+    """Settings of the run. They are stored in the weights' config.json; docs/EXPERIMENTS.md ("The
+    second stage") says what was tried beside them."""
 
     steps: int = 400
+    "Batches in the run."
     batch: int = 24
+    "Examples (a window and a question) in a batch."
     questions: int = 8
-    "of each timeline"
+    "Questions asked of each composed timeline."
     absent: float = 0.35
-    "share of the questions that nothing in the window answers"
+    "Share of the questions that nothing in the timeline answers, 0..1."
     learning_rate: float = 5e-4
+    "The highest of the one-cycle schedule."
     weight_decay: float = 0.02
+    "AdamW's decay of all weights."
     word_dropout: float = 0.1
+    "Chance of each word of a question to be left out, 0..1."
     noise: float = 0.7
-    "share of what would make training pictures as hard to find as new ones"
+    "Noise on clips and sentences: 1 makes training pictures as hard to find as new ones."
     average: float = 0.998
+    "Decay of the exponential average of the weights, whose best check is kept."
     actions: float = 0.3
-    "pictures of the other sets, for one captioned picture"
+    "Pictures of the other sets for each captioned picture."
     validate_every: int = 100
+    "Steps from one check on development questions to the next."
     validation: int = 800
-    "questions of the development split"
+    "Development questions in a check."
     seed: int = 0
+    "Of the first weights and of what is drawn."
     loss: LossConfig = LossConfig()  # noqa: RUF009 - frozen
 
 
@@ -75,11 +84,11 @@ class Table:
     """Clip vectors of pictures of all sets, and what is said of them."""
 
     clips: NDArray[np.float32]
-    "(N, V, E)"
+    "(N, V, E): the clip vectors of V views of each picture."
     pools: dict[str, Pool]
-    "by split"
+    "By split, the pictures that timelines are composed of."
     moves: dict[str, dict[str, NDArray[np.float32]]]
-    "by split: what (K, 4) is seen of movements in shots of each kind"
+    "By split and kind of shot, the movement columns (K, 4) of K windows of such shots."
 
 
 def table_of(
@@ -183,7 +192,7 @@ def _digest(model: RetrievalModel, table: Table) -> str:
 
 
 class _Composer:
-    """Examples out of timelines, in the shared space."""
+    """Makes examples in the shared space: timelines are composed, and asked questions."""
 
     def __init__(
         self, model: RetrievalModel, words: Words, table: Table, config: SecondStageTraining
@@ -201,7 +210,8 @@ class _Composer:
         return batch[: self._config.batch]
 
     def examples(self, split: str, rng: random.Random, count: int) -> list[Example]:
-        """Without noise: pictures of other splits are unknown to the model as they are."""
+        """So many examples without noise: the model has not seen pictures of other splits
+        anyway."""
         found: list[Example] = []
         while len(found) < count:
             found += self._of_one(split, rng, noise=0.0)
@@ -232,7 +242,8 @@ class _Composer:
         return made
 
     def _query(self, text: str) -> tuple[Query, NDArray[np.float32]] | None:
-        """With the vectors (3, E) of itself and its parts, which are kept."""
+        """The query of a text, with the vectors (3, E) of the whole and of its two parts; None
+        where no word is known. What was looked up once is remembered."""
         if text not in self._queries:
             try:
                 query = self._words.query(text)
@@ -255,7 +266,8 @@ class _Composer:
         rng: random.Random,
         noise_rng: np.random.Generator,
     ) -> Example:
-        """A window of at most 128 rows; one that holds an answer, where there is one."""
+        """A question about a window of at most 128 rows, placed around an answer if there is
+        one."""
         words, vectors = query[0].vectors, query[1].copy()
         if noise:
             space = vectors[:, : self._space]
@@ -310,7 +322,8 @@ def _found(
     noise: float,
     count: int = 1000,
 ) -> float:
-    """Share of captions whose picture is among the ten nearest of `count`."""
+    """Share of captions, 0..1, whose picture is among the ten nearest of `count`, when clips and
+    captions are given an error of length `noise`."""
     places, noise_rng = pictures.of(split)[:count], np.random.default_rng(0)
     clips = model.encode_clips(pictures.rows[places, 0])
     texts = [words.query(max(pictures.captions[i], key=len)) for i in places]
@@ -339,12 +352,13 @@ def errors_of(
 
 
 def error_of(noise: float, width: int, noise_rng: np.random.Generator) -> NDArray[np.float32]:
-    """(E - 1,) of length about `noise`."""
+    """A random vector (width,) whose length is about `noise`."""
     return noise / np.float32(width**0.5) * noise_rng.standard_normal(width, np.float32)
 
 
 def seen_cuts(timeline: Timeline, rng: random.Random) -> NDArray[np.float64]:
-    """Cuts as a detector gives them: some missed, fades more often, hard ones nearly exact."""
+    """The cuts of a timeline, in seconds, as a detector gives them: some are missed, and the others
+    are off by up to .12 s."""
     seen = [
         segment.end + rng.uniform(-0.12, 0.12)
         for segment in timeline.segments[:-1]

@@ -17,13 +17,14 @@ from vmr.training.questions import KINDS
 from vmr.training.second_stage_loss import SPANS, Example, put_to
 
 Shares = dict[str, float]
-"""What of questions -> how many were answered rightly, in %."""
+"""By kind of question, and for "all", the share that was answered rightly, in %."""
 
 
 @torch.inference_mode()
 def check(second_stage: SecondStage, examples: Sequence[Example]) -> Shares:
-    """How often the best moment of an answered question is right (IoU .5), by kind; and, as
-    "answers", how often a question that has an answer scores above one that has none. In %."""
+    """How often the best moment is right (IoU .5 with an answer), in %, of the questions that have
+    an answer, by kind; and, as "answers", how often a question that has an answer scores higher
+    than one that has none."""
     found, scores, present = [], [], []
     for first in range(0, len(examples), 64):
         output, _, spans, real = put_to(second_stage.eval(), examples[first : first + 64])
@@ -40,7 +41,7 @@ def check(second_stage: SecondStage, examples: Sequence[Example]) -> Shares:
 
 
 def check_curve(examples: Sequence[Example]) -> Shares:
-    """The same when the moments are read off the similarity curve, without cuts."""
+    """As `check`, when moments are read off the similarity curve alone, and no cut is known."""
     right = []
     for example in examples:
         starts = np.arange(len(example.rows), dtype=np.float64)
@@ -60,5 +61,5 @@ def _by_kind(examples: Sequence[Example], right: Sequence[bool]) -> Shares:
 
 
 def rounded(shares: Shares) -> str:
-    """As one line of text."""
+    """Shares as one line of text, to a tenth of a percent."""
     return ", ".join(f"{what} {share:.1f} %" for what, share in shares.items())

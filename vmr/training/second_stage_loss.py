@@ -20,20 +20,21 @@ from vmr.research.loss import EDGE, LossConfig, focal_bce, overlaps, stage_label
 from vmr.training.questions import Kind
 
 SPANS: Final = 3
-"""Answers of a question that are taught."""
+"""At most so many answers of a question are taught; further ones are left out."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A window and a question about it."""
+    """A window of a timeline, a question about it, and where the answers are."""
 
     rows: NDArray[np.float32] | Tensor
-    "(T, C)"
+    "(T, C): the input rows of the second stage (vmr/model/second_stage.py: window_rows)."
     words: NDArray[np.float32]
-    "(L, W)"
+    "(L, W): the word vectors of the question."
     spans: tuple[tuple[float, float], ...]
-    "in rows of the window"
+    "Start and end of each answer, in rows of the window; empty where nothing answers."
     kind: Kind
+    "What the question asks for."
 
 
 def second_stage_loss(
@@ -60,7 +61,8 @@ def second_stage_loss(
 
 
 def _offsets(model: MomentModel, output: Output, stage: Tensor, spans: Tensor) -> Tensor:
-    """L1 of the offsets at pairs of a likely start and a likely end of one answer."""
+    """The mean L1 distance, in rows, of predicted offsets from true ones, at pairs of a likely
+    start and a likely end of one answer; a scalar."""
     likely = stage >= EDGE  # (K, B, 3, N+1)
     pairs = likely[:, :, 0, :, None] & likely[:, :, 1, None, :]
     k, video, i, j = pairs.nonzero(as_tuple=True)  # (M,)
@@ -76,7 +78,12 @@ def _offsets(model: MomentModel, output: Output, stage: Tensor, spans: Tensor) -
 def put_to(
     second_stage: SecondStage, batch: Sequence[Example]
 ) -> tuple[Output, Tensor, Tensor, Tensor]:
-    """The network's output for a batch; visible (B, N+1), spans (B, K, 2), real (B, K)."""
+    """Run the second stage on a batch.
+
+    Returns:
+        its output; which boundaries exist, (B, N+1); the answers in rows, (B, K, 2); and which of
+        those are answers and not padding, (B, K).
+    """
     longest = max(len(example.words) for example in batch)
     rows = torch.zeros(len(batch), WINDOW, batch[0].rows.shape[1])
     words = torch.zeros(len(batch), longest, batch[0].words.shape[1])
