@@ -75,9 +75,11 @@ class C3DAlone(RetrievalModel):
 
     @property
     def blocks(self) -> dict[str, int]:
+        """As RetrievalModel's."""
         return self._shipped.blocks
 
     def encode_clips(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
+        """As RetrievalModel's, of the C3D columns alone."""
         looks = sum(self._shipped.towers.config.blocks.values())
         return self._without_hubs(self._seen(self.towers, rows[:, looks:]))
 

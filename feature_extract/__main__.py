@@ -60,7 +60,7 @@ def _clips(options: argparse.Namespace) -> Extract:
 
     device, protocol = chosen_device(options.device), PROTOCOLS[options.clips]
     network, weights = (_c3d if options.backbone == "c3d" else _other)(options, device)
-    with open(weights, "rb") as file:
+    with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return lambda video, told: extract_clips(
         video, network, protocol, f"{options.backbone}-{digest}", on_progress=told

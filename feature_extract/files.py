@@ -57,9 +57,9 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         draft = folder / f"draft{path.suffix}"  # our own name: savers may read more into others
         yield draft
         if sync:
-            with open(draft, "r+b") as file:
+            with draft.open("r+b") as file:
                 os.fsync(file.fileno())
-        os.replace(draft, path)
+        draft.replace(path)
 
 
 def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -179,7 +179,7 @@ def file_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
     """
     # Without a fallback to marker files: those outlive a killed process.
     lock = FileLock(path, wait_seconds, thread_local=False, fallback_to_soft=False)
-    os.stat(path.parent)  # where there is none, filelock would make it
+    path.parent.stat()  # where there is none, filelock would make it
     with suppress(Timeout):
         lock.acquire()
     try:

@@ -84,6 +84,6 @@ def known() -> list[Weights]:
 
 
 def _weights(path: Path, what: str) -> Weights:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Weights(path, what, path.stat().st_size, digest)

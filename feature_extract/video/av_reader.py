@@ -27,6 +27,7 @@ class Doubt(NamedTuple):
     stop: float
 
     def and_also(self, other: "Doubt | None") -> "Doubt":
+        """Both doubts as one; the other may be none."""
         if other is None:
             return self
         return Doubt(min(self.start, other.start), max(self.stop, other.stop))

@@ -83,6 +83,7 @@ class Sender:
         """Seconds of the last picture sent; below zero when none was."""
 
     def message(self, kind: str, **fields: Any) -> None:
+        """Send one message of this kind, with its fields, to the parent process."""
         header = json.dumps({"kind": kind, **fields}).encode()
         self._out.write(struct.pack("<Q", len(header)) + header)
         self._out.flush()

@@ -38,7 +38,7 @@ class DecordReader:
         usual = source.indexed and source.single and source.info.codec in CODECS
         if not usual or source.turn.mirrored or source.hdr:
             raise DistrustError("decord would show another picture, or at another time")
-        if os.path.getsize(path) > LARGEST_BYTES:
+        if os.path.getsize(path) > LARGEST_BYTES:  # noqa: PTH202  # path is text
             raise DistrustError("decord would hold all of a large file in memory")
         pictures = source.info.duration * source.info.fps
         if pictures * size[0] * size[1] * 3 > MOST_PICTURES:

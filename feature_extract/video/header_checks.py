@@ -82,7 +82,7 @@ def _matroska(container: Any, stream: Any, packets: Packets) -> str:
 def _movie_seconds(path: str, track: int) -> float:
     """The longer of what an mp4 file says of itself and of a track; 0 where either is not said, or
     where pictures follow in fragments, whose sum nobody states."""
-    with open(path, "rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123  # path is text here
         boxes = list(_boxes(_movie(file)))
     ticks, total, own = 0, 0, 0
     for kind, content in boxes:

@@ -22,7 +22,7 @@ def holes(path: str, pid: int) -> Iterator[int]:
     """Offsets, ascending, of packets of this stream that do not continue the one before, or that
     begin a picture and do not look like it."""
     counter: int | None = None
-    with open(path, "rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123  # path is text here
         for offset, data, places in _packets(file, _packet_size(file)):
             places, counters = _of_stream(data, places, pid)
             if not len(places):

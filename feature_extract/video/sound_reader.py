@@ -87,7 +87,7 @@ class SoundReader:
             first = next(decoded, None)
         yield from _silence(wanted - at)
 
-    def _decoded(self, index: int) -> Iterator[tuple[float, Samples]]:
+    def _decoded(self, index: int) -> Iterator[tuple[float, Samples]]:  # noqa: C901  # one loop of guards
         """(seconds, samples) from somewhat before the start on; _UnusableError when none come."""
         container, _ = open_video(self._path)
         with container:

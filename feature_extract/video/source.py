@@ -52,6 +52,7 @@ class Turn(NamedTuple):
 
     @property
     def mirrored(self) -> bool:
+        """Whether the picture is shown left to right reversed."""
         return sum(self) % 2 == 1
 
     @property
@@ -62,6 +63,7 @@ class Turn(NamedTuple):
         return 180 if self.flip_rows else 0
 
     def apply(self, picture: Picture) -> Picture:
+        """The picture (H, W, 3) as it is to be shown: turned, and mirrored where that is said."""
         if self.transpose:
             picture = picture.transpose(1, 0, 2)
         picture = picture[::-1] if self.flip_rows else picture
@@ -113,7 +115,7 @@ class Source:
 
 def is_webp(path: str) -> bool:
     """Whether a file is a WebP picture or animation, by its first bytes."""
-    with open(path, "rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123  # path is text here
         head = file.read(12)
     return head[:4] == b"RIFF" and head[8:] == b"WEBP"
 

@@ -98,7 +98,10 @@ class SpanReader(AvReader):
         self.key: float | None = None
         """Seconds of the first picture decoded: a key picture at or before the span's first."""
 
-    def pictures(self, rate: float = 0.0) -> Iterator[tuple[float, Picture]]:
+    def pictures(
+        self,
+        rate: float = 0.0,  # noqa: ARG002  # as the other readers have it; a span is shown whole
+    ) -> Iterator[tuple[float, Picture]]:
         """(seconds, picture) of each; the first may have begun before and is then given the start.
 
         Afterwards `end` is where the last one ends: in the span's end, or beside it.

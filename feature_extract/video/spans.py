@@ -57,7 +57,7 @@ class _SpanReader:
         if not 0 <= span[0] < span[1] < math.inf:
             raise ValueError(f"{span[0]} to {span[1]} s is no span of time")
         self._path, state = path, check_file(path)
-        request = {"path": os.path.abspath(path), "what": what, "span": span}
+        request = {"path": os.path.abspath(path), "what": what, "span": span}  # noqa: PTH100  # links stay as named
         self._child = Child(request | {"box": (*box, int(grow))})
         # A file that cannot be sought is read up to the span.
         self._patience = WAIT_SECONDS + state.st_size / DISK_BYTES_A_SECOND

@@ -300,7 +300,7 @@ def read_as_nobody(folder: Path, expected: int) -> None:
 def test_a_read_only_library_answers(paths, killed):
     """Also when the last writer was killed and left its journal behind."""
     with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o755)  # tmp_path is closed to other users
+        Path(place).chmod(0o755)  # tmp_path is closed to other users
         folder = Path(place) / "library"
         assert run_child(die_after if killed else index_all, folder, paths[:4]) in (0, -9)
         assert (folder / "library.db-wal").exists() == killed

@@ -33,7 +33,7 @@ def model():
 
 
 @pytest.fixture
-def library(tmp_path, model, words):
+def library(tmp_path, model):
     """Twenty scenes of ten seconds, a video each, of which none is plainly what is asked for."""
     library = Library(tmp_path / "library")
     generator = np.random.default_rng(1)
@@ -54,7 +54,7 @@ def ranks(searcher, query):
     return {video: place for place, video in enumerate(dict.fromkeys(found))}
 
 
-def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, model, words):
+def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, model):
     searcher = Searcher(library, model)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
@@ -66,7 +66,7 @@ def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, mod
         assert searcher.search(query, top=1000) == answer
 
 
-def test_a_wrong_moment_falls_and_others_stay(library, model, words):
+def test_a_wrong_moment_falls_and_others_stay(library, model):
     searcher = Searcher(library, model)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
@@ -78,14 +78,14 @@ def test_a_wrong_moment_falls_and_others_stay(library, model, words):
         assert searcher.search(query, top=1000) == answer
 
 
-def test_the_switch_turns_it_off(library, model, words):
+def test_the_switch_turns_it_off(library, model):
     plain = Searcher(library, model).search(ASKED)
     library.rate(Rating(ASKED, plain.moments[-1].video, 0.0, 10.0, True))
     assert Searcher(library, model).search(ASKED) != plain
     assert Searcher(library, model, use_feedback=False).search(ASKED) == plain
 
 
-def test_corrected_edges_are_used_for_that_question_only(library, model, words):
+def test_corrected_edges_are_used_for_that_question_only(library, model):
     searcher = Searcher(library, model)
     hit = searcher.search(ASKED).moments[0]
     library.rate(Rating(ASKED, hit.video, hit.best - 0.4, hit.best + 0.6, True))
@@ -95,7 +95,7 @@ def test_corrected_edges_are_used_for_that_question_only(library, model, words):
     assert (hit.best - 0.4, hit.best + 0.6) not in {(h.start, h.end) for h in similar}
 
 
-def test_a_video_that_was_away_teaches_again_when_it_is_back(library, model, words):
+def test_a_video_that_was_away_teaches_again_when_it_is_back(library, model):
     plain = Searcher(library, model).search(ASKED)
     hit = plain.moments[-1]
     library.rate(Rating(ASKED, hit.video, 0.0, 10.0, True))
@@ -108,7 +108,7 @@ def test_a_video_that_was_away_teaches_again_when_it_is_back(library, model, wor
     assert searcher.search(ASKED) == Searcher(library, model).search(ASKED) != plain
 
 
-def test_what_is_read_by_its_words_still_is(model, words):
+def test_what_is_read_by_its_words_still_is(model):
     """A thumb must not take the second stage off a question in two parts."""
 
     def moved(text):
@@ -120,7 +120,7 @@ def test_what_is_read_by_its_words_still_is(model, words):
     assert moved("a dog runs").query is None
 
 
-def test_a_movement_alone_is_not_taught_what_things_look_like(library, model, words):
+def test_a_movement_alone_is_not_taught_what_things_look_like(library, model):
     searcher, asked = Searcher(library, model), "the camera zooms out"
     before = searcher.search(asked)
     library.rate(Rating(asked, before.moments[-1].video, 0.0, 10.0, False))

@@ -110,7 +110,7 @@ def check_first(answer, name, span, overlap=0.6):
     assert iou([(best.start, best.end)], [span])[0, 0] > overlap
 
 
-def test_and_finds_where_both_are(make, model, words):
+def test_and_finds_where_both_are(make, model):
     library = make(
         apart=[("a", 10), ("neither", 20), ("b", 10)],
         together=[("neither", 20), ("both", 8), ("neither", 20)],
@@ -120,7 +120,7 @@ def test_and_finds_where_both_are(make, model, words):
     assert searcher.search(f"{B} AND {A}").moments == searcher.search(f"{A} AND {B}").moments
 
 
-def test_minus_keeps_away_from_what_follows(make, model, words):
+def test_minus_keeps_away_from_what_follows(make, model):
     library = make(
         mixed=[("neither", 20), ("both", 8), ("neither", 20)],
         pure=[("neither", 30), ("a", 9), ("neither", 20)],
@@ -131,7 +131,7 @@ def test_minus_keeps_away_from_what_follows(make, model, words):
     assert curve[20:28].max() < searcher.strength_curve(A, 1)[20:28].min()
 
 
-def test_then_finds_the_order(make, model, words):
+def test_then_finds_the_order(make, model):
     gap = ("neither", 15)
     library = make(
         backwards=[gap, ("b", 8), gap, ("a", 8), gap],
@@ -169,14 +169,14 @@ def test_a_word_that_was_taught_is_no_slip(words):
     assert (offer.word, offer.instead, offer.unknown) == ("motocycle", ("motorcycle",), False)
 
 
-def test_three_in_a_row(make, model, words):
+def test_three_in_a_row(make, model):
     gap = ("neither", 10)
     library = make(story=[gap, ("a", 6), gap, ("b", 6), gap, ("both", 6), gap])
     answer = Searcher(library, model).search(f"{A} THEN {B} THEN {A} AND {B}")
     check_first(answer, "story", (10, 48))
 
 
-def test_more_like_this_moment(make, model, words):
+def test_more_like_this_moment(make, model):
     library = make(
         here=[("neither", 10), ("a", 8), ("neither", 12)],
         there=[("b", 9), ("neither", 10), ("a", 7), ("neither", 10)],
@@ -190,7 +190,7 @@ def test_more_like_this_moment(make, model, words):
         searcher.like(1, 90.0, 95.0)
 
 
-def test_unknown_words_of_every_part_are_reported(make, model, words):
+def test_unknown_words_of_every_part_are_reported(make, model):
     searcher = Searcher(make(one=[("a", 9)]), model)
     answer = searcher.search('a dog qqzx AND a wwzzq cat -"vvkqzx crowd" THEN a house')
     assert answer.unknown == ("qqzx", "wwzzq", "vvkqzx")
@@ -198,7 +198,7 @@ def test_unknown_words_of_every_part_are_reported(make, model, words):
         searcher.search("a dog -vvkqzx")
 
 
-def test_one_thing_alone_is_the_plain_query(words, model):
+def test_one_thing_alone_is_the_plain_query(model):
     (target,), _ = understand(parse(A), model)
     clips = model.encode_clips(random_rows(50, 1))
     assert target.query.text == A
@@ -232,7 +232,7 @@ def test_scope_by_folder_date_and_length(tmp_path):
     assert names(folder=tmp_path / "x", min_length=15.0, since=1.0) == ["two"]
 
 
-def test_a_picture_finds_its_own_scene(tmp_path, words):
+def test_a_picture_finds_its_own_scene(tmp_path):
     """Real pictures in a real video through the real networks."""
     from skimage import data
 

@@ -49,7 +49,7 @@ def library(tmp_path, pool):
     library.close()
 
 
-def test_the_planted_moment_is_first_with_its_edges(library, model, words):
+def test_the_planted_moment_is_first_with_its_edges(library, model):
     answer = Searcher(library, model).search(QUERY)
     best = answer.moments[0]
     assert (best.video, best.name) == (5, "short.mp4")
@@ -63,7 +63,7 @@ def test_the_planted_moment_is_first_with_its_edges(library, model, words):
 
 
 @pytest.mark.parametrize("start", [3, 60, 122, 250, 590, 985])
-def test_a_moment_anywhere_in_a_long_video_is_found_whole(library, model, words, pool, start):
+def test_a_moment_anywhere_in_a_long_video_is_found_whole(library, model, pool, start):
     """Also across the edge of a window, and at both ends of the video."""
     rows = timeline(pool, 1000, start, start + 14, 20)
     path = library.folder.parent / "long.mp4"
@@ -74,7 +74,7 @@ def test_a_moment_anywhere_in_a_long_video_is_found_whole(library, model, words,
     assert iou([(best.start, best.end)], [(start, start + 14)])[0, 0] > 0.7
 
 
-def test_search_inside_one_video(library, model, words):
+def test_search_inside_one_video(library, model):
     searcher = Searcher(library, model)
     assert {hit.video for hit in searcher.search(QUERY, video=2).moments} == {2}
     assert len(searcher.search(QUERY, top=3).moments) == 3
@@ -84,21 +84,21 @@ def test_search_inside_one_video(library, model, words):
         searcher.search(QUERY, top=0)
 
 
-def test_moments_of_a_video_do_not_repeat_each_other(library, model, words):
+def test_moments_of_a_video_do_not_repeat_each_other(library, model):
     moments = Searcher(library, model).search(QUERY, video=5, top=50).moments
     spans = [(hit.start, hit.end) for hit in moments]
     overlap = iou(spans, spans) - np.eye(len(spans))
     assert overlap.max() <= 0.5
 
 
-def test_the_strength_curve_is_high_where_the_moment_is(library, model, words):
+def test_the_strength_curve_is_high_where_the_moment_is(library, model):
     curve = Searcher(library, model).strength_curve(QUERY, 5)
     assert curve.shape == (60,)
     assert ((curve >= 0) & (curve <= 1)).all()
     assert curve[31:43].min() > np.delete(curve, np.s_[31:43]).max()
 
 
-def test_a_library_that_grows_and_shrinks_is_followed(library, model, words, pool):
+def test_a_library_that_grows_and_shrinks_is_followed(library, model, pool):
     searcher = Searcher(library, model)
     library.remove(5)
     assert 5 not in {hit.video for hit in searcher.search(QUERY).moments}
@@ -107,7 +107,7 @@ def test_a_library_that_grows_and_shrinks_is_followed(library, model, words, poo
     assert searcher.search(QUERY).moments[0].video == later
 
 
-def test_what_is_not_ready_cannot_be_searched(library, model, words):
+def test_what_is_not_ready_cannot_be_searched(library, model):
     library.video(1).path.unlink()
     library.check_presence()
     searcher = Searcher(library, model)
@@ -116,7 +116,7 @@ def test_what_is_not_ready_cannot_be_searched(library, model, words):
         searcher.strength_curve(QUERY, 1)
 
 
-def test_unknown_words_are_reported(library, model, words):
+def test_unknown_words_are_reported(library, model):
     searcher = Searcher(library, model)
     assert searcher.search("a dog qqzzxq runs").unknown == ("qqzzxq",)
     for nothing in ("   ", "qqzzxq"):
@@ -124,7 +124,7 @@ def test_unknown_words_are_reported(library, model, words):
             searcher.search(nothing)
 
 
-def test_an_empty_library_answers_none(tmp_path, model, words):
+def test_an_empty_library_answers_none(tmp_path, model):
     answer = Searcher(Library(tmp_path / "empty"), model).search(QUERY)
     assert (answer.verdict, answer.moments) == ("none", ())
 
@@ -139,7 +139,7 @@ def test_width_of_planted_rows_is_the_models():
     assert tiny_model().blocks == {"appearance": WIDTH}
 
 
-def test_search_among_some_videos(library, model, words):
+def test_search_among_some_videos(library, model):
     searcher = Searcher(library, model)
     assert {hit.video for hit in searcher.search(QUERY, among=[1, 3, 99]).moments} == {1, 3}
     assert searcher.search(QUERY, among=[]).moments == ()

@@ -23,7 +23,8 @@ class Commands(Protocol):
 
     def __call__(
         self, name: str, run: Callable[[argparse.Namespace], int], text: str
-    ) -> argparse.ArgumentParser: ...
+    ) -> argparse.ArgumentParser:
+        """The parser of the new command, which `run` carries out; `text` is its help."""
 
 
 def open_library(folder: Path) -> "Library":

@@ -39,7 +39,7 @@ class FileStamp:
                 permission.
         """
         try:
-            status = os.stat(path)
+            status = path.stat()
         except OSError as error:
             raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
         if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
@@ -89,7 +89,7 @@ def full_digest(path: Path) -> str:
 
 def _plain(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        dangling = os.path.islink(path)
+        dangling = path.is_symlink()
         return "a link to a file that is not there" if dangling else "no such file or folder"
     if isinstance(error, PermissionError):
         return "no permission to read it"

@@ -213,9 +213,9 @@ class Library:
     def withdraw(self, rating: Rating) -> None:
         """Forget what was said of the same query and any overlapping span."""
         query, video, start, end, _ = astuple(rating)
-        about = "query = ? AND video = ? AND start < ? AND end > ?"
+        about = "DELETE FROM judgements WHERE query = ? AND video = ? AND start < ? AND end > ?"
         with self._transaction() as db:
-            db.execute(f"DELETE FROM judgements WHERE {about}", (query, video, end, start))
+            db.execute(about, (query, video, end, start))
 
     def remember(self, folder: Path) -> None:
         """Have later rescans look through this folder, too."""
@@ -239,7 +239,7 @@ class Library:
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO settings VALUES ('features', ?)", (fingerprint,))
             db.execute(
-                "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "
+                "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "  # noqa: S608  # no part of it comes from outside
                 f"WHERE state IN {SEARCHABLE} AND fingerprint != ?",
                 (fingerprint,),
             )
@@ -276,7 +276,8 @@ class Library:
         }
         columns = ", ".join(f"{column} = ?" for column in row)
         with self._transaction() as db:
-            db.execute(f"UPDATE videos SET {columns} WHERE id = ?", (*row.values(), id))
+            statement = f"UPDATE videos SET {columns} WHERE id = ?"  # noqa: S608  # no part of it comes from outside
+            db.execute(statement, (*row.values(), id))
 
     def remove(self, id: int) -> None:
         """Forget a video: its row, features and thumbnails. The file itself stays."""
@@ -301,8 +302,10 @@ class Library:
                 return  # somebody is indexing: what looks left over is in use
             with self._transaction() as db:
                 db.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
-            columns = "id, fingerprint, features_bytes, thumbnails_bytes"
-            for id, fingerprint, *sizes in self._all(f"SELECT {columns} FROM videos WHERE rows"):
+            stored = (
+                "SELECT id, fingerprint, features_bytes, thumbnails_bytes FROM videos WHERE rows"
+            )
+            for id, fingerprint, *sizes in self._all(stored):
                 if [_size(file) for file in self._files(id)] != sizes:
                     self._demote(id, fingerprint)
             self._sweep()
@@ -395,15 +398,15 @@ class Library:
             return self._db.execute(query, values).fetchall()
 
     def _select(self, where: str, *values: Any) -> list[Video]:
-        names = "path, size_bytes, modified_ns, present"
-        query = f"SELECT {names}, {COLUMNS.replace(' ', ', ')} FROM videos JOIN paths ON video = id"
+        names = f"path, size_bytes, modified_ns, present, {COLUMNS.replace(' ', ', ')}"
+        query = f"SELECT {names} FROM videos JOIN paths ON video = id"  # noqa: S608  # no part of it comes from outside
         rows = self._all(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
         return [read_video(tuple(group)) for _, group in groupby(rows, key=lambda row: row[4])]
 
 
 def _key(path: Path) -> bytes:
     """How a path is stored: absolute, links kept as the user named them, as bytes."""
-    return os.fsencode(os.path.abspath(path))
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100  # links stay as named
 
 
 def _size(file: Path) -> int:

@@ -74,18 +74,16 @@ def _no_formula(value: object) -> object:
 LISTS: Final[dict[str, ListKind]] = {
     ".csv": ListKind("Table (CSV)", lambda cuts, paths: as_csv(cuts, paths=paths)),
     ".json": ListKind("JSON", lambda cuts, paths: as_json(cuts, paths=paths)),
-    ".edl": ListKind("Edit list (CMX 3600)", lambda cuts, paths: as_edl(cuts), True),
-    ".markers.edl": ListKind(
-        "Markers for DaVinci Resolve", lambda cuts, paths: as_markers(cuts), True
-    ),
+    ".edl": ListKind("Edit list (CMX 3600)", lambda cuts, _: as_edl(cuts), True),
+    ".markers.edl": ListKind("Markers for DaVinci Resolve", lambda cuts, _: as_markers(cuts), True),
     ".otio": ListKind("OpenTimelineIO", lambda cuts, paths: as_otio(cuts, paths=paths), True),
     ".fcpxml": ListKind(
         "Final Cut Pro (FCPXML)", lambda cuts, paths: as_fcpxml(cuts, paths=paths), True
     ),
     ".xml": ListKind("Premiere Pro (XML)", lambda cuts, paths: as_xmeml(cuts, paths=paths), True),
-    ".srt": ListKind("Subtitles (SRT)", lambda cuts, paths: as_srt(cuts)),
-    ".vtt": ListKind("Subtitles (WebVTT)", lambda cuts, paths: as_vtt(cuts)),
-    ".chapters.txt": ListKind("Chapters for YouTube", lambda cuts, paths: as_chapters(cuts)),
+    ".srt": ListKind("Subtitles (SRT)", lambda cuts, _: as_srt(cuts)),
+    ".vtt": ListKind("Subtitles (WebVTT)", lambda cuts, _: as_vtt(cuts)),
+    ".chapters.txt": ListKind("Chapters for YouTube", lambda cuts, _: as_chapters(cuts)),
 }
 
 

@@ -94,6 +94,7 @@ class RetrievalModel:
         calibration: Calibration,
         word_fingerprint: str,
         fingerprint: str = "unsaved",
+        *,
         second_stage: SecondStage | None = None,
         mix: Mix = Mix(),
         names: Names | None = None,
@@ -195,10 +196,10 @@ class RetrievalModel:
             Calibration(**config["calibration"]),
             config["words"],
             stored.digest[:12],
-            second_stage,
-            Mix(**config["mix"]),
-            names,
-            movements,
+            second_stage=second_stage,
+            mix=Mix(**config["mix"]),
+            names=names,
+            movements=movements,
         )
 
     def save(self, folder: Path, training: Mapping[str, Any] | None = None) -> None:

@@ -71,7 +71,7 @@ def interruptible() -> Iterator[list[bool]]:
     """Ctrl-C asks for a stop after the current step (the list gains an item); twice: at once."""
     asked: list[bool] = []
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(True)

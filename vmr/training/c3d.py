@@ -80,6 +80,7 @@ class InFull(nn.Conv3d):
     maps of the last four layers, to the point of not being numbers (torch 2.13)."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> the same with the layer's own channels, float32."""
         with torch.autocast("cpu", enabled=False):
             return super().forward(input.float())
 

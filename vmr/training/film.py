@@ -105,7 +105,7 @@ class Moving:
         """What is seen goes so many widths a second to the right and down, grows (logarithm of its
         size) and turns clockwise (radians)."""
 
-    def frame(self, seconds: float, through: float) -> Image.Image:
+    def frame(self, seconds: float, through: float) -> Image.Image:  # noqa: ARG002  # as Shot has it
         """The picture at a point in time, see Shot."""
         right, down, _, clockwise = self.rates
         across, down = -right * seconds, -down * seconds  # the view goes the other way
@@ -139,7 +139,7 @@ class Clip:
     fps: float
     "Frames a second."
 
-    def frame(self, seconds: float, through: float) -> Image.Image:
+    def frame(self, seconds: float, through: float) -> Image.Image:  # noqa: ARG002  # as Shot has it
         """The picture at a point in time, see Shot."""
         turn = max(1, 2 * (len(self.frames) - 1))
         place = int(seconds * self.fps) % turn

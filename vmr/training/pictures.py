@@ -174,7 +174,7 @@ def _flickr8k(data: Path, cache: Path, views: int) -> Pictures:
 
 
 def _har15(data: Path, cache: Path, views: int) -> Pictures:
-    names, rows = _rows(data / "har15_images.tar", cache / "har15", views, lambda name: True)
+    names, rows = _rows(data / "har15_images.tar", cache / "har15", views, lambda _: True)
     actions = [Path(name).parent.name for name in names]
     captions = {
         action: tuple(subject.format(phrase) for phrase in phrases for subject in SUBJECTS)

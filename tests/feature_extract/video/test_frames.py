@@ -288,7 +288,7 @@ def test_file_changed_while_read(plain: Path, tmp_path: Path) -> None:
     path.write_bytes(plain.read_bytes())
     reader = iter(read_frames(path, rate=4))
     next(reader)
-    with open(path, "ab") as file:
+    with Path(path).open("ab") as file:
         file.write(b"more")
     with pytest.raises(VideoError, match="changed while it was read"):
         list(reader)

@@ -13,7 +13,6 @@ such as one of a time, of a delay or inside a picture, is no wrong success: noth
 tells. They are counted as "other". `pytest -m soak` runs the long form.
 """
 
-import os
 import re
 import subprocess
 import time
@@ -247,13 +246,13 @@ def test_fuzzed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [0, 1])
 def test_fuzzed_files_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    children = len(os.listdir("/proc"))
+    children = len(list(Path("/proc").iterdir()))
     counts = fuzz(tmp_path, 2000, monkeypatch, seed)
     print(counts)
     assert sum(counts[way] for way in WAYS) == 2000
     assert counts["wrong"] == 0
     assert counts["elsewhere"] < 0.05 * counts["pictures"]
-    assert len(os.listdir("/proc")) < children + 50  # no child is left behind
+    assert len(list(Path("/proc").iterdir())) < children + 50  # no child is left behind
 
 
 def test_ffmpeg_agrees_about_whole_files_and_what_is_wrong_is_seen(tmp_path: Path) -> None:

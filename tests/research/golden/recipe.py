@@ -51,7 +51,7 @@ def uniform(name: str, *shape: int, scale: float = 1.0, around: float = 0.0) -> 
 # Weights and inputs.
 
 
-def weights(preset: dict[str, Any]) -> Weights:
+def weights(preset: dict[str, Any]) -> Weights:  # noqa: C901  # a plain list of all weights
     """Every weight by the name under which a checkpoint has it."""
     model, found = preset["model"], {}
     width, hidden = model["width"], model["feed_forward"]
