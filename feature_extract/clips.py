@@ -38,9 +38,9 @@ LEFT: Final = (SIZE[0] - SIDE) // 2
 MEAN: Final = (90.25, 97.66, 101.41)
 """B, G, R means of the Sports-1M mean volume."""
 EVERY_FRAME: Final = 1000.0
-"""Sample times a second: more than any video has frames."""
+"""A rate, in pictures a second, above that of any video: the reader gives every frame."""
 BATCH: Final = 4
-"""Windows at once: more of 16 x 112 x 112 pictures gain nothing on a processor."""
+"""Windows that the network sees at once: with more, of 16 x 112 x 112, a processor is no faster."""
 
 Bytes = NDArray[np.uint8]
 
@@ -67,16 +67,16 @@ PROTOCOLS: Final = {"tacos": Protocol(64, 12), "activitynet": Protocol(16, 8)}
 
 
 class RowNetwork(typing.Protocol):
-    """What `extract_clips` runs: C3D here, others in backbones.py."""
+    """A network that `extract_clips` can run: ClipNetwork below, or Backbone in backbones.py."""
 
     width: int
-    """Columns of a row."""
+    """Columns of a row that it gives."""
     block: str
-    """Their name in the features."""
+    """The name of these columns in `Features.blocks`."""
     size: tuple[int, int]
     """(width, height) that pictures are squashed to."""
     side: int
-    """Of the middle square of them that is looked at."""
+    """Pixels across the middle square of those pictures, which alone is looked at."""
 
     def __call__(self, windows: Bytes) -> NDArray[np.float32]:
         """Rows (B, D) of windows (B, 16, side, side, 4): RGB and a channel of ones."""
@@ -136,7 +136,7 @@ class ClipNetwork:
 
     @torch.inference_mode()
     def maps_of(self, pictures: torch.Tensor) -> torch.Tensor:
-        """The same of blocks that are on the device."""
+        """As `maps`, for blocks (B, T, S, S, 4) uint8 that are on the device."""
         if self._volume is not None:
             pictures = pictures[..., [2, 1, 0]] - self._volume  # (B, 16, 112, 112, 3) BGR
         pictures = pictures.to(self._dtype)

@@ -46,14 +46,18 @@ T = TypeVar("T")
 RATE: Final = 4
 """Pictures looked at a second: for cuts all, for the network two, for the thumbnail one."""
 MOTION_RATE: Final = 2 * RATE
-"""As motion.py has it; a multiple of RATE, so that RATE's samples are among its samples."""
+"""Pictures a second that the motion network looks at (motion.RATE). A multiple of RATE, so that
+RATE's samples are among its samples."""
 BATCH: Final = 16
-"""Pictures that the reader gives at once: networks give the same to the last bit for as many."""
+"""Pictures in a batch. Networks give the same to the last bit only for batches of the same size."""
 AHEAD: Final = 4
 """Batches that may wait for the motion network, 2.4 MB each, so that all keep working."""
 NETWORK_SAMPLES: Final = (1, 3)
+"""Of the RATE samples of a second, counted from 0, those that the appearance network looks at."""
 THUMBNAIL_SAMPLE: Final = 2
+"""Of the RATE samples of a second, the one that its thumbnail shows."""
 SIZE: Final = 224
+"""Pixels across the square that the decoder squashes pictures to."""
 THUMBNAIL_SIDE: Final = 160
 """Longer side of a thumbnail, in pixels."""
 JPEG_QUALITY: Final = 80
@@ -63,12 +67,12 @@ SHORTEST_ROW: Final = 0.04
 
 @dataclass(frozen=True)
 class Extraction:
-    """All that is kept of a video."""
+    """All that is kept of a video: its rows, what its header says, and a thumbnail a second."""
 
     features: Features
     info: VideoInfo
     thumbnails: tuple[bytes, ...]
-    """One JPEG a row, in the shown aspect."""
+    """A JPEG for every row of the features, in the aspect in which the video is shown."""
 
 
 def extractor_fingerprint(*, motion: bool = True) -> str:
@@ -94,7 +98,7 @@ def extractor_fingerprint(*, motion: bool = True) -> str:
 
 
 class Extractor:
-    """The networks, loaded once."""
+    """Turns video files into features. The networks are loaded once, with it."""
 
     _motion: "ClipNetwork | None" = None
 
@@ -224,7 +228,7 @@ def _sound_end(reader: FrameReader) -> float:
 
 
 def _fraction(seconds: float, duration: float) -> float:
-    """How far along; 0 where the header does not state a duration."""
+    """The share of a video that is read, 0..1; 0 where the header states no duration."""
     return min(1.0, seconds / duration) if duration > 0 else 0.0
 
 
@@ -250,7 +254,8 @@ class _Batch:
 
 
 def _shown(batches: Iterable[Frames]) -> Iterator[_Batch]:
-    """The same pictures, each once its end is known: at the start of the next one."""
+    """The pictures of some batches, each given once it is known until when it is shown, that is
+    when the next one is there."""
     held: Frames | None = None
     for frames in batches:
         if held is not None:
@@ -293,7 +298,7 @@ class _Kept(Generic[T]):
 
 
 def _mean_row(rows: _Kept[NDArray[np.float32]], row: int) -> NDArray[np.float16]:
-    """(D,) the mean over the chosen samples of one second."""
+    """The row (D,) of one second: the mean of the rows of its NETWORK_SAMPLES."""
     shown = np.stack([rows.at(row * RATE + sample) for sample in NETWORK_SAMPLES])  # (2, D)
     mean: NDArray[np.float16] = shown.mean(axis=0).astype(np.float16)
     return mean

@@ -45,7 +45,8 @@ BEFORE: Final = 4
 SIDE: Final = SMALL.side
 """Pictures are squashed whole to this square."""
 BATCH: Final = 4
-"""Blocks at once: more give the rows no sooner, fewer up to a tenth later."""
+"""Blocks that the network sees at once. With more, rows come no sooner; with fewer, up to a tenth
+later."""
 FORMAT: Final = 2
 
 
@@ -136,7 +137,8 @@ class MotionRows:
 
 
 def with_ones(pixels: Bytes) -> Bytes:
-    """(N, S, S, 4) of pictures (N, S, S, 3); the fourth channel is 1."""
+    """Pictures (N, S, S, 3) with a fourth channel of ones, (N, S, S, 4), as C3D's first convolution
+    takes them (networks/c3d.py: fold_input)."""
     return np.pad(pixels, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
 
 
@@ -184,13 +186,18 @@ def load_motion(folder: Path = MOTION) -> C3D:
 
 
 def motion_fingerprint(folder: Path = MOTION) -> dict[str, Any]:
-    """What shapes the rows, by config.json; cheap, loads no network. WeightsError as above."""
+    """All that shapes motion rows: the digest of the weights, by config.json, and how pictures are
+    sampled. Loads no network.
+
+    Raises:
+        WeightsError: config.json is missing, damaged, or of another kind of network.
+    """
     weights = _config(folder)["sha256"]
     return {"weights": weights, "rate": RATE, "before": BEFORE, "side": SIDE, "version": 2}
 
 
 def motion_width(folder: Path = MOTION) -> int:
-    """Columns of a row, by config.json. WeightsError as above."""
+    """Columns of a motion row, by config.json. Raises as `motion_fingerprint`."""
     return int(_config(folder)["network"]["features"])
 
 

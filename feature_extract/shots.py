@@ -24,11 +24,12 @@ CELLS: Final = 28
 LEVELS: Final = 4
 """Histogram levels of each colour: 64 colours."""
 FLOOR: Final = 0.12
-"""Least change of a cut, of 1."""
+"""Least change between two pictures, 0..1, that can be a cut. `python -m experiments.cuts` measures
+what this and CONTRAST find and miss, beside other detectors."""
 CONTRAST: Final = 3.5
-"""How often the median change around it a cut has to be."""
+"""A cut's change is at least so many times the median of the changes around it."""
 AROUND: Final = 8
-"""Samples on either side that the median is taken of."""
+"""Changes on either side that this median is taken of: two seconds at 4 pictures a second."""
 
 
 class ShotDetector:
@@ -51,7 +52,7 @@ class ShotDetector:
             self._times.append(seconds)
 
     def cuts(self) -> NDArray[np.float64]:
-        """(S,) seconds, ascending."""
+        """The times (S,) of the cuts found so far, in seconds, ascending."""
         changes = np.array(self._changes)
         places = [
             0.5 * (self._times[i] + self._times[i + 1])
@@ -71,7 +72,7 @@ def _is_peak(changes: NDArray[np.float64], i: int) -> bool:
 
 
 def _cells(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(CELLS, CELLS, 3) mean colours, 0..1."""
+    """The mean colours (CELLS, CELLS, 3), 0..1, of the parts of a picture."""
     height, width = (side // CELLS * CELLS for side in picture.shape[:2])
     blocks = picture[:height, :width].reshape(CELLS, height // CELLS, CELLS, width // CELLS, 3)
     # Every second pixel either way is enough for a mean, at a quarter of the cost.
@@ -97,7 +98,8 @@ def _change(
     before: tuple[NDArray[np.float32], NDArray[np.float32]],
     after: tuple[NDArray[np.float32], NDArray[np.float32]],
 ) -> float:
-    """0..1: geometric mean of how much the cells and the colours differ."""
+    """How much two pictures differ, 0..1: the geometric mean of the difference of their cells and
+    that of their colours."""
     # Natural pictures of two shots differ by about a quarter a cell: that counts as all.
     places = min(1.0, 4 * float(np.abs(before[0] - after[0]).mean()))
     colours = 0.5 * float(np.abs(before[1] - after[1]).sum())

@@ -30,7 +30,7 @@ BLOCKS: Final = {"appearance": 1280, "parts": 320, "patterns": 192, "textures": 
 """Columns of a row, in order: the last layer, three earlier ones, a grid of colours."""
 WIDTH: Final = sum(BLOCKS.values())
 LAYERS: Final = {"parts": 15, "patterns": 14, "textures": 10}
-"""The network's block at whose end each is taken."""
+"""For three of BLOCKS, the number of the network's block after which its means are taken."""
 GRID: Final = 4
 """Colours are means over GRID x GRID parts of the picture, 0..1."""
 MEAN: Final = 127.0
@@ -58,7 +58,7 @@ class Appearance:
 
     @torch.inference_mode()
     def rows(self, pictures: Tensor) -> Tensor:
-        """The same of pictures (N, 3, 224, 224), 0..255, that are on the device."""
+        """Rows (N, WIDTH), on the device, of pictures (N, 3, 224, 224), 0..255, that are there."""
         return pooled(self._network, normalised(pictures, self._dtype))
 
 
@@ -103,7 +103,7 @@ def own_padding(network: Any) -> Any:
 
 
 def in_place(network: Any) -> Any:
-    """Clamp activations where they lie."""
+    """Let ReLUs write into their input, which nothing else reads; gives the network back."""
     for module in network.modules():
         if isinstance(module, nn.ReLU6):
             module.inplace = True
@@ -111,7 +111,7 @@ def in_place(network: Any) -> Any:
 
 
 def normalised(pictures: Tensor, dtype: torch.dtype) -> Tensor:
-    """Pictures (N, 3, H, W), 0..255, as the network takes them."""
+    """Pictures (N, 3, H, W), 0..255, as the network takes them: (x - MEAN) / SCALE, in `dtype`."""
     return pictures.to(dtype, copy=True).sub_(MEAN).div_(SCALE)
 
 

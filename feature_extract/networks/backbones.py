@@ -59,7 +59,7 @@ class BackboneError(ValueError):
 
 
 class Backbone:
-    """One of KINDS in use; see RowNetwork in clips.py."""
+    """A network of KINDS with its weights, as clips.py runs it (RowNetwork)."""
 
     def __init__(self, name: str, weights: Path, *, device: str = "cpu") -> None:
         """Load a network.
@@ -95,7 +95,7 @@ class Backbone:
 
 
 def cached_weights(name: str) -> Path:
-    """What torch hub's cache has for a network.
+    """The weights file of a network in torch hub's cache.
 
     Raises:
         WeightsError: it has none.
@@ -107,7 +107,7 @@ def cached_weights(name: str) -> Path:
 
 
 def _torchvision() -> Any:
-    """torchvision's module of video networks."""
+    """torchvision's module of video networks. BackboneError where it cannot be used."""
     try:
         from torchvision.models import video
     except ModuleNotFoundError as error:

@@ -47,7 +47,7 @@ class C3DConfig:
     windows that overlap by whole blocks share nearly all of their work; the last two convolutions
     see across."""
     side: int = SIDE
-    """Of the pictures that it was trained on, which are square: a multiple of 16."""
+    """Pixels across the square pictures that it was trained on; a multiple of 16."""
     replicate_time: bool = False
     """Pad in time by repeating the first and the last map (replicate padding), where the original
     pads with zeros: the end of a clip is then not mistaken for something that moves. Written as
@@ -171,7 +171,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _own_name(name: str) -> str:
-    """conv1.weight, backbone.conv1a.conv.weight -> conv1a.weight."""
+    """This project's name of a weight that another layout calls conv1.weight, or
+    backbone.conv1a.conv.weight: conv1a.weight."""
     for prefix in ("module.", "backbone."):
         name = name.removeprefix(prefix)
     layer, _, rest = name.partition(".")

@@ -1,4 +1,8 @@
-"""Where the networks run, and in which numbers."""
+"""Where networks run, and in which number format. All others ask here.
+
+device = chosen_device("auto")          # "cuda" where there is a GPU
+network.to(device, fast_dtype(device))
+"""
 
 import contextlib
 import ctypes
@@ -18,7 +22,7 @@ T = TypeVar("T")
 
 DEVICES: Final = ("auto", "cpu", "cuda")
 BEHIND: Final = 10
-"""Niceness of what is done aside: a tenth of the share of others that want the same core."""
+"""Niceness of the thread of `aside`: it gets a tenth of the time of others that want its core."""
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Numbers of two settings of the GNU C library's mallopt."""
 
@@ -39,8 +43,12 @@ def chosen_device(name: str) -> str:
 
 
 def fast_dtype(device: str) -> torch.dtype:
-    """bfloat16 where it is computed in hardware; a processor that emulates it takes four times
-    as long as with float32."""
+    """The fastest number format of a device: bfloat16 where it is computed in hardware, else
+    float32. A processor that emulates bfloat16 takes four times as long as with float32.
+
+    Args:
+        device: "cpu" or "cuda", as of `chosen_device`.
+    """
     if device != "cpu":
         return torch.bfloat16
     native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

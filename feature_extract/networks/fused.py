@@ -4,7 +4,7 @@
     fast(blocks)                        # (B, T, S, S, C) bfloat16 -> (B, T / 8, S / 16, S / 16, C')
 
 The first convolution has so few channels that a GPU's matrix units hardly help: it takes a third of
-the network's time. Here it is one of pictures, with the three moments side by side as channels, and
+the network's time. Here it is one of pictures, with its three frames side by side as channels, and
 some of zeros, for these units take 8 at a time. Maxima are taken before bias and ReLU, which is
 the same, on a quarter or an eighth of the values; where there are none, all three are one kernel.
 """
@@ -18,11 +18,11 @@ from torch.nn import functional as F
 from feature_extract.networks.c3d import C3D, LAYERS, POOLED_AFTER
 
 _CHANNELS: Final = 16
-"""Of the stacked moments, with those of zeros."""
+"""Channels that the first convolution sees: those of three frames, filled up with zeros."""
 
 
 class Fused:
-    """The layers up to the fourth pooling; channels are always last."""
+    """C3D's layers up to the fourth pooling, on a GPU. Maps have their channels last in memory."""
 
     def __init__(self, network: C3D) -> None:
         """Take the weights of a network without norms."""
@@ -35,7 +35,8 @@ class Fused:
         self._others: list[nn.Conv3d] = others
 
     def __call__(self, blocks: Tensor) -> Tensor:
-        """`C3D.up_to_4b`, (B, T / 8, S / 16, S / 16, 8 width) of (B, T, S, S, C)."""
+        """What `C3D.up_to_4b` gives, (B, T / 8, S / 16, S / 16, 8 width), for blocks (B, T, S, S,
+        C) of T pictures."""
         maps = self._of_pictures(blocks).permute(0, 4, 1, 2, 3)  # (B, width, T, S / 2, S / 2)
         for layer, convolution in zip(LAYERS[1:-2], self._others, strict=True):
             maps = self._convolved(maps, convolution, layer in POOLED_AFTER)
@@ -46,17 +47,18 @@ class Fused:
         count, frames = blocks.shape[:2]
         ends = (blocks[:, :1], blocks[:, -1:]) if self._replicates else (blocks[:, :1] * 0,) * 2
         longer = torch.cat([ends[0], blocks, ends[1]], dim=1)
-        moments = [longer[:, k : k + frames] for k in range(3)]
+        frames_of_taps = [longer[:, k : k + frames] for k in range(3)]
         missing = _CHANNELS - 3 * blocks.shape[-1]
         zeros = blocks.new_zeros(()).expand(*blocks.shape[:-1], missing)
-        stacked = torch.cat([*moments, zeros], dim=-1).flatten(0, 1)  # (B T, S, S, 16)
+        stacked = torch.cat([*frames_of_taps, zeros], dim=-1).flatten(0, 1)  # (B T, S, S, 16)
         maps = F.conv2d(stacked.permute(0, 3, 1, 2), self._first, padding=1)
         maps = F.max_pool2d(maps, 2).add_(self._first_bias.view(-1, 1, 1)).relu_()
         pooled: Tensor = maps.permute(0, 2, 3, 1)
         return pooled.view(count, frames, *pooled.shape[1:])
 
     def _convolved(self, maps: Tensor, convolution: nn.Conv3d, pooled: bool) -> Tensor:
-        """With bias, ReLU, and pooling, if any."""
+        """Maps (B, C, T, H, W) after a convolution, its bias and ReLU, and, if `pooled`, the 2 x 2
+        x 2 maxima."""
         weight, bias, one = convolution.weight, convolution.bias, (1, 1, 1)
         assert bias is not None
         if self._replicates:

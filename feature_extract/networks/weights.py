@@ -23,7 +23,7 @@ SHIPPED: Final = assets_folder() / "weights"
 
 @dataclass(frozen=True)
 class Weights:
-    """One weights file."""
+    """A weights file: where it is, what it is in words, its size and its digest."""
 
     path: Path
     what: str

@@ -25,7 +25,7 @@ from feature_extract.networks.c3d import C3D, POOLED_AFTER
 
 TILED: Final = ("2a", "3a", "3b", "4a", "4b")
 POSITIONS: Final = 224
-"""Tiles at once: enough for a matrix multiplication, few enough for the cache."""
+"""Tiles computed at once: enough for a matrix multiplication, few enough to stay in the cache."""
 # F(4 x 4, 3 x 3) in the plane: input, kernel, output; points 0, 1, -1, 2, -2 and infinity.
 _IN: Final = (
     (4, 0, -5, 0, 1, 0),
@@ -54,7 +54,8 @@ _KERNEL_TIME: Final = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 
 
 class Winograd:
-    """The layers up to the fourth pooling, kernels transformed once; channels are always last."""
+    """C3D's layers up to the fourth pooling, on a processor. Kernels are transformed once; maps
+    have their channels last in memory."""
 
     def __init__(self, network: C3D) -> None:
         """Take the weights of a network without norms."""
@@ -66,7 +67,8 @@ class Winograd:
         ]
 
     def __call__(self, blocks: Tensor) -> Tensor:
-        """`C3D.up_to_4b`, (B, T / 8, S / 16, S / 16, 8 width) of (B, T, S, S, C)."""
+        """What `C3D.up_to_4b` gives, (B, T / 8, S / 16, S / 16, 8 width), for blocks (B, T, S, S,
+        C) of T pictures."""
         maps = self._first(blocks)
         scratch = _Scratch()
         for layer in self._tiled:
@@ -85,7 +87,7 @@ class _Stacked:
         self._replicates = convolution.padding[0] == 0
 
     def __call__(self, clips: Tensor) -> Tensor:
-        """(B, T, H/2, W/2, K) of (B, T, H, W, C)."""
+        """Pooled maps (B, T, H/2, W/2, K) of clips (B, T, H, W, C)."""
         maps = [self._one(clip) for clip in clips]
         return torch.stack(maps)
 
@@ -102,7 +104,8 @@ class _Stacked:
 
 
 class _Scratch:
-    """Memory used over and over; new memory would cost as much as the additions."""
+    """Named buffers that are used again and again: new memory would cost as much as the additions.
+    What a name gave is overwritten when it is asked for again."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Tensor] = {}
@@ -129,7 +132,8 @@ class _Tiled:
         self._out = _twice(_OUT)  # (16, 36)
 
     def __call__(self, maps: Tensor, scratch: _Scratch) -> Tensor:
-        """(B, T, H, W, K), or (B, T/2, H/2, W/2, K), of (B, T, H, W, C); T even."""
+        """The maps (B, T, H, W, K), pooled (B, T/2, H/2, W/2, K), of maps (B, T, H, W, C); T is
+        even."""
         count, frames, height, width, channels = maps.shape
         down, across = -(-height // 4), -(-width // 4)
         padded = maps.new_zeros(count, frames + 2, 4 * down + 2, 4 * across + 2, channels)
@@ -146,7 +150,8 @@ class _Tiled:
         return out[:, :, :height, :width]
 
     def _chunk(self, padded: Tensor, out: Tensor, rows: slice, scratch: _Scratch) -> None:
-        """Tiles of some rows; of (n, T + 2, H, W, C) into (n, T or T/2, H', W', K)."""
+        """Compute some rows of tiles of padded maps (n, T + 2, H, W, C), and write them into `out`,
+        (n, T or T/2, H', W', K)."""
         count, longer, _, wide, channels = padded.shape
         down, across, pairs = rows.stop - rows.start, (wide - 2) // 4, longer // 2 - 1
         clip, frame, line, column, _ = padded.stride()
@@ -170,7 +175,7 @@ class _Tiled:
             self._put(second.view(4, 4, *kept), out[:, 1::2], rows, 4)
 
     def _products(self, given: Tensor, scratch: _Scratch) -> tuple[Tensor, Tensor]:
-        """Both times of each pair, tiles (16, P K), of transformed tiles (144, P, C)."""
+        """The outputs of transformed tiles (144, P, C) at even and at odd times, (16, P K) each."""
         shape = 144, given.shape[1], self._kernels.shape[2]
         products = torch.bmm(given, self._kernels, out=scratch("products", *shape))
         a, b, c, d = products.view(4, 36, -1)
@@ -182,7 +187,8 @@ class _Tiled:
         )
 
     def _put(self, cells: Tensor, out: Tensor, rows: slice, side: int) -> None:
-        """Finished cells (side, side, T, n, down, across, K) to their place in the picture."""
+        """Add bias and ReLU to cells (side, side, T, n, down, across, K), and write them to their
+        place in `out`."""
         cells = cells.add_(self._bias).relu_()
         count, times, _, _, width = out.shape
         _, _, _, _, down, across, _ = cells.shape
@@ -195,7 +201,8 @@ class _Tiled:
 
 
 def _in_time(flat: Tensor, scratch: _Scratch) -> Tensor:
-    """(4, 36, T/2, X): every second time on, four in a row made into the four of F(2, 3)."""
+    """The input transform of F(2, 3) in time: (36, T + 2, X) becomes (4, 36, T/2, X), four values
+    for each pair of output times."""
     even, odd = flat[:, 0::2], flat[:, 1::2]  # (36, T/2 + 1, X)
     out = scratch("time", 4, 36, even.shape[1] - 1, flat.shape[2])
     torch.sub(even[:, :-1], even[:, 1:], out=out[0])
@@ -206,7 +213,7 @@ def _in_time(flat: Tensor, scratch: _Scratch) -> Tensor:
 
 
 def _chunks(count: int, pairs: int, down: int, across: int) -> Iterator[tuple[slice, slice]]:
-    """Some clips and some rows of tiles: about POSITIONS tiles."""
+    """All clips and rows of tiles, cut into pieces of about POSITIONS tiles: slices of both."""
     clips = min(count, max(1, POSITIONS // (pairs * down * across)))
     rows = min(down, max(1, POSITIONS // (pairs * across)))
     for clip, row in product(range(0, count, clips), range(0, down, rows)):

@@ -148,10 +148,11 @@ def _second_stage_goes_on(
         for split, each in config.moved.items()
     }
     state = folder / "second-stage.pt"
+    short = replace(config.second_stage, steps=2, batch=2, validate_every=1)
 
     def trained(state: Path | None) -> dict[str, torch.Tensor]:
         second_stage = train_second_stage(
-            model, Words.load(), sets, "flickr8k", banks, config.second_stage, state
+            model, Words.load(), sets, "flickr8k", banks, short, state
         )
         return second_stage.state_dict()
 
