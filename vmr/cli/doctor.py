@@ -125,10 +125,13 @@ def _device() -> Check:
         import torch  # seconds to load, and only this check needs it
     except ImportError as error:
         return Check("device", False, f"torch does not load ({error})", "install it again")
-    if torch.cuda.is_available():
-        return Check("device", True, f"{torch.cuda.get_device_name()}, bfloat16")
-    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    kind = "bfloat16" if native else "float32 (the processor has no bfloat16)"
+    from feature_extract.networks.device import chosen_device, fast_dtype
+
+    device = chosen_device("auto")
+    fast = fast_dtype(device)
+    kind = "bfloat16" if fast == torch.bfloat16 else "float32 (the processor has no bfloat16)"
+    if device == "cuda":
+        return Check("device", True, f"{torch.cuda.get_device_name()}, {kind}")
     return Check("device", True, f"CPU, {torch.get_num_threads()} threads, {kind}")
 
 
