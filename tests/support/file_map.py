@@ -14,7 +14,12 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "FILES.md"
 # These speak for themselves, or are described where they lie (assets/weights/MODEL_CARD.md).
-SILENT: Final = ("assets/weights/", "assets/screenshots/", "assets/presets/")
+SILENT: Final = (
+    "assets/weights/",
+    "assets/screenshots/",
+    "assets/presets/",
+    "tests/library/before/",
+)
 HEAD: Final = """# Files
 
 Made by `python -m tests.support.file_map` from the first line of each file; a test holds it.

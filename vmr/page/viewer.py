@@ -11,9 +11,12 @@ import base64
 import binascii
 import io
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, Rating
@@ -25,13 +28,15 @@ from vmr.page.views import (
     LARGEST_PICTURE,
     LONGEST_TEXT,
     AnswerView,
+    AttentionView,
     CurveView,
     ExplanationView,
     LibraryView,
     MomentView,
     SuggestionView,
+    WordCurveView,
 )
-from vmr.search.explain import why
+from vmr.search.explain import Attention, explain
 from vmr.search.picture import PictureReader
 from vmr.search.searcher import Answer, Moment, Searcher
 
@@ -195,10 +200,14 @@ class Viewer:
             second: of the video, around which the attention is shown.
         """
         find_video(self._library, video)
-        return cast(
-            ExplanationView,
-            why(query, video, second, searcher=self._searcher),
-        )
+        explained = explain(query, video, second, searcher=self._searcher)
+        looked = explained.attention
+        return {
+            "added": _word_curves(explained.added),
+            "words": _word_curves(explained.alone),
+            "attention": None if looked is None else _attention_view(looked),
+            "unread": explained.unread,
+        }
 
     def curve(self, query: str, video: int) -> CurveView:
         """How strongly every row of a video matches, and its shot cuts; no query, no strength."""
@@ -237,6 +246,24 @@ class Viewer:
             "kiosk": self._screen.kiosk,
             "examples": list(self._screen.examples),
         }
+
+
+def _word_curves(curves: Mapping[str, NDArray[np.float64]]) -> list[WordCurveView]:
+    return [
+        {"word": word, "strength": [round(float(value), 3) for value in curve]}
+        for word, curve in curves.items()
+    ]
+
+
+def _attention_view(looked: Attention) -> AttentionView:
+    return {
+        "words": [
+            {"word": word, "looked": [round(float(share), 5) for share in shares]}
+            for word, shares in looked.shares
+        ],
+        "begins": looked.begins,
+        "ends": looked.ends,
+    }
 
 
 def _bounded(top: int) -> int:

@@ -1,14 +1,15 @@
 """Which words of a query drove a match, and where: for "why this moment" on the page.
 
-    explained = why("a dog on a beach", 3, 12.0, searcher=searcher)
-    explained["added"]          # [{"word": "dog", "strength": [0.31, ...]}, ...]: a value a row
+    explained = explain("a dog on a beach", 3, 12.0, searcher=searcher)
+    explained.added["dog"]          # (T,): a value for every row of the video
 
 Three views, none of which is the sum of the others: how the strength changes when a word is left
 out, how each word matches alone, and where each looked while the second stage read the window.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from vmr.model.windows import Window
 from vmr.search.query import parse
 from vmr.search.searcher import Searcher
 
+Unread = Literal["", "weights", "form"]
+"""No reason; the weights have no second stage; it does not read queries of this form."""
 MOST_WORDS: Final = 12
 """Words of a query that are explained one by one."""
 # Words that say nothing about what is seen.
@@ -29,21 +32,37 @@ _UNTELLING: Final = frozenset(
 )
 
 
-def why(
-    query: str,
-    video: int,
-    second: float | None = None,
-    *,
-    searcher: Searcher,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Attention:
+    """Where each word looked, in the window that answers for a second."""
+
+    shares: tuple[tuple[str, NDArray[np.float64]], ...]
+    "of each word (T,): what part of its attention fell on each row; sums to 1"
+    begins: float
+    "seconds: the rows lie evenly from here"
+    ends: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each word of a query did for one video of T rows."""
+
+    added: dict[str, NDArray[np.float64]]
+    "by how much the strength (T,) falls without the word; empty where no word can be left out"
+    alone: dict[str, NDArray[np.float64]]
+    "the strength (T,) of each word by itself, 0..1"
+    attention: Attention | None
+    unread: Unread
+    "why there is no attention to show"
+
+
+def explain(
+    query: str, video: int, second: float | None = None, *, searcher: Searcher
+) -> Explanation:
     """What each word of a query adds, matches alone, and looked at.
 
     Args:
-        second: of the video, around which the attention is shown.
-
-    Returns:
-        `added` and `words`, a value a row of the video; `attention`, or under `unread` why there is
-        none to show.
+        second: of the video, around which the attention is shown; None asks for no attention.
 
     Raises:
         QueryError: no word of the query is known.
@@ -54,48 +73,37 @@ def why(
     known = [word for thing in things for word in model.query(thing).words]
     telling = [word for word in dict.fromkeys(known) if word not in _UNTELLING][:MOST_WORDS]
     plain = len(things) == 1 and not parsed.avoided
-    read = plain and model.second_stage is not None and second is not None
-    return {
-        "added": _rows(telling, _added(known, telling, video, searcher)) if plain else [],
-        "words": _rows(telling, [searcher.strength_curve(word, video) for word in telling]),
-        "attention": _looked(things[0], video, second or 0.0, searcher) if read else None,
-        "unread": "" if read or second is None else "weights" if plain else "form",
-    }
+    unread: Unread = ""
+    if second is not None and not (plain and model.second_stage is not None):
+        unread = "weights" if plain else "form"
+    return Explanation(
+        added=_added(known, telling, video, searcher) if plain else {},
+        alone={word: searcher.strength_curve(word, video) for word in telling},
+        attention=None if second is None or unread else _looked(things[0], video, second, searcher),
+        unread=unread,
+    )
 
 
 def _added(
     known: Sequence[str], telling: Sequence[str], video: int, searcher: Searcher
-) -> list[NDArray[np.float64]]:
+) -> dict[str, NDArray[np.float64]]:
     """How much the strength of every row falls when one word is left out; the only one adds all."""
     if len(set(known)) < 2:
-        return []
+        return {}
     whole = searcher.strength_curve(" ".join(known), video)
-    return [
-        whole - searcher.strength_curve(" ".join(other for other in known if other != word), video)
+    return {
+        word: whole
+        - searcher.strength_curve(" ".join(other for other in known if other != word), video)
         for word in telling
-    ]
+    }
 
 
-def _looked(thing: str, video: int, second: float, searcher: Searcher) -> dict[str, Any]:
+def _looked(thing: str, video: int, second: float, searcher: Searcher) -> Attention:
     """The attention of each telling word in the window that answers for a second."""
     query, window = searcher.model.query(thing), searcher.window(video, second)
     looked = attention(searcher.model, window, query)
     told = [pair for pair in zip(query.words, looked, strict=False) if pair[0] not in _UNTELLING]
-    return {
-        "words": [
-            {"word": word, "looked": [round(float(share), 5) for share in shares]}
-            for word, shares in told[:MOST_WORDS]
-        ],
-        "begins": float(window.starts[0]),
-        "ends": float(window.ends[-1]),
-    }
-
-
-def _rows(words: Sequence[str], rows: Sequence[NDArray[np.float64]]) -> list[dict[str, Any]]:
-    return [
-        {"word": word, "strength": [round(float(value), 3) for value in row]}
-        for word, row in zip(words, rows, strict=False)
-    ]
+    return Attention(tuple(told[:MOST_WORDS]), float(window.starts[0]), float(window.ends[-1]))
 
 
 @torch.inference_mode()
