@@ -682,7 +682,9 @@ def test_a_second_look_at_the_disk(open_tab, tmp_path):
         (tmp_path / "videos" / "party.mp4").unlink()
         tab.click(".rescan")
         expect(tab.locator(".toast")).to_have_text("Videos: 1 missing.")
-        expect(tab.locator(".videos .detail.wrong")).to_have_text("Not where it was")
+        expect(tab.locator(".videos .detail.wrong")).to_have_text(
+            "the file is no longer where it was"
+        )
         expect(tab.locator(".rescan")).to_have_text("Look for changes")
         expect(tab.locator(".rescan")).to_be_enabled()
     page = planted_page(tmp_path / "shared", access=Access(change=False))
