@@ -335,3 +335,48 @@ def test_assets_are_found_in_a_checkout_and_in_a_wheel(tmp_path, monkeypatch):
     assert assets_folder() == tmp_path / "assets"
     (tmp_path / "vmr" / "assets").mkdir(parents=True)
     assert assets_folder() == tmp_path / "vmr" / "assets"
+
+
+@pytest.mark.parametrize("writer", ["motion", "model"])
+@pytest.mark.parametrize("failing", [1, 2])
+def test_weights_and_their_config_are_whole_or_not_at_all(tmp_path, monkeypatch, writer, failing):
+    """Of a save that ends before either file is in place nothing is left; between the two, both
+    are whole and do not fit, which is said when they are read."""
+    import torch
+
+    from feature_extract.motion import load_motion, save_motion
+    from feature_extract.networks.c3d import C3D, SMALL, WeightsError
+    from vmr.model.weights import ModelError, read_weights, write_weights
+
+    def write(seed):
+        torch.manual_seed(seed)
+        if writer == "motion":
+            save_motion(C3D(SMALL), tmp_path)
+        else:
+            write_weights(tmp_path, {"seed": seed}, {"a": torch.rand(3)})
+
+    def read():
+        return load_motion(tmp_path) if writer == "motion" else read_weights(tmp_path)
+
+    write(0)
+    old = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(old) == ["config.json", "weights.safetensors"]
+    replace, count = os.replace, 0
+
+    def fail(*names):
+        nonlocal count
+        count += 1
+        if count == failing:
+            raise OSError(errno.ENOSPC, "disk full")
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(1)
+    assert left(tmp_path) == sorted(old)
+    if failing == 1:
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+        read()
+    else:
+        with pytest.raises((WeightsError, ModelError), match=r"config\.json"):
+            read()

@@ -17,6 +17,8 @@ from typing import Any, Final
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from feature_extract.files import replacing
+
 FORMAT: Final = 7
 _NAMES_OF_6: Final = (
     ("reader.model.", "second_stage.network."),
@@ -71,13 +73,20 @@ def read_weights(folder: Path) -> Stored:
 
 
 def write_weights(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write both files; numbers are stored as float16."""
+    """Write both files, each whole or not at all; numbers are stored as float16.
+
+    Both are whole before the first is replaced. Killed between the two, the folder holds numbers
+    that its config.json does not name, which `read_weights` refuses.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / "weights.safetensors"
-    save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, weights)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    written = {"format": FORMAT, "sha256": digest, **config}
-    (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
+    with (
+        replacing(folder / "config.json") as config_file,
+        replacing(folder / "weights.safetensors") as weights,
+    ):
+        save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, weights)
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        written = {"format": FORMAT, "sha256": digest, **config}
+        config_file.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
 def _name_of_6(name: str) -> str:
