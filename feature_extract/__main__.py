@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from feature_extract.features import Features
 from feature_extract.files import sweep, sweep_noted
+from feature_extract.logs import HELP, shown
 from feature_extract.video.frames import VideoError, shown_name
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     if twice := [name for name, times in names.items() if times > 1]:
         parser.error(f"several videos are called {twice[0]}; give each a --out of its own")
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        sweep(options.out)
-        sweep_noted()
-        extract = _seconds(options) if options.clips is None else _clips(options)
-        refused = sum(not _extract(extract, video, options.out) for video in options.videos)
+        with shown(options.verbose):
+            options.out.mkdir(parents=True, exist_ok=True)
+            sweep(options.out)
+            sweep_noted()
+            extract = _seconds(options) if options.clips is None else _clips(options)
+            refused = sum(not _extract(extract, video, options.out) for video in options.videos)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -135,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         default="c3d",
         help="for --clips: another network, of torchvision (default: c3d)",
     )
+    parser.add_argument("--verbose", action="store_true", help=HELP)
     return parser
 
 

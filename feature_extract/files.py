@@ -15,6 +15,7 @@ The lowest file of all: every room may import it.
 """
 
 import errno
+import logging
 import os
 import secrets
 import shutil
@@ -26,6 +27,9 @@ from typing import Final
 
 import platformdirs
 from filelock import FileLock, Timeout
+
+logger = logging.getLogger(__name__)
+
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PREFIX: Final = ".moments."
@@ -132,6 +136,7 @@ def _claim(place: Path) -> tuple[Path, ExitStack]:
             alone = held.enter_context(file_lock(folder / LOCK, wait_seconds=0))
         except OSError as error:
             if error.errno in _NO_LOCKS:
+                logger.info("%s: its disk has no locks; used without: %s", place, error)
                 return folder, held
             swept = not folder.exists()
             _forget(folder)
@@ -141,6 +146,7 @@ def _claim(place: Path) -> tuple[Path, ExitStack]:
         if alone and (folder / LOCK).exists():
             return folder, held
         held.close()
+    logger.info("%s: %d folders were swept as they were made; used without", place, _ATTEMPTS)
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder, ExitStack()
 
@@ -151,6 +157,7 @@ def _delete_if_free(folder: Path) -> None:
             with file_lock(folder / LOCK, wait_seconds=0) as free:
                 if not free:
                     return
+                logger.info("%s: left by a killed process; deleted", folder)
                 shutil.rmtree(folder, ignore_errors=True)
             folder.rmdir()  # on Windows: the lock itself goes last, when it is let go
 
@@ -200,7 +207,10 @@ def cache_folder() -> Path:
         return Path(named)
     earlier = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vmr"
     usual = platformdirs.user_cache_path("vmr", appauthor=False)
-    return earlier if earlier.is_dir() and not usual.is_dir() else usual
+    if usual.is_dir() or not earlier.is_dir():
+        return usual
+    logger.info("the cache of version 0.1 is used: %s", earlier)
+    return earlier
 
 
 def data_folder(variable: str, name: str) -> Path:

@@ -22,6 +22,7 @@ import vmr.cli.research
 import vmr.cli.search
 import vmr.cli.weights
 from feature_extract.files import sweep_noted
+from feature_extract.logs import HELP, shown
 from vmr.cli.console import DONE, FAILED, one_line
 from vmr.library.database import default_library
 
@@ -31,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a file name need not be printable
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     options = read_options(arguments)
-    sweep_noted()
     try:
-        return int(options.run(options))
+        with shown(options.verbose):
+            sweep_noted()
+            return int(options.run(options))
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         return 130
@@ -56,7 +58,17 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if rest and options.run not in (_demo, _page):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
+    options.verbose = getattr(options, "verbose", False)
     return options
+
+
+def _add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Let the option stand before a command, and behind it."""
+    parser.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help=HELP)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _add_verbose(command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "Open the page on a small sample library; options are those of `page`, such as --port."
     demo = commands.add_parser("demo", help=text, description=text)
     demo.set_defaults(run=_demo)
+    _add_verbose(parser)
     return parser
 
 

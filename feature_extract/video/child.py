@@ -11,6 +11,7 @@ on the other side of the pipe.
 import contextlib
 import io
 import json
+import logging
 import math
 import os
 import queue
@@ -18,6 +19,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,13 +64,18 @@ class Child:
 
     def next(self, seconds: float) -> Message:
         """The next message, waiting so long at most; LostError when there is none."""
-        try:
-            message = self._messages.get(timeout=max(0.0, seconds))
-        except queue.Empty:
-            raise LostError(f"the decoder hung for {seconds:.0f} s") from None
-        if message is None:
-            raise LostError("the decoder crashed")
-        return message
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                message = self._messages.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                raise LostError(f"the decoder hung for {seconds:.0f} s") from None
+            if message is None:
+                raise LostError("the decoder crashed")
+            kind, fields, _ = message
+            if kind != "log":
+                return message
+            logging.getLogger(fields["name"]).info("%s", fields["text"])
 
     def close(self) -> None:
         """Kill the process and take back everything it held."""

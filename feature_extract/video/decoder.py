@@ -18,6 +18,7 @@ A message is 8 bytes of length, a JSON object, and bytes in the shape that it st
 
 import contextlib
 import json
+import logging
 import os
 import struct
 import sys
@@ -35,6 +36,8 @@ from feature_extract.video.libav_log import Complaints
 from feature_extract.video.sound_reader import SoundReader
 from feature_extract.video.source import Picture, RefusedError, describe, is_webp
 from feature_extract.video.span_reader import SpanReader
+
+logger = logging.getLogger("feature_extract.video.decoder")  # `__name__` is `__main__` here
 
 BATCH: Final = 16
 OPEN_SECONDS: Final = 600.0
@@ -155,8 +158,10 @@ def read(
         try:
             sender.contents(DecordReader(path, source, size, complaints), rate)
             return
-        except DistrustError:
+        except DistrustError as reason:
             after = sender.last
+            since = f"after {after:.2f} s" if after >= 0 else "from the start"
+            logger.info("%s: decord is not trusted (%s); PyAV reads %s", path, reason, since)
     sender.contents(AvReader(path, source, size, complaints, after=after), rate)
 
 
@@ -208,6 +213,18 @@ def read_webp_span(sender: Sender, request: dict[str, Any]) -> None:
         sender.pictures_of(WebpSpan(reader, tuple(request["span"])))
 
 
+class _ToParent(logging.Handler):
+    """Sends what is logged here: `child.py` says it in the parent, whose log is the one shown."""
+
+    def __init__(self, sender: Sender) -> None:
+        super().__init__()
+        self._sender = sender
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record."""
+        self._sender.message("log", name=record.name, text=record.getMessage())
+
+
 def read_webp(sender: Sender, path: str, rate: float, size: tuple[int, int]) -> None:
     """As `read`, of a WebP animation."""
     from feature_extract.video.webp_reader import (
@@ -253,6 +270,8 @@ def main() -> None:
     # Native libraries print to 1 as they like; the messages get a descriptor of their own.
     sender = Sender(os.fdopen(os.dup(1), "wb", buffering=1 << 16))
     os.dup2(2, 1)
+    logger.addHandler(_ToParent(sender))
+    logger.setLevel(logging.INFO)
     try:
         if "span" in request:
             read_span(sender, request)

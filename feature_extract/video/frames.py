@@ -15,6 +15,7 @@ streams. A file whose pictures start after its sound has its first picture later
 import contextlib
 import ctypes
 import errno
+import logging
 import os
 import stat
 import time
@@ -27,6 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.video.child import NOTHING, Child, LostError, Message
+
+logger = logging.getLogger(__name__)
+
 
 WAIT_SECONDS: Final = 60.0
 """Longest wait for a file to open, and then for each batch."""
@@ -154,6 +158,8 @@ class FrameReader:
             yield from self._waited_for()
         except LostError as lost:
             self._child.close()
+            since = f"after {self._last:.2f} s" if self._last >= 0 else "from the start"
+            logger.info("%s: %s; PyAV reads %s in another child", self._path, lost, since)
             try:
                 self._child, _ = self._start(after=self._last)
                 yield from self._waited_for()
@@ -162,6 +168,7 @@ class FrameReader:
                     reason = f"{lost} before its first picture; convert it and index the copy"
                     raise self._error(reason) from again
                 end = max(self.info.duration, self._last + 1 / self._rate)
+                logger.info("%s: %s again; unreadable %s", self._path, again, since)
                 yield "end", {"end": end, "unreadable": [(self._last, end)]}, NOTHING
 
     def _waited_for(self) -> Iterator[Message]:

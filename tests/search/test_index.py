@@ -1,6 +1,7 @@
 """The index against brute force in numpy, and its life as a cache."""
 
 import json
+import logging
 from dataclasses import replace
 
 import faiss
@@ -189,22 +190,31 @@ def damage_counts_under_the_same_total(file, record):
     ],
 )
 @pytest.mark.parametrize("name", ["index.clips", "index.times"])
-def test_a_damaged_cache_is_made_again(library, damage, name):
+def test_a_damaged_cache_is_made_again(library, damage, name, caplog):
     model = tiny_model()
     ClipIndex.open(library, model)
     file, record = library.folder / name, library.folder / "index.json"
     whole = file.read_bytes()
     damage(file, record)
+    caplog.set_level(logging.INFO, "vmr")
+    caplog.clear()
     index = ClipIndex.open(library, model)
+    said = "no index yet" if damage is damage_record_gone else "made anew"
+    assert f"{library.folder}: " in caplog.text
+    assert said in caplog.text
     check_against_brute_force(index, library, model)
     assert file.read_bytes() == whole
     assert {p.name for p in library.folder.glob("index.*")} == FILES
 
 
-def test_another_model_gets_another_index(library):
-    ClipIndex.open(library, tiny_model(0))
-    other = tiny_model(1)
+def test_another_model_gets_another_index(library, caplog):
+    first, other = tiny_model(0), tiny_model(1)
+    ClipIndex.open(library, first)
+    caplog.set_level(logging.INFO, "vmr")
+    ClipIndex.open(library, first)
+    assert caplog.text == ""
     check_against_brute_force(ClipIndex.open(library, other), library, other)
+    assert f"model {first.fingerprint} and is made anew" in caplog.text
 
 
 def test_features_that_the_model_does_not_read_are_refused(library):
@@ -213,7 +223,8 @@ def test_features_that_the_model_does_not_read_are_refused(library):
         ClipIndex.open(library, model)
 
 
-def test_a_video_with_damaged_features_leaves_the_others_answering(library):
+def test_a_video_with_damaged_features_leaves_the_others_answering(library, caplog):
+    caplog.set_level(logging.INFO, "vmr")
     file = library.folder / "features" / "3.safetensors"
     content = bytearray(file.read_bytes())
     content[-3] ^= 1  # a flipped bit keeps the size: only the checksum sees it
@@ -223,6 +234,7 @@ def test_a_video_with_damaged_features_leaves_the_others_answering(library):
     assert len(index) == sum(SIZES) - SIZES[2]
     assert library.video(3).state == "new"
     assert "damaged" in library.video(3).reason
+    assert f"{library.video(3).path}: left out of the index: " in caplog.text
     check_against_brute_force(index, library, model)
 
 
@@ -343,7 +355,8 @@ def test_damage_in_a_large_library_is_made_good_before_it_is_shown(library, larg
 
 
 @pytest.mark.parametrize("damage", [damage_cut, damage_flip, damage_gone])
-def test_damaged_sketches_are_made_again(library, large, damage):
+def test_damaged_sketches_are_made_again(library, large, damage, caplog):
+    caplog.set_level(logging.INFO, "vmr")
     model = tiny_model()
     ClipIndex.open(library, model)
     file = library.folder / "index.faiss"
@@ -351,6 +364,8 @@ def test_damaged_sketches_are_made_again(library, large, damage):
     damage(file, None)
     check_against_brute_force(ClipIndex.open(library, model), library, model)
     assert file.read_bytes() == whole
+    assert f"{file}: " in caplog.text
+    assert "made anew" in caplog.text
 
 
 def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tmp_path):

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from feature_extract.logs import HELP
+
 if TYPE_CHECKING:
     from vmr.search.mismatch import Mismatch
 
@@ -51,6 +53,7 @@ def examine() -> list[Check]:
         _weights(),
         _ffmpeg(),
         Check("SQLite", sqlite3.sqlite_version_info >= (3, 24), sqlite3.sqlite_version),
+        Check("log", True, f"silent; --verbose has any command, and the page, {HELP}"),
     ]
 
 

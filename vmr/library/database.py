@@ -5,6 +5,7 @@ with plain_errors(folder):
     db.execute("SELECT ...")
 """
 
+import logging
 import shutil
 import sqlite3
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Final
 
 from feature_extract.files import data_folder, scratch_folder
 from vmr.library.locks import LibraryError, plain_errors
+
+logger = logging.getLogger(__name__)
+
 
 SCHEMA_VERSION: Final = 3
 BUSY_SECONDS: Final = 10.0
@@ -98,7 +102,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         try:
             db = _connect(f"{path.absolute().as_uri()}?mode=ro")
             _check_version(db, path)
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            logger.info("%s: read as a copy in memory: %s", path, error)
             # WAL wants to write a file of shared memory beside the database; where it may not, a
             # copy serves: a folder that nobody can write does not change under us.
             db = _copy_in_memory(path)

@@ -3,12 +3,16 @@
 paths = find_videos([Path("holiday"), Path("film.dat")])
 """
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from vmr.library.locks import LibraryError
+
+logger = logging.getLogger(__name__)
+
 
 EXTENSIONS: Final = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv"}
@@ -76,7 +80,8 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
         if os.path.isdir(entry):  # noqa: PTH112  # the same
             try:
                 yield from _walk(entry, seen)
-            except OSError:
+            except OSError as error:
+                logger.info("%s: cannot be looked into: %s", entry, error)
                 yield entry
         elif is_video(entry):
             yield entry

@@ -10,6 +10,7 @@ decoder's own process, so that closing a tab stops nothing.
             print(job.path, job.state, job.reason)
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +22,9 @@ from feature_extract.extract import Extractor
 from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.content import ContentError, FileStamp, full_digest
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
+
+logger = logging.getLogger(__name__)
+
 
 _REPORT_SECONDS: Final = 0.5
 """How often the progress of a file reaches the database, for `list` in another process."""
@@ -209,6 +213,7 @@ class Ingest:
             except Exception as error:  # nothing else could be kept either, and others wait for us
                 known = error if isinstance(error, LibraryError) else None
                 failure = known or LibraryError(f"indexing stopped ({_unforeseen(error)})")
+                logger.info("indexing stopped", exc_info=error)
                 with self._changed:
                     self._failure, self._note = failure, str(failure)
                     self._thread = None
@@ -264,6 +269,7 @@ class Ingest:
             full = full_digest(job.path)
             extraction = extractor.extract(job.path, on_progress=self._reporter(job.video))
             if _changed(job):
+                logger.info("%s: %s", job.path, _GROWING)
                 return "waiting", _GROWING
             self._library.store(job.video, extraction, full=full)
         except _Cancelled:
@@ -273,8 +279,10 @@ class Ingest:
         except (VideoError, ContentError) as error:
             if _changed(job):  # half a copy looks damaged
                 return "waiting", _GROWING
+            logger.info("%s: refused: %s", job.path, error)
             return "refused", _reason(error, job.path)
         except Exception as error:  # one file must never stop the others
+            logger.info("%s: refused", job.path, exc_info=error)
             return "refused", f"could not be indexed ({_unforeseen(error)})"
         damage = extraction.features.unreadable
         return ("partly readable", describe_damage(damage)) if damage else ("ready", "")

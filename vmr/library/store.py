@@ -11,6 +11,7 @@ content: paths are names for it, and may be several, change, or go missing.
 """
 
 import json
+import logging
 import os
 import re
 import sqlite3
@@ -42,6 +43,9 @@ from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbna
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
     from feature_extract.extract import Extraction
+
+logger = logging.getLogger(__name__)
+
 
 __all__ = [
     "Library",
@@ -117,6 +121,7 @@ class Library:
             if features.fingerprint != video.fingerprint or len(features.rows) != video.rows:
                 raise FeaturesError("the feature file is not the one that was stored")
         except FeaturesError as error:
+            logger.info("%s: %s", video.path, error)
             if not self.read_only:
                 self._demote(id, video.fingerprint)
             raise LibraryError(f"{video.path}: {error}") from error
@@ -299,6 +304,7 @@ class Library:
         """Put right what a killed run left: half-written files, orphaned states, cut files."""
         with self.exclusive() as alone:
             if not alone:
+                logger.info("%s: another process indexes; nothing is put right now", self.folder)
                 return  # somebody is indexing: what looks left over is in use
             with self._transaction() as db:
                 db.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
@@ -307,6 +313,7 @@ class Library:
             )
             for id, fingerprint, *sizes in self._all(stored):
                 if [_size(file) for file in self._files(id)] != sizes:
+                    logger.info("%s: files of video %d are not whole", self.folder, id)
                     self._demote(id, fingerprint)
             self._sweep()
 
@@ -320,6 +327,7 @@ class Library:
             found = (*self._features.iterdir(), *self._thumbnails.iterdir())
             ours = {file for file in found if _OURS.fullmatch(file.name)}
             for file in (ours - kept).union(self.folder.glob("index.*.tmp")):
+                logger.info("%s: belongs to no indexed video; deleted", file)
                 file.unlink(missing_ok=True)
 
     def _demote(self, id: int, fingerprint: str) -> None:

@@ -8,6 +8,7 @@ A copy in progress looks like a finished file that is damaged, so nothing is han
 size and time have stood still for a while.
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,9 @@ from vmr.library.content import ContentError, FileStamp
 from vmr.library.folders import is_hidden, is_video, videos_inside
 from vmr.library.ingest import Ingest, Job
 from vmr.library.store import Library, LibraryError
+
+logger = logging.getLogger(__name__)
+
 
 SETTLE_SECONDS: Final = 2.0
 """A copy over a slow network pauses for less."""
@@ -147,7 +151,8 @@ def _videos_at(path: Path, folder: Path) -> list[Path]:
         return [path] if is_video(path) else []
     try:
         return videos_inside(path)
-    except LibraryError:
+    except LibraryError as error:
+        logger.info("%s: cannot be looked into: %s", path, error)
         return [path]
 
 

@@ -11,6 +11,7 @@ takes most of a second to import: the vocabulary lies beside the vectors, one wo
 """
 
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -30,6 +31,9 @@ from feature_extract.files import cache_folder, scratch_folder
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
+
+logger = logging.getLogger(__name__)
+
 
 # GloVe's own tokens: letters with inner apostrophes or dots (u.s.), numbers such as 3.5 or 10,000.
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
@@ -130,6 +134,7 @@ class Words:
         name, fingerprint = _identity(path)
         cached = cache_folder() / f"{name}-{fingerprint}"
         if not (cached / VOCABULARY).is_file():
+            logger.info("word vectors are made ready in %s", cached)
             shutil.rmtree(cached, ignore_errors=True)
             _save(_read_packaged() if path is None else _read_file(path), cached)
         _keep(cached)
@@ -267,6 +272,7 @@ def _keep(used: Path) -> None:
         sources.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
         for folder in sources[MOST_SOURCES:]:
             if folder != used:
+                logger.info("word vectors not used lately are deleted: %s", folder)
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from feature_extract.logs import HELP
 from vmr.library.database import default_library
 from vmr.page.guard import is_loopback
 
@@ -37,6 +38,8 @@ class ServerOptions:
     "limit of one upload, in GiB"
     preview_gb: int
     "limit of all kept previews together, in GiB"
+    verbose: bool
+    "print what was done another way than usual, and why"
 
     @property
     def open_to_others(self) -> bool:
@@ -98,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mcp", action="store_true", help="let assistants search the library")
     parser.add_argument("--upload-gb", type=int, default=4, help="limit for one upload")
     parser.add_argument("--preview-gb", type=int, default=1, help="limit for kept previews")
+    parser.add_argument("--verbose", action="store_true", help=HELP)
     return parser
 
 

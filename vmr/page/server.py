@@ -17,6 +17,7 @@ from gradio.events import api
 
 from feature_extract.extract import Extractor
 from feature_extract.files import sweep_noted
+from feature_extract.logs import shown
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
@@ -125,6 +126,11 @@ def client_of(request: gr.Request) -> str:
 
 def run(options: ServerOptions) -> None:
     """Serve the page until it is stopped."""
+    with shown(options.verbose):
+        _run(options)
+
+
+def _run(options: ServerOptions) -> None:
     sweep_noted()
     library = Library(options.library)
     library.check_presence()  # what went missing while the page was closed is shown as missing

@@ -10,6 +10,7 @@ with how similar the questions are; questions that are not similar are not touch
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from vmr.library.store import LibraryError
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Vector
 from vmr.model.text import QueryError
+
+logger = logging.getLogger(__name__)
+
 
 SIMILAR: Final = 0.5
 """Cosine from which two questions have to do with each other: paraphrases lie above it."""
@@ -62,7 +66,8 @@ class Feedback:
             try:
                 question = model.encode_query(model.query(rating.query))
                 clips = clips_of(rating.video, rating.start, rating.end)
-            except (QueryError, LibraryError):
+            except (QueryError, LibraryError) as error:
+                logger.info("rating of %r is not heeded: %s", rating.query, error)
                 continue
             step = model.space.unit(clips.mean(axis=0)) * (TOWARDS if rating.good else -AWAY)
             lessons.append(_Lesson(rating, question, step.astype(np.float32)))

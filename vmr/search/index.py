@@ -10,6 +10,7 @@ The files are a cache: what is missing, damaged or made by another model is made
 """
 
 import json
+import logging
 import threading
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
@@ -25,6 +26,9 @@ from vmr.library.store import Library, LibraryError, Video
 from vmr.model.retrieval import RetrievalModel
 from vmr.search.quantised import QuantisedIndex, exact
 from vmr.search.vectors import Part, Vectors
+
+logger = logging.getLogger(__name__)
+
 
 EXACT: Final = 20_000
 """Up to so many rows, all are compared: 10 ms. Five and a half hours of video."""
@@ -100,6 +104,11 @@ class ClipIndex:
                 if self._may_write(stack):
                     self._read()
                 else:
+                    logger.info(
+                        "%s: the index is brought up to date in memory only: the library may only "
+                        "be read, or another process writes it",
+                        self._library.folder,
+                    )
                     self._vectors.on_disk = False
                 self._follow(wanted)
         return videos
@@ -174,6 +183,7 @@ class ClipIndex:
 
     def _again(self, places: Iterable[int]) -> None:
         """Make the clips of these parts again: their bytes are not what was written."""
+        logger.info("%s: damaged clips of the index are made again", self._library.folder)
         self._vectors.drop(places)
         self._settle()
         self.sync()
@@ -204,7 +214,8 @@ class ClipIndex:
         lock = self._library.folder / "index.lock"
         try:
             return stack.enter_context(hold_lock(lock, wait_seconds=_WAIT_SECONDS))
-        except LibraryError:  # a full disk costs the next start time, no answer
+        except LibraryError as error:  # a full disk costs the next start time, no answer
+            logger.info("%s: the index cannot be locked: %s", self._library.folder, error)
             return False
 
     def _candidates(
@@ -244,7 +255,8 @@ class ClipIndex:
     def _add(self, video: Video) -> None:
         try:
             features = self._library.features(video.id)
-        except LibraryError:
+        except LibraryError as error:
+            logger.info("%s: left out of the index: %s", video.path, error)
             return  # damaged, and marked so in the library: the others still answer
         if features.blocks != self._model.blocks:
             raise LibraryError(
@@ -278,6 +290,7 @@ class ClipIndex:
         self._quantised = None
         self._settle()
         if len(self) <= EXACT and not all(map(self._vectors.whole, self._places.values())):
+            logger.info("%s: the index is damaged and is made anew", self._library.folder)
             self._forget()
         self._extend_quantised()
 

@@ -15,6 +15,7 @@ order in which videos come does not matter.
     places = sketch.nearest(query, 1000)                    # (K,) rows, most promising first
 """
 
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from numpy.typing import NDArray
 from feature_extract.files import replacing
 from vmr.library.content import ContentError, full_digest
 from vmr.model.space import Space
+
+logger = logging.getLogger(__name__)
+
 
 COLUMNS: Final = 96
 _LISTS: Final = 8
@@ -100,7 +104,8 @@ class QuantisedIndex:
             with replacing(file, sync=False) as draft:
                 faiss.write_index(self._index, str(draft))
                 digest = full_digest(draft)
-        except (OSError, RuntimeError, ContentError):
+        except (OSError, RuntimeError, ContentError) as error:
+            logger.info("%s: could not be written: %s", file, error)
             return ""
         return digest
 
@@ -111,17 +116,23 @@ class QuantisedIndex:
         allow a tebibyte), and the type is checked after.
         """
         limit = count * _ROW_BYTES + _OVERHEAD_BYTES
+        if not digest:  # none was written
+            return
         try:
-            if not digest or file.stat().st_size > limit or full_digest(file) != digest:
+            if file.stat().st_size > limit or full_digest(file) != digest:
+                logger.info("%s: not the file that was written; it is made anew", file)
                 return
             faiss.set_deserialization_vector_byte_limit(limit)
             faiss.set_deserialization_loop_limit(1 << 16)
             found = faiss.read_index(str(file))
-        except (OSError, RuntimeError, ContentError):
+        except (OSError, RuntimeError, ContentError) as error:
+            logger.info("%s: cannot be read and is made anew: %s", file, error)
             return
         same_kind = type(found) is faiss.IndexIVFPQFastScan
         if same_kind and (found.ntotal, found.d) == (count, self._index.d):
             self._index = found
+        else:
+            logger.info("%s: another kind or size of index; it is made anew", file)
 
     def _project(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, E) -> (N, C)."""

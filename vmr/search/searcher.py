@@ -8,6 +8,7 @@ window of up to 128 rows around each hit and says where the moment starts and en
     answer.verdict, answer.moments[0].start, answer.moments[0].end
 """
 
+import logging
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ from vmr.model.windows import Window, cut_windows, distinct, distinct_indices, w
 from vmr.search.feedback import Feedback
 from vmr.search.index import ClipIndex, RowTimes
 from vmr.search.query import QueryStep, Suggestion, parse, suggestions, understand
+
+logger = logging.getLogger(__name__)
+
 
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
@@ -245,7 +249,8 @@ class Searcher:
         """The windows of one video that begin at these rows."""
         try:
             times, clips = self._index.row_times(video.id), self._index.vectors(video.id)
-        except LibraryError:
+        except LibraryError as error:
+            logger.info("%s: skipped: %s", video.path, error)
             return []  # removed or found damaged since stage one: the others still answer
         return cut_windows(clips, times.starts, times.ends, times.cuts, firsts)
 

@@ -13,6 +13,7 @@ has named is ever written again, and files that start anew are new files.
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.files import write_text
+
+logger = logging.getLogger(__name__)
+
 
 FORMAT: Final = 3
 GAPS: Final = 0.5
@@ -103,7 +107,8 @@ class Vectors:
             try:
                 for name, values in new.items():
                     self._append(name, values)
-            except OSError:
+            except OSError as error:
+                logger.info("%s: the index stays in memory: %s", self._folder, error)
                 self.on_disk = False
         if not self.on_disk:
             for name, values in new.items():
@@ -151,12 +156,18 @@ class Vectors:
         self._stamp = text
         self.clear()
         try:
-            stored = json.loads(text)
-            if stored["format"] == FORMAT and stored["model"] == model:
+            stored = json.loads(text or "null")
+            if stored is None:
+                logger.info("%s: no index yet; it is made", self._folder)
+            elif (stored["format"], stored["model"]) != (FORMAT, model):
+                made = f"format {stored['format']}, model {stored['model']}"
+                logger.info("%s: the index is of %s and is made anew", self._folder, made)
+            else:
                 self.parts = _in_order([Part(**part) for part in stored["parts"]])
                 self.sketch, self.sketched = str(stored["sketch"]), int(stored["sketched"])
                 self._arrays = {name: self._mapped(name) for name in self._types}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logger.info("%s: the index is damaged (%r) and is made anew", self._folder, error)
             self.clear()
         return True
 
@@ -175,8 +186,8 @@ class Vectors:
         try:
             write_text(self._file("json"), text, sync=False)
             self._stamp = text
-        except OSError:
-            pass
+        except OSError as error:
+            logger.info("%s: the index could not be written: %s", self._folder, error)
 
     def _append(self, name: str, values: NDArray[Any]) -> None:
         file, before = self._file(name), self._count(name)
