@@ -185,7 +185,12 @@ def _strength(done: list[Trial]) -> tuple[float, float]:
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(D,) the maximum-likelihood logistic fit of y (N,) by x (N, D), by Newton's method."""
+    """The maximum-likelihood logistic fit (D,) of y (N,), 0 or 1, by x (N, D), by Newton's method.
+
+    scikit-learn's LogisticRegression gives the same to the last bit or two (without a penalty, by
+    its newton-cholesky solver), but refuses to fit where all answers are right or all are wrong, as
+    a short run has them, and ends elsewhere where scores tell them apart without a mistake.
+    """
     weight = np.zeros(x.shape[1])
     for _ in range(50):
         p = 1 / (1 + np.exp(-x @ weight))

@@ -85,7 +85,11 @@ def moved_rows(
 
 
 def fit_movements(moved: Moved) -> Movements:
-    """The ridge regression of the rates by the rows; windows with cuts are left out."""
+    """The ridge regression of the rates by the rows; windows with cuts are left out.
+
+    scikit-learn's Ridge gives the same weights in half precision, as they are stored; it is pinned
+    for its pictures only (requirements.txt), and training does without it.
+    """
     real = np.asarray(moved.kinds) != CUT
     rows, rates = moved.rows[real].astype(np.float64), moved.rates[real].astype(np.float64)
     mean = rows.mean(0)
