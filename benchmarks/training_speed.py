@@ -54,6 +54,7 @@ def random_batch(preset: Preset, seed: int) -> Batch:
         spans=torch.stack([starts, starts + 1 + model.clips * 0.1], 1),
         queries=torch.arange(size) + seed * size,
         moments=torch.arange(size) + seed * size,
+        starts=torch.zeros(size, dtype=torch.int64),
     )
 
 

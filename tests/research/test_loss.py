@@ -54,6 +54,7 @@ def batch(size: int = 3, seed: int = 0) -> Batch:
         spans=torch.stack([starts, starts + lengths], 1),
         queries=torch.arange(size),
         moments=torch.arange(size),
+        starts=torch.zeros(size, dtype=torch.int64),
     )
 
 

@@ -45,6 +45,7 @@ def ours(preset: Preset, cells: list[list[int]]) -> dict[str, Any]:
         spans=given["spans"],
         queries=torch.tensor(QUERIES),
         moments=torch.arange(len(QUERIES)),
+        starts=torch.zeros(len(QUERIES), dtype=torch.int64),
     )
     model = objective.model
     with torch.no_grad():

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ from vmr.research.rows import RowSource
 
 _PUNCTUATION = re.compile(r'[,/"\-;.&?!()]')  # each becomes a space, as in the published code
 UNKNOWN = 1  # place of words outside the vocabulary; 0 is padding
+ELSEWHERE = 1 / 3  # of the windows that training reads lie away from the moment
 CACHE_BYTES = 4 << 30  # prepared rows kept in memory; the rest is read again when needed
 
 
@@ -38,8 +40,10 @@ class DataError(ValueError):
 class DataConfig:
     """How rows and words are prepared."""
 
-    length: Literal["fixed", "variable"] = "fixed"
-    """Every video resampled to N * pool rows, as published; or its own rows if they are fewer."""
+    length: Literal["fixed", "variable", "windows"] = "fixed"
+    """Fixed: every video resampled to N * pool rows, as published. Variable: its own rows if they
+    are fewer. Windows: always its own rows, a long video in windows of N * pool that overlap by
+    half; each is scored by itself, and the best answers of all are the video's."""
     normalise: bool = True
     """Rows to unit length."""
     hide_words: float = 0.15
@@ -48,8 +52,8 @@ class DataConfig:
     """False: all word vectors are zero, to see what a model does that cannot read the query."""
 
     def __post_init__(self) -> None:
-        if self.length not in ("fixed", "variable"):
-            raise ValueError(f"data.length must be fixed or variable, not {self.length!r}")
+        if self.length not in ("fixed", "variable", "windows"):
+            raise ValueError(f"data.length must be fixed, variable or windows, not {self.length!r}")
         if not 0 <= self.hide_words < 1:
             raise ValueError(f"data.hide_words must be within 0..1, not {self.hide_words}")
 
@@ -77,6 +81,8 @@ class Item:
     span: tuple[float, float]
     query: int
     moment: int
+    start: int
+    "clips of the video before these rows"
 
 
 def tokens(sentence: str) -> list[str]:
@@ -115,12 +121,36 @@ def prepare_rows(
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = rows / np.maximum(lengths, 1e-12)
     longest = model.clips * model.pool
-    if config.length == "fixed" or len(rows) > longest:
+    if config.length == "fixed" or (config.length == "variable" and len(rows) > longest):
         return PreparedVideo(resample(rows, longest), model.clips, model.clips)
     clips = -(-len(rows) // model.pool)
     padded = np.zeros((clips * model.pool, rows.shape[1]), np.float32)
     padded[: len(rows)] = rows
     return PreparedVideo(padded, clips, len(rows) / model.pool)
+
+
+def window_starts(clips: int, longest: int) -> list[int]:
+    """First clips of the windows of `longest` clips that cover a video, overlapping by half."""
+    last = max(0, clips - longest)
+    return [*range(0, last, max(1, longest // 2)), last]
+
+
+def choose_window(
+    starts: Sequence[int], longest: int, span: Span, generator: np.random.Generator
+) -> int:
+    """The start of a window to train on, for a moment at `span` (clips of the video).
+
+    Mostly one that holds the moment, whole if any does; one that lies elsewhere in a third of the
+    draws, so that scores of different windows compare.
+    """
+    if len(starts) == 1:
+        return starts[0]
+    whole = [at for at in starts if at <= span[0] and span[1] <= at + longest]
+    middle = (span[0] + span[1]) / 2
+    holding = whole or [at for at in starts if at <= middle <= at + longest]
+    elsewhere = [at for at in starts if span[1] < at or at + longest < span[0]]
+    chosen = elsewhere if elsewhere and generator.random() < ELSEWHERE else holding
+    return chosen[generator.integers(len(chosen))]
 
 
 class MomentData:
@@ -129,6 +159,7 @@ class MomentData:
     Attributes:
         queries: those whose video has features.
         pairs: (number of the query, one of its true moments): what training draws from.
+        lengths: rows of every video as its file has them.
         dropped: what was left out or repaired, by reason, of the annotations and the features.
     """
 
@@ -156,6 +187,7 @@ class MomentData:
         self._ids = {word: place for place, word in enumerate(vocabulary, UNKNOWN + 1)}
         self._cache: dict[str, PreparedVideo] = {}
         self._cached_bytes = 0
+        self.lengths: dict[str, int] = {}
         dropped = Counter(annotations.dropped)
         present = self._scan(annotations.videos, dropped)
         self.queries = tuple(self._usable(annotations.queries, present, dropped))
@@ -172,32 +204,49 @@ class MomentData:
             return self._cache[name]
         return self._prepare(name, self._source.rows(name))
 
-    def item(self, number: int, span: Span, generator: np.random.Generator | None = None) -> Item:
-        """Query `number` with one of its moments; words are hidden where there is a generator."""
+    def item(
+        self,
+        number: int,
+        span: Span,
+        generator: np.random.Generator | None = None,
+        start: int = 0,
+    ) -> Item:
+        """Query `number` with one of its moments, in the window that starts with clip `start`.
+
+        With a generator, words are hidden, and the window is drawn.
+        """
         query = self.queries[number]
         video = self.video(query.video)
         clips_per_second = video.extent / query.duration
+        inside = span[0] * clips_per_second, span[1] * clips_per_second
         words = tokens(query.sentence)[: self._model.longest_text]
         vectors = self._words.lookup(words)
         hidden = np.zeros(len(words), np.bool_)
         if generator is not None:
             hidden = hide(len(words), self._config.hide_words, generator)
+            start = choose_window(self.windows(number), self._model.clips, inside, generator)
+        pool, clips = self._model.pool, min(self._model.clips, video.clips)
         return Item(
-            rows=torch.from_numpy(video.rows),
-            clips=video.clips,
+            rows=torch.from_numpy(video.rows[start * pool : (start + clips) * pool]),
+            clips=clips,
             words=torch.from_numpy(vectors if self._config.read_words else vectors * 0),
             hidden_words=torch.from_numpy(hidden),
             word_ids=torch.tensor([self._ids.get(word, UNKNOWN) for word in words]),
-            span=(span[0] * clips_per_second, span[1] * clips_per_second),
+            span=(inside[0] - start, inside[1] - start),
             query=number,
             moment=self._moments[query.video, span],
+            start=start,
         )
 
+    def windows(self, number: int) -> list[int]:
+        """First clips of the windows in which query `number` is asked; [0] for a whole video."""
+        return window_starts(self.video(self.queries[number].video).clips, self._model.clips)
+
     def batches(self, size: int) -> Iterator[Batch]:
-        """Every query once, in order, nothing hidden."""
-        for first in range(0, len(self.queries), size):
-            numbers = range(first, min(first + size, len(self.queries)))
-            yield collate([self.item(number, self.queries[number].spans[0]) for number in numbers])
+        """Every query once, in order, nothing hidden; once a window where there are several."""
+        asked = ((n, at) for n in range(len(self.queries)) for at in self.windows(n))
+        while some := list(islice(asked, size)):
+            yield collate([self.item(n, self.queries[n].spans[0], start=at) for n, at in some])
 
     def _prepare(self, name: str, rows: NDArray[np.float32]) -> PreparedVideo:
         broken = ~np.isfinite(rows).all(1, keepdims=True)
@@ -227,6 +276,7 @@ class MomentData:
                 )
             broken = int((~np.isfinite(rows).all(1)).sum())
             dropped["row with NaN or infinity (read as zero)"] += broken
+            self.lengths[video] = len(rows)
             self._prepare(video, rows)
         return present
 
@@ -290,4 +340,5 @@ def collate(items: Sequence[Item]) -> Batch:
         spans=torch.tensor([item.span for item in items], dtype=torch.float32),
         queries=torch.tensor([item.query for item in items]),
         moments=torch.tensor([item.moment for item in items]),
+        starts=torch.tensor([item.start for item in items]),
     )

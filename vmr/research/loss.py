@@ -62,11 +62,13 @@ class Batch:
     word_ids: Tensor
     "(B, L) place in the vocabulary"
     spans: Tensor
-    "(B, 2) the true moment, in clips"
+    "(B, 2) the true moment, in clips; outside of 0..clips where these rows do not show it"
     queries: Tensor
     "(B,) which query of the data this is"
     moments: Tensor
     "(B,) equal for queries about the same moment of the same video"
+    starts: Tensor
+    "(B,) clips of the video before its rows; spans and rows count from there"
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`."""
@@ -104,17 +106,7 @@ class Objective(nn.Module):
         if output.word_logits is not None:
             losses["words"] = word_loss(output.word_logits, batch.word_ids, batch.hidden_words)
         if self.contrast is not None:
-            same = batch.queries
-            if self.contrast.config.positives == "moment":
-                same = batch.moments
-            losses["contrast"] = self.contrast(
-                self.model.contrast,
-                output.embedded_video,
-                output.embedded_text,
-                batch.word_mask,
-                batch.spans,
-                same,
-            )
+            losses["contrast"] = self._contrast_loss(self.contrast, output, batch)
         return {"total": self.weighted(losses), **losses}
 
     def grounding(self, output: Output, batch: Batch) -> dict[str, Tensor]:
@@ -133,6 +125,16 @@ class Objective(nn.Module):
             [getattr(self.config, name) * loss for name, loss in losses.items()]
         ).sum()
 
+    def _contrast_loss(self, contrast: MomentumContrast, output: Output, batch: Batch) -> Tensor:
+        """The contrast of the pairs whose moment is among their rows."""
+        shown = shows(batch.spans, batch.clips)
+        if not shown.any():
+            return output.embedded_video.new_zeros(())
+        same = batch.queries if contrast.config.positives == "query" else batch.moments
+        pairs = output.embedded_video, output.embedded_text, batch.word_mask, batch.spans, same
+        loss: Tensor = contrast(self.model.contrast, *(part[shown] for part in pairs))
+        return loss
+
     def _offset_loss(self, output: Output, labels: Tensor, spans: Tensor) -> Tensor:
         """L1 of the offsets at every pair of a likely start and a likely end."""
         starts, ends = labels[:, 0] >= EDGE, labels[:, 1] >= EDGE  # (B, N+1)
@@ -145,11 +147,17 @@ class Objective(nn.Module):
         return (distance / cells[video]).sum() / len(spans)
 
 
+def shows(spans: Tensor, clips: Tensor) -> Tensor:
+    """Which spans (B, 2) touch 0..clips, (B,): false where a window lies away from its moment."""
+    return (spans[:, 1] >= 0) & (spans[:, 0] <= clips)
+
+
 def stage_labels(spans: Tensor, visible: Tensor, config: LossConfig) -> Tensor:
     """How much each boundary is the start, the end, the middle of the moment, (B, 3, N+1).
 
     Bells around the true places, flattened to 1 near the top and to 0 far away; there is always
-    at least one boundary per row that says 1 (or, at an edge, more than 0.4).
+    at least one boundary per row that says 1 (or, at an edge, more than 0.4), unless the moment
+    is away from these boundaries altogether: then all are 0.
 
     In float64: the middle bell at the last boundary of a short moment there is .0624993, whatever
     the moment's length, and float32 rounds it over its threshold of .0625.
@@ -164,11 +172,13 @@ def stage_labels(spans: Tensor, visible: Tensor, config: LossConfig) -> Tensor:
     one = spans.new_tensor([config.edge_one, config.edge_one, config.middle_one])[:, None]
     zero = spans.new_tensor([config.edge_zero, config.edge_zero, config.middle_zero])[:, None]
     labels = torch.where(labels >= one, 1.0, torch.where(labels < zero, 0.0, labels))
+    visible = visible & shows(spans, visible.sum(1) - 1)[:, None]
     labels = labels * visible[:, None]
     enough = spans.new_tensor([EDGE, EDGE, 0.0])
     missing = labels.amax(2) <= enough  # (B, 3)
     nearest = distance.masked_fill(~visible[:, None], torch.inf).argmin(2, keepdim=True)
     ones = torch.zeros_like(labels).scatter(2, nearest, 1.0)
+    ones = ones * visible[:, None]
     return torch.where(missing[..., None] & (ones > 0), ones, labels).float()
 
 

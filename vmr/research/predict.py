@@ -4,6 +4,7 @@ moments = predict(model, data, suppression=0.37)     # one (K, 3) array per quer
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -47,18 +48,35 @@ def predictions(
     training = model.training
     model.eval()
     try:
-        for batch in data.batches(batch_size):
-            output = answer(model, batch.to(device), precision)
-            arrays = [
-                part.cpu().numpy() for part in (output.spans, output.logits.sigmoid(), output.valid)
-            ]
-            for number, spans, scores, valid in zip(batch.queries.tolist(), *arrays, strict=True):
-                clips = data.video(data.queries[number].video).extent
-                best = ranked(spans[valid], scores[valid], clips, suppression, keep)
-                best[:, :2] *= data.queries[number].duration / clips
-                yield best
+        proposed = proposals(model, data, batch_size, device, precision)
+        for number, windows in groupby(proposed, key=lambda proposal: proposal[0]):
+            spans, scores = (
+                np.concatenate(parts)
+                for parts in zip(*((spans, scores) for _, spans, scores in windows), strict=True)
+            )
+            clips = data.video(data.queries[number].video).extent
+            best = ranked(spans, scores, clips, suppression, keep)
+            best[:, :2] *= data.queries[number].duration / clips
+            yield best
     finally:
         model.train(training)
+
+
+def proposals(
+    model: MomentModel,
+    data: MomentData,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision,
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
+    """For each query and window of its video: the query, spans (C, 2) in clips of the video, and
+    their scores (C,)."""
+    for batch in data.batches(batch_size):
+        output = answer(model, batch.to(device), precision)
+        spans = output.spans.cpu() + batch.starts[:, None, None]
+        arrays = (part.cpu().numpy() for part in (spans, output.logits.sigmoid(), output.valid))
+        for number, found, scores, valid in zip(batch.queries.tolist(), *arrays, strict=True):
+            yield number, found[valid], scores[valid]
 
 
 @torch.inference_mode()

@@ -26,7 +26,7 @@ from vmr.model.network import MomentModel
 from vmr.research.data import MomentData, Stream, collate
 from vmr.research.evaluation import Scores, score
 from vmr.research.loss import Batch
-from vmr.research.predict import answer, arithmetic, predict
+from vmr.research.predict import Moments, answer, arithmetic, predict
 from vmr.research.preset import Preset
 from vmr.research.run import BEST, LAST, Log, Run
 
@@ -109,6 +109,12 @@ def train(
         if preset.train.batch % place.count:
             raise TrainingError(
                 f"train.batch {preset.train.batch} does not divide by {place.count} processes"
+            )
+        if place.count > 1 and preset.data.length == "windows" and preset.model.contrast:
+            raise TrainingError(
+                "windows that lie away from their moment take no part in the contrast, so that "
+                "processes would hold unequal shares of it: use one process, or --set "
+                "model.contrast=false"
             )
         if preset.train.schedule == "plateau" and validation is None:
             raise TrainingError(
@@ -227,13 +233,16 @@ def _validation_loss(run: Run, validation: MomentData, place: Processes) -> floa
     the contrast belong to training.
     """
     total = torch.zeros((), device=place.device, dtype=torch.float64)
+    count = 0
     if place.rank == 0:
         run.objective.eval()
         for batch in validation.batches(VALIDATION_BATCH):
             batch = batch.to(place.device)
             output = answer(run.objective.model, batch, run.preset.train.precision)
             loss = run.objective.weighted(run.objective.grounding(output, batch))
-            total += loss * len(batch.spans) / len(validation.queries)
+            total += loss * len(batch.spans)
+            count += len(batch.spans)
+        total /= count
     if place.count > 1:
         dist.broadcast(total, 0)
     return total.item()
@@ -248,14 +257,21 @@ def evaluate(
     strict: bool | None = None,
 ) -> Scores:
     """Scores of a model over all queries of `data`, by the protocol of the preset's dataset."""
-    found = predict(
+    found = answers(model, data, preset, device)
+    return score(preset.dataset, data.queries, found, strict=strict)
+
+
+def answers(
+    model: MomentModel, data: MomentData, preset: Preset, device: torch.device
+) -> list[Moments]:
+    """The moments (K, 3) of every query of `data`, with the settings of the preset."""
+    return predict(
         model,
         data,
         suppression=preset.train.suppression,
         device=device,
         precision=preset.train.precision,
     )
-    return score(preset.dataset, data.queries, found, strict=strict)
 
 
 def _anyone(asked: bool, place: Processes) -> bool:
