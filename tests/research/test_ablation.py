@@ -5,13 +5,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from tests.support.research import CHANGES, write_set
+from tests.support.research import CHANGES, open_set, write_set
 from vmr.__main__ import main
-from vmr.research.ablation import FIGURES, Result, Variant, plot, run, scaling, table, variants
-from vmr.research.cost import Cost
+from vmr.research.ablation import (
+    FIGURES,
+    Result,
+    Variant,
+    by_group,
+    groups,
+    plot,
+    run,
+    scaling,
+    table,
+    variants,
+)
+from vmr.research.cost import Cost, measure, sizes
 from vmr.research.preset import load_preset
 
 torch.set_num_threads(1)
@@ -44,6 +56,56 @@ def test_suites_are_the_variants_they_promise() -> None:
     assert by_name["extractor B"].features == "B"
     with pytest.raises(ValueError, match="--suite magic: choose of vtc, encoder"):
         variants("magic", PRESET)
+
+
+def test_encoders_are_compared_at_equal_parameters_and_equal_arithmetic() -> None:
+    wider = load_preset("tacos", [*CHANGES, "model.width=64"])
+    given = dict(zip(("parameters", "FLOPs"), sizes(wider.model, words=12), strict=True))
+    found = {variant.name: variant.preset for variant in variants("equal", wider)[1:]}
+    assert list(found) == [
+        f"{kind}, equal {what}" for kind in ("two-stream", "joint") for what in given
+    ]
+    for name, preset in found.items():
+        kind, what = name.split(", equal ")
+        assert preset.model.encoder == kind
+        counted = dict(zip(given, sizes(preset.model, words=12), strict=True))
+        assert counted[what] == pytest.approx(given[what], rel=0.06)
+        # Nothing else differs.
+        plain = replace(preset.model, width=wider.model.width, encoder=wider.model.encoder)
+        assert replace(preset, model=plain) == wider
+    # Counting without numbers is counting with them.
+    small = load_preset("tacos", CHANGES).model
+    cost = measure(small, words=12)
+    assert sizes(small, words=12) == (cost.parameters, cost.flops)
+
+
+def test_own_rows_beside_resampled_ones() -> None:
+    resampled, own = variants("rows", PRESET)
+    assert (resampled.preset.data.length, own.preset.data.length) == ("fixed", "windows")
+    assert own.name == "own rows, in windows"
+    assert variants("rows", own.preset)[1].preset == resampled.preset
+
+
+def test_queries_are_grouped_by_length_and_known_words(tmp_path: Path) -> None:
+    _, data, vocabulary = open_set(tmp_path)
+    known = [word for word in vocabulary if word not in ("dog", "forest")]
+    found = groups(data, known)
+    assert found == {
+        "1 to 8 words": list(range(8)),
+        "1 to 50 rows": list(range(8)),
+        "a word never seen": [0, 7],  # the first sentence has a dog, the last a forest
+        "all words known": [1, 2, 3, 4, 5, 6],
+    }
+    truths = [np.array(query.spans) for query in data.queries]
+    answers = [truths[0], *(np.zeros((0, 2)) for _ in truths[1:])]
+    rates = by_group(answers, truths, found, strict=True)
+    assert rates["group: a word never seen (2)"] == 50
+    assert rates["group: all words known (6)"] == 0
+    cost = Cost(parameters=1, flops=1, seconds=1.0, training_bytes=1)
+    scores = dict.fromkeys(FIGURES, 40.0) | rates
+    text = table([Result(Variant("a", PRESET), (scores, scores), cost)])
+    assert "| R@1 IoU 0.5 | 1 to 8 words (8) |" in text
+    assert "| 50.0 ± 0.0 |" in text
 
 
 def test_every_seed_runs_once_and_a_stopped_suite_goes_on(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_ablate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suite", default="vtc,encoder", help="of vtc, encoder, text, features")
+    parser.add_argument(
+        "--suite", default="vtc,encoder", help="of vtc, encoder, equal, text, rows, features"
+    )
     parser.add_argument("--preset", default="tacos", help="name, or a JSON file (default: tacos)")
     _add_data(parser)
     parser.add_argument(
@@ -224,13 +226,25 @@ def _evaluate_run(arguments: argparse.Namespace, strict: bool | None) -> "Scores
 
 
 def _ablate(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
     from feature_extract.files import write_text
-    from vmr.research.ablation import Variant, plot, run, scaling, table, variants
+    from vmr.research.ablation import (
+        Variant,
+        by_group,
+        groups,
+        plot,
+        run,
+        scaling,
+        table,
+        variants,
+    )
     from vmr.research.annotations import read_annotations
     from vmr.research.data import DataConfig, MomentData, build_vocabulary
+    from vmr.research.evaluation import score
     from vmr.research.preset import load_preset
     from vmr.research.run import LAST, fit_vocabulary, load_run
-    from vmr.research.train import evaluate, processes, train
+    from vmr.research.train import answers, processes, train
 
     preset = load_preset(arguments.preset, arguments.changes)
     vocabulary = build_vocabulary(read_annotations(arguments.annotations).queries)
@@ -264,7 +278,15 @@ def _ablate(arguments: argparse.Namespace) -> int:
         )
         model, _, _ = load_run(best)
         with processes(arguments.device) as place:
-            return evaluate(model.to(place.device), test, seeded, place.device).record()
+            found = answers(model.to(place.device), test, seeded, place.device)
+        scores = score(seeded.dataset, test.queries, found)
+        parts = by_group(
+            [moments[:, :2] for moments in found],
+            [np.array(query.spans) for query in test.queries],
+            groups(test, vocabulary),
+            strict=scores.recall.strict,
+        )
+        return {**scores.record(), **parts}
 
     names = "annotations", "validation", "test", "features", "other_features", "words", "steps"
     context = {name: str(getattr(arguments, name)) for name in names}

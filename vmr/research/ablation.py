@@ -4,28 +4,41 @@
     (out / "table.md").write_text(table(results))
 
 Answers, on whatever data is given, what the paper leaves open: what the contrastive loss brings,
-what asymmetric co-attention costs and gains beside symmetric and plain self-attention, how both
-scale with the length of video and query, and which extractor's features are better.
+and whether it helps with words never seen in training; what asymmetric co-attention costs and gains
+beside two-stream and joint attention, at equal parameters and at equal arithmetic; how accuracy,
+time and memory go with the length of video and query; what a video's own rows are worth beside
+resampled ones; and which extractor's features are better.
 """
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
+from typing import get_args
 
 from feature_extract.files import write_text
+from vmr.model.encoder import EncoderKind
 from vmr.model.network import ModelConfig
 from vmr.research.contrast import ContrastConfig
-from vmr.research.cost import Cost, measure
+from vmr.research.cost import Cost, measure, sizes
+from vmr.research.data import MomentData, tokens
+from vmr.research.evaluation import Spans, recall
 from vmr.research.preset import Preset
 
-SUITES = ("vtc", "encoder", "text", "features")
+SUITES = ("vtc", "encoder", "equal", "text", "rows", "features")
 FIGURES = ("R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,IoU=0.5", "mIoU")
-VIDEO_LENGTHS = (32, 64, 128, 256)  # clips
-TEXT_LENGTHS = (8, 16, 32, 64)  # words
+VIDEO_LENGTHS = (10, 32, 100, 320, 1000)  # clips
+TEXT_LENGTHS = (3, 8, 20, 60)  # words
+GROUPED = "group: "  # how figures of a group of queries are named
+GROUP_FIGURE = 1, 0.5  # R@n and IoU that are reported by groups of queries
+WORD_GROUPS = ((1, 8), (9, 20), (21, 1000))  # words of a query, both ends included
+ROW_GROUPS = ((1, 50), (51, 200), (201, 1_000_000))  # rows of its video before resampling
 AUTHORS = {"pooling": "sum", "copy": "fresh", "positives": "query"}  # VTC as their code has it
 CLEAN = {"pooling": "mean", "copy": "exact", "positives": "moment"}
 TYPICAL_WORDS = 12  # mean length of a query in ActivityNet Captions; TACoS: 9
@@ -78,9 +91,16 @@ def variants(suites: str, preset: Preset) -> list[Variant]:
             _with(preset, "symmetric (two-stream)", encoder="two-stream", feed_forward=wide),
             _with(preset, "self-attention", encoder="joint", feed_forward=0),
         ]
+    if "equal" in chosen:
+        found += matched(preset)
     if "text" in chosen:
         data = replace(preset.data, read_words=False)
         found.append(Variant("no text", replace(preset, data=data)))
+    if "rows" in chosen:
+        own = preset.data.length == "windows"
+        data = replace(preset.data, length="fixed" if own else "windows")
+        name = "resampled rows" if own else "own rows, in windows"
+        found.append(Variant(name, replace(preset, data=data)))
     if "features" in chosen:
         found.append(Variant("extractor B", preset, features="B"))
     first = found[0]
@@ -92,6 +112,68 @@ def variants(suites: str, preset: Preset) -> list[Variant]:
 
 def _with(preset: Preset, name: str, **changes: object) -> Variant:
     return Variant(name, replace(preset, model=replace(preset.model, **changes)))  # type: ignore[arg-type]
+
+
+def matched(preset: Preset) -> list[Variant]:
+    """The other encoders with as many parameters, and with as much arithmetic, as the preset's.
+
+    Only the width differs: it is the multiple of the heads that comes nearest.
+    """
+    model = preset.model
+    targets = sizes(model, words=TYPICAL_WORDS)
+    found = []
+    for kind in get_args(EncoderKind):
+        if kind == model.encoder:
+            continue
+        widths = range(model.heads, 2 * model.width + 1, model.heads)
+        others = [replace(model, encoder=kind, width=width) for width in widths]
+        for place, what in enumerate(("parameters", "FLOPs")):
+            count = partial(_count, place=place)
+            above = bisect_left(others, targets[place], key=count)  # both grow with the width
+            away = {
+                abs(math.log(count(other) / targets[place])): other
+                for other in others[max(0, above - 1) : above + 1]
+            }
+            found.append(Variant(f"{kind}, equal {what}", replace(preset, model=away[min(away)])))
+    return found
+
+
+def _count(model: ModelConfig, place: int) -> int:
+    """The parameters (place 0) or the arithmetic (1) of a network."""
+    return sizes(model, words=TYPICAL_WORDS)[place]
+
+
+def groups(data: MomentData, vocabulary: Collection[str]) -> dict[str, list[int]]:
+    """Numbers of the queries by length of query and video, and by whether all words are known.
+
+    A word is known if it is in `vocabulary`, that of the training queries. Empty groups are left
+    out.
+    """
+    known = set(vocabulary)
+    found: dict[str, list[int]] = {}
+    for number, query in enumerate(data.queries):
+        words, rows = tokens(query.sentence), data.lengths[query.video]
+        names = [f"{low} to {high} words" for low, high in WORD_GROUPS if low <= len(words) <= high]
+        names += [f"{low} to {high} rows" for low, high in ROW_GROUPS if low <= rows <= high]
+        names.append("all words known" if known.issuperset(words) else "a word never seen")
+        for name in names:
+            found.setdefault(name, []).append(number)
+    return found
+
+
+def by_group(
+    found: Sequence[Spans],
+    truths: Sequence[Spans],
+    members: Mapping[str, list[int]],
+    *,
+    strict: bool,
+) -> dict[str, float]:
+    """R@n at the IoU of GROUP_FIGURE for every group, in percent, by a name that says its size."""
+    rates = {}
+    for name, numbers in members.items():
+        part = recall([found[n] for n in numbers], [truths[n] for n in numbers], strict=strict)
+        rates[f"{GROUPED}{name} ({len(numbers)})"] = part.rate(*GROUP_FIGURE)
+    return rates
 
 
 def _other_contrast(preset: Preset) -> Variant:
@@ -188,15 +270,39 @@ def table(results: Sequence[Result], grown: Sequence[Scaling] = ()) -> str:
         f"{TYPICAL_WORDS} words on one full-length video: forward pass; activations as kept for "
         "training.\n\n" + _markdown(lines)
     )
+    return text + _group_table(results) + growth_table(grown) + "\n"
+
+
+def growth_table(grown: Sequence[Scaling]) -> str:
+    """Markdown: how arithmetic, time and kept activations go with video and query."""
+    text = ""
     for title, name in (("clips", "by_clips"), ("words", "by_words")):
-        lines = [[f"{title}, MFLOPs / ms", *(scale.name for scale in grown)]]
+        lines = [[f"{title}, MFLOPs / ms / MiB", *(scale.name for scale in grown)]]
         lines.append(["---:"] * len(lines[0]))
         for length in getattr(grown[0], name) if grown else ():
             costs = [getattr(scale, name)[length] for scale in grown]
-            cells = [f"{cost.flops / 1e6:.0f} / {cost.seconds * 1e3:.1f}" for cost in costs]
+            cells = [
+                f"{c.flops / 1e6:.0f} / {c.seconds * 1e3:.1f} / {c.training_bytes / 2**20:.1f}"
+                for c in costs
+            ]
             lines.append([str(length), *cells])
         text += "\n\n" + _markdown(lines) if grown else ""
-    return text + "\n"
+    return text
+
+
+def _group_table(results: Sequence[Result]) -> str:
+    """R@1 of every variant by groups of queries; nothing where no groups were scored."""
+    names = [name for name in results[0].scores[0] if name.startswith(GROUPED)]
+    if not names:
+        return ""
+    n, threshold = GROUP_FIGURE
+    shape = "{:.1f} ± {:.1f}" if len(results[0].scores) > 1 else "{:.1f}"
+    lines = [[f"R@{n} IoU {threshold}", *(name.removeprefix(GROUPED) for name in names)]]
+    lines.append(["---", *["---:"] * len(names)])
+    for result in results:
+        cells = [shape.format(*result.spread(name)) for name in names]
+        lines.append([result.variant.name, *cells])
+    return "\n\n" + _markdown(lines)
 
 
 def _cost_cells(cost: Cost) -> list[str]:

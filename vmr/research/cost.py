@@ -38,16 +38,30 @@ def measure(
     device = device or torch.device("cpu")
     torch.manual_seed(seed)
     model = MomentModel(config).to(device)
-    inputs = (
-        torch.randn(1, config.clips * config.pool, config.feature_width, device=device),
-        torch.randn(1, words, config.word_width, device=device),
-        torch.ones(1, words, dtype=torch.bool, device=device),
-    )
+    inputs = query_of(config, words, device)
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         flops=flops(model.eval(), inputs),
         seconds=_seconds(model.eval(), inputs),
         training_bytes=_kept(model.train(), inputs),
+    )
+
+
+def sizes(config: ModelConfig, *, words: int) -> tuple[int, int]:
+    """Parameters and floating-point operations of a network that is never filled with numbers."""
+    device = torch.device("meta")
+    with device:
+        model = MomentModel(config).eval()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return parameters, flops(model, query_of(config, words, device))
+
+
+def query_of(config: ModelConfig, words: int, device: torch.device) -> tuple[Tensor, ...]:
+    """One full-length video and one query of random numbers, as the network takes them."""
+    return (
+        torch.randn(1, config.clips * config.pool, config.feature_width, device=device),
+        torch.randn(1, words, config.word_width, device=device),
+        torch.ones(1, words, dtype=torch.bool, device=device),
     )
 
 
