@@ -2,6 +2,7 @@
 // read, and every video with its state. Reading goes on in the server when the tab closes.
 
 import { address, clock, h, icon, iconButton } from "./dom.js";
+import { job, open, tool } from "./jobs.js";
 import { picture } from "./pictures.js";
 import { words } from "./words.js";
 
@@ -364,33 +365,6 @@ export class LibraryView {
       : null;
     return h("li", {}, open, tools);
   }
-}
-
-/** A button in words; its name keeps the keyboard when the list is drawn anew. */
-function tool(name, label, onclick) {
-  return h("button", { type: "button", class: "link", "data-tool": name, onclick }, label);
-}
-
-const open = ({ state }) => state === "new" || state === "indexing";
-
-function job({ name, state, fraction, seconds_left: left, reason: why, paused }, tools) {
-  const bar = h("progress", { max: "1", value: fraction ?? 0, "aria-label": name });
-  const said =
-    why ||
-    (paused
-      ? words.state.paused
-      : [words.state[state] ?? state, left && state === "indexing" ? words.left(left) : ""]
-          .filter(Boolean)
-          .join(", "));
-  const failed = !["new", "indexing", "uploading"].includes(state);
-  return h(
-    "li",
-    { class: failed ? "job failed" : "job" },
-    h("span", { class: "name", title: name }, name),
-    failed ? null : bar,
-    h("span", { class: "detail" }, said),
-    ...tools,
-  );
 }
 
 /** Why the server did not take the file, without its name, which stands before it anyway. */
