@@ -180,11 +180,10 @@ def read_span(sender: Sender, request: dict[str, Any]) -> None:
     source = describe(path)
     sender.message("info", **asdict(source.info))
     limit_time(OPEN_SECONDS + SLOWNESS * (source.info.duration + LARGE_SLOWNESS * (end - start)))
-    if what == "facts":
-        sender.message("end", **facts(path))
-    elif what == "sound":
+    sender.message("facts", **facts(path))
+    if what == "sound":
         sender.sound_of(SoundReader(path, source, (start, end)))
-    else:
+    elif what == "pictures":
         size = fitting(source.info.width, source.info.height, request["box"])
         sender.pictures_of(SpanReader(path, source, size, complaints, (start, end)))
 
@@ -204,11 +203,10 @@ def read_webp_span(sender: Sender, request: dict[str, Any]) -> None:
     what, path = request["what"], request["path"]
     info = WebpReader(path, (2, 2)).info
     sender.message("info", **asdict(info))
-    if what == "facts":
-        sender.message("end", video_stream=0, rate=[0, 1], timecode="", tags={}, sounds=[])
-    elif what == "sound":
+    sender.message("facts", video_stream=0, rate=[0, 1], timecode="", tags={}, sounds=[])
+    if what == "sound":
         sender.message("end", usable=False, left_out=[])
-    else:
+    elif what == "pictures":
         reader = WebpReader(path, fitting(info.width, info.height, request["box"]))
         sender.pictures_of(WebpSpan(reader, tuple(request["span"])))
 

@@ -6,6 +6,8 @@ Runs inside the child process of `decoder.py`; `spans.py` gives it to everybody 
 import re
 from typing import Any, Final
 
+import av
+
 from feature_extract.video.source import open_video
 
 KEPT: Final = re.compile(
@@ -30,9 +32,17 @@ def facts(path: str) -> dict[str, Any]:
             "tags": _tags(container, stream),
             "sounds": [
                 [s.index, s.codec_context.name if s.codec_context else ""]
-                for s in container.streams.audio
+                for s in sound_streams(container)
             ],
         }
+
+
+def sound_streams(container: Any) -> list[Any]:
+    """The sound streams of an open file, the one that players choose first."""
+    best, default = container.streams.best("audio"), av.stream.Disposition.default
+    return sorted(
+        container.streams.audio, key=lambda s: (s is not best, not s.disposition & default)
+    )
 
 
 def _timecode(container: Any, stream: Any) -> str:

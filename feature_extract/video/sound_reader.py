@@ -15,6 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_extract.video.facts import sound_streams
 from feature_extract.video.source import Source, open_video, packets
 from feature_extract.video.span_reader import SOUGHT
 from feature_extract.video.timing import CUT_SECONDS
@@ -57,15 +58,9 @@ class SoundReader:
             return
 
     def _candidates(self) -> list[int]:
-        """Numbers of the sound streams, the one that players choose first."""
         container, _ = open_video(self._path)
         with container:
-            best = container.streams.best("audio")
-            streams = sorted(
-                container.streams.audio,
-                key=lambda s: (s is not best, not s.disposition & av.stream.Disposition.default),
-            )
-            return [stream.index for stream in streams]
+            return [stream.index for stream in sound_streams(container)]
 
     def _placed(self, decoded: Iterator[Any], first: Any) -> Iterator[Samples]:
         """The samples where their times say, with silence in between."""

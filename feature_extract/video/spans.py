@@ -43,6 +43,24 @@ MOMENT: Final = 2e-3
 """Seconds of the span in which the picture of one instant is looked for."""
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a file says of itself beyond its pictures."""
+
+    info: VideoInfo
+    video_stream: int
+    """Number of the stream that is shown."""
+    rate: Fraction
+    """Pictures a second, on average; 0 when unknown."""
+    timecode: str
+    """Of the first picture, as 10:00:00:00 or, frames being dropped, 10:00:00;00; empty: none."""
+    tags: dict[str, str]
+    """When, where and with what it was recorded, by the container's own names."""
+    sounds: tuple[tuple[int, str], ...]
+    """(number, codec) of the sound streams, the one that players choose first; the codec is empty
+    where nobody here knows it."""
+
+
 class _SpanReader:
     """What one child process says of a span; iterate once. Closing it ends the process."""
 
@@ -62,11 +80,20 @@ class _SpanReader:
         # A file that cannot be sought is read up to the span.
         self._patience = WAIT_SECONDS + state.st_size / DISK_BYTES_A_SECOND
         try:
+            _, info, _ = self._next()
             _, fields, _ = self._next()
         except BaseException:
             self._child.close()
             raise
-        self.info = VideoInfo(**fields, size_bytes=state.st_size)
+        self.info = VideoInfo(**info, size_bytes=state.st_size)
+        self.facts = Facts(
+            info=self.info,
+            video_stream=fields["video_stream"],
+            rate=Fraction(*fields["rate"]),
+            timecode=fields["timecode"],
+            tags=fields["tags"],
+            sounds=tuple((index, codec) for index, codec in fields["sounds"]),
+        )
         self._left = 2 * self._patience + SLOWNESS * LARGE_SLOWNESS * (span[1] - span[0])
         self._left += SLOWNESS * self.info.duration
 
@@ -156,23 +183,6 @@ class SpanSound(_SpanReader):
                 self.usable, self.left_out = fields["usable"], tuple(fields["left_out"])
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a file says of itself beyond its pictures."""
-
-    info: VideoInfo
-    video_stream: int
-    """Number of the stream that is shown."""
-    rate: Fraction
-    """Pictures a second, on average; 0 when unknown."""
-    timecode: str
-    """Of the first picture, as 10:00:00:00 or, frames being dropped, 10:00:00;00; empty: none."""
-    tags: dict[str, str]
-    """When, where and with what it was recorded, by the container's own names."""
-    sounds: tuple[tuple[int, str], ...]
-    """(number, codec) of the sound streams; the codec is empty where nobody here knows it."""
-
-
 def read_span(
     path: Path, start: float, end: float, *, box: tuple[int, int] = (0, 0), grow: bool = False
 ) -> SpanPictures:
@@ -218,12 +228,5 @@ def read_facts(path: Path) -> Facts:
         VideoError: the file cannot be read as video.
     """
     with _SpanReader(path, "facts", (0.0, 1.0), (0, 0)) as reader:
-        ((_, fields, _),) = reader._messages()
-        return Facts(
-            info=reader.info,
-            video_stream=fields["video_stream"],
-            rate=Fraction(*fields["rate"]),
-            timecode=fields["timecode"],
-            tags=fields["tags"],
-            sounds=tuple((index, codec) for index, codec in fields["sounds"]),
-        )
+        facts: Facts = reader.facts
+    return facts

@@ -30,6 +30,7 @@ HOMES = {
         "feature_extract/video/source.py",
         "feature_extract/video/av_reader.py",
         "feature_extract/video/span_reader.py",
+        "feature_extract/video/facts.py",
         "feature_extract/video/sound_reader.py",
         "feature_extract/video/shown.py",
         "vmr/media/encode.py",

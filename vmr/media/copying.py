@@ -20,6 +20,9 @@ COMPARED: Final = 2.0
 """Seconds at either end of a moment that are looked at afterwards."""
 LOOK: Final = (64, 64)
 """Pixels that pictures are compared in."""
+LOSSY: Final = "cannot be cut here without losing pictures; export without --copy"
+LEADS: Final = (0.001, 0.1, 0.5)
+"""Seconds by which a picture may be stored before it is shown; ffmpeg goes by the former."""
 ALIKE: Final = 3.0
 """Mean difference, of 255, of one picture read from two files."""
 PATIENCE: Final = 20.0
@@ -42,23 +45,33 @@ def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> None:
         facts = read_facts(path)
         wanted, key = _pictures(path, _windows(start, end))
     name = readable(path.name)
-    # The second way reads all that comes before, and takes packets by their times.
+    # The other ways read all that comes before, and take packets by their times.
     by_seeking: Way = ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}"], []
-    by_reading: Way = [], ["-ss", f"{max(0.0, key - 1e-3):.6f}", "-t", f"{end - key + 1e-3:.6f}"]
+    by_reading: list[Way] = [
+        ([], ["-ss", f"{max(0.0, key - lead):.6f}", "-t", f"{end - key + lead:.6f}"])
+        for lead in LEADS
+    ]
     streams = [*_streams(facts), "-c", "copy", "-avoid_negative_ts", "make_zero"]
-    tags = [] if keep_tags else ["-map_metadata", "-1"]
-    for before, after in (by_seeking, by_reading):
-        run(
-            [*before, *input_of(path)],
-            [*after, *streams, *tags, "-movflags", "+faststart"],
-            target,
-            name=name,
-            timeout_seconds=120 + PATIENCE * (end - start + path.stat().st_size / 1e8),
-        )
+    tags = ["-map_metadata", "-1"]
+    for name_of, text in facts.tags.items() if keep_tags else ():
+        tags += ["-metadata", f"{name_of}={text}"]
+    failed = FfmpegError(f"{name}: {LOSSY}")
+    for before, after in (by_seeking, *by_reading):
+        try:
+            run(
+                [*before, "-fflags", "+genpts", *input_of(path)],  # program streams lack some
+                [*after, *streams, *tags, "-movflags", "+faststart+use_metadata_tags"],
+                target,
+                name=name,
+                timeout_seconds=120 + PATIENCE * (end - start + path.stat().st_size / 1e8),
+            )
+        except FfmpegError as error:
+            failed = error
+            continue
         if _holds(target, wanted, _windows(start, end), key):
             return
     target.unlink(missing_ok=True)
-    raise FfmpegError(f"{name}: cannot be cut here without losing pictures; export without --copy")
+    raise failed
 
 
 def _streams(facts: Facts) -> list[str]:

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import opentimelineio as otio
 
+from vmr.library.catalogue import readable
 from vmr.media.cut import Cut
 from vmr.media.timecode import Clock, label, nominal, timebase
 
@@ -106,7 +107,7 @@ def as_otio(cuts: Sequence[Cut], *, paths: bool = True, title: str = "Moments") 
                     target_url=url, available_range=whole
                 ),
                 source_range=_range(clock.start + begin, end - begin, clock.rate),
-                metadata={"moment": {"query": cut.query, "strength": cut.strength}},
+                metadata={"moment": {"query": readable(cut.query), "strength": cut.strength}},
             )
         )
     return str(otio.adapters.write_to_string(timeline, "otio_json"))

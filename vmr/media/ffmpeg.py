@@ -24,6 +24,7 @@ _REASONS: Final = tuple(
         (r"could not find tag for codec (\w+)", "{ending} cannot hold {0}; take .mkv"),
         (r"codec (\w+) .*not (?:currently )?supported", "{ending} cannot hold {0}; take .mkv"),
         (r"only (\S+) .*(?:supported|allowed)", "{ending} holds only {0}; take .mkv"),
+        (r"could not write header", "{ending} cannot hold these streams; export without --copy"),
         (r"no space left|disk quota", "cannot be written: the disk is full"),
         (r"read-only file system", "cannot be written: the disk is read-only"),
         (r"permission denied", "no permission"),
@@ -97,4 +98,5 @@ def reason(said: str, ending: str, folder: Path) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if not lines:
         return _NOTHING
-    return "ffmpeg says: " + lines[-1].replace(f"{folder}/", "").replace("file:", "")[:200]
+    last = re.sub(r"^\[[^]]*\] *", "", lines[-1])  # which part of it speaks
+    return "ffmpeg says: " + last.replace(f"{folder}/", "").replace("file:", "")[:200]

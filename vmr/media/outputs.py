@@ -55,6 +55,8 @@ def written(target: Path, *, overwrite: bool = False, kept: Iterable[Path] = ())
         with scratch_folder(target.parent) as folder:
             draft = Draft(folder / f"draft{target.suffix.lower()}", target)
             yield draft
+            with Path(draft.path).open("r+b") as file:
+                os.fsync(file.fileno())
             draft.placed = _place(draft.path, target, overwrite=overwrite)
     except OSError as error:
         raise OutputError(f"{readable(target.name)}: cannot be written: {reason(error)}") from error

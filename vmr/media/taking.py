@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from feature_extract.video.frames import Frames, VideoError, shown_name
-from feature_extract.video.spans import SpanSound, picture_at, read_facts, read_sound, read_span
+from feature_extract.video.spans import (
+    Facts,
+    SpanSound,
+    picture_at,
+    read_facts,
+    read_sound,
+    read_span,
+)
 from feature_extract.video.timing import HELD
 from vmr.library.catalogue import readable
 from vmr.media.encode import SOUND_RATE, Film
@@ -52,33 +59,30 @@ def take_clip(
         FfmpegError: the file cannot be read there.
     """
     path, start, end = span
-    with named(path):
-        facts = read_facts(path)
-        tags = facts.tags if keep_tags else {}
-        with read_span(path, start, end, box=box) as pictures:
-            batches = iter(pictures)
-            first = next(batches)
-            begin = _begin(start, float(first.times[0]))
-            height, width = first.pixels.shape[1:3]
-            with (
-                Sound(path, begin, end + MARGIN) as sound,
-                Film(
-                    target,
-                    size=(width, height),
-                    rate=facts.rate or UNKNOWN_RATE,
-                    sound=sound.usable,
-                    quality=quality,
-                    sound_bits=sound_bits,
-                    tags=tags,
-                ) as film,
-            ):
-                for seconds, pixels in _each(first, batches):
-                    at = max(0.0, seconds - begin) if film.begun else 0.0
-                    film.sound(sound.until(at))
-                    film.picture(pixels, at)
-                film.sound(sound.until(pictures.end - begin))
-                film.finish(pictures.end - begin)
-                return sound.told
+    with named(path), read_span(path, start, end, box=box) as pictures:
+        batches = iter(pictures)
+        first = next(batches)
+        begin = _begin(start, float(first.times[0]))
+        height, width = first.pixels.shape[1:3]
+        with (
+            Sound(pictures.facts, path, begin, end + MARGIN) as sound,
+            Film(
+                target,
+                size=(width, height),
+                rate=pictures.facts.rate or UNKNOWN_RATE,
+                sound=sound.usable,
+                quality=quality,
+                sound_bits=sound_bits,
+                tags=pictures.facts.tags if keep_tags else {},
+            ) as film,
+        ):
+            for seconds, pixels in _each(first, batches):
+                at = max(0.0, seconds - begin) if film.begun else 0.0
+                film.sound(sound.until(at))
+                film.picture(pixels, at)
+            film.sound(sound.until(pictures.end - begin))
+            film.finish(pictures.end - begin)
+            return sound.told
 
 
 def take_film(spans: Sequence[Span], target: Path) -> str:
@@ -129,30 +133,30 @@ def named(path: Path) -> Iterator[None]:
 class Sound:
     """The sound of a span, taken up to one time after the other."""
 
-    def __init__(self, path: Path, start: float, end: float) -> None:
-        self._reader: SpanSound = read_sound(path, start, end)
-        self._pieces = iter(self._reader)
+    def __init__(self, facts: Facts, path: Path, start: float, end: float) -> None:
+        self._unknown = [codec or "of a kind unknown here" for _, codec in facts.sounds]
+        self._reader: SpanSound | None = None
+        if any(codec for _, codec in facts.sounds):
+            self._reader = read_sound(path, start, end)
+        self._pieces = iter(self._reader or ())
         self._left = next(self._pieces, NO_SAMPLES)
         self._given = 0
+        self.usable = bool(len(self._left))
+        """Whether there is any."""
 
     def __enter__(self) -> "Sound":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._reader.close()
-
-    @property
-    def usable(self) -> bool:
-        """Whether there is any."""
-        return bool(len(self._left) or self._given)
+        if self._reader:
+            self._reader.close()
 
     @property
     def told(self) -> str:
         """What has to be said of it."""
-        codecs = " and ".join(self._reader.left_out)
-        if self.usable or not codecs:
+        if self.usable or not self._unknown:
             return ""
-        return f"its sound ({codecs}) cannot be decoded here and is left out"
+        return f"its sound ({' and '.join(self._unknown)}) cannot be decoded and is left out"
 
     def until(self, seconds: float, *, silence: bool = False) -> NDArray[np.int16]:
         """The (N, 2) samples that follow, up to `seconds` from the start; `silence` makes up for
@@ -182,7 +186,7 @@ def _part(
         batches = iter(pictures)
         first = next(batches)
         begin = _begin(start, float(first.times[0]))
-        with Sound(path, begin, end + MARGIN) as sound:
+        with Sound(pictures.facts, path, begin, end + MARGIN) as sound:
 
             def show(pixels: NDArray[np.uint8], until: float) -> None:
                 """In the steps whose middle comes before: rounded times move none."""
