@@ -1,0 +1,249 @@
+"""Lists for editing programs: read by other libraries, and right by tables worked by hand."""
+
+import json
+import re
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from xml.etree import ElementTree
+
+import opentimelineio as otio
+import pytest
+
+from feature_extract.video.frames import VideoInfo
+from feature_extract.video.spans import Facts
+from tests.support.media import ffmpeg
+from vmr.media.captions import as_chapters, as_srt, as_vtt
+from vmr.media.cut import Cut, ExportError
+from vmr.media.edit_lists import as_edl, as_markers, as_otio
+from vmr.media.export import kind_of, list_ending, write_list
+from vmr.media.lists import LISTS, with_clock
+from vmr.media.xml_lists import as_fcpxml, as_xmeml
+
+NTSC = Fraction(30000, 1001)
+ODD = 'a "dog" & <cat> \U0001f436 \u05e9\u05dc\u05d5\u05dd\nTHEN'
+
+
+def facts(rate=NTSC, timecode="", seconds=60.0, sound=True):
+    info = VideoInfo(seconds, 1920, 1080, float(rate), "h264", 0, sound, 1)
+    return Facts(info, 0, Fraction(rate), timecode, {}, ())
+
+
+def cut(name="a.mov", start=58.0, end=59.0, query="", **known):
+    known = facts(**known)
+    return Cut(Path("/films") / name, start, end, float(known.rate), query, 0.5, known)
+
+
+MIXED = [
+    cut("a.mov", 58, 59, ODD, timecode="10:00:00:00"),
+    cut("b.mov", 2, 4, "a cat", rate=25, timecode="01:00:00:00", sound=False),
+    cut("a.mov", 1, 2, timecode="10:00:00:00"),
+]
+
+
+def parsed(xml):
+    """Of our own making: without the line that names a document type."""
+    return ElementTree.fromstring(xml.split("\n", 2)[2])  # noqa: S314
+
+
+def codes(text):
+    return [line.split()[4:] for line in text.splitlines() if re.match(r"\d{3}  AX", line)]
+
+
+def test_an_hour_into_a_film_of_29_97_the_edit_list_is_not_3_6_seconds_off():
+    text = as_edl([Cut(Path("a.mov"), 3600, 3610, 30000 / 1001)])
+    assert text.splitlines()[3].split()[4:6] == ["00:59:56:12", "01:00:06:11"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "timecode", "mode", "first"),
+    [
+        (NTSC, "", "NON-DROP FRAME", "00:00:57:28"),
+        (NTSC, "10:00:00:00", "NON-DROP FRAME", "10:00:57:28"),
+        (NTSC, "10:00:00;00", "DROP FRAME", "10:00:57;28"),
+        (NTSC, "09:59:59;29", "DROP FRAME", "10:00:57;27"),
+        (Fraction(24000, 1001), "01:00:00:00", "NON-DROP FRAME", "01:00:57:22"),  # frame 1,390
+        (Fraction(60000, 1001), "01:00:00;00", "DROP FRAME", "01:00:57;56"),  # frame 3,476
+        (Fraction(25), "23:59:30:00", "NON-DROP FRAME", "00:00:28:00"),
+    ],
+)
+def test_the_edit_list_counts_by_the_clock_of_the_file(rate, timecode, mode, first):
+    text = as_edl([cut(rate=rate, timecode=timecode)])
+    assert f"FCM: {mode}" in text.splitlines()
+    assert codes(text)[0][0] == first
+
+
+def test_an_edit_list_of_mixed_rates_counts_in_one():
+    text = as_edl(MIXED)
+    # b.mov, 2 s after 01:00:00:00: the same label at the list's rate; 2 s are 60 of its frames.
+    assert codes(text) == [
+        ["10:00:57:28", "10:00:58:28", "00:00:00:00", "00:00:01:00"],
+        ["01:00:02:00", "01:00:04:00", "00:00:01:00", "00:00:03:00"],
+        ["10:00:00:29", "10:00:01:29", "00:00:03:00", "00:00:04:00"],
+    ]
+    assert "* SOURCE RATE: 25.000" in text
+
+
+@pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001), Fraction(25), NTSC])
+def test_another_reader_finds_the_moments_of_the_edit_list(rate):
+    cuts = [
+        cut(start=10, end=12, rate=rate, timecode="10:00:00:00"),
+        cut(start=20.5, end=21, rate=rate),
+    ]
+    read = otio.adapters.read_from_string(as_edl(cuts), "cmx_3600", rate=float(rate))
+    first, second = read.find_clips()
+    zero = otio.opentime.from_timecode("10:00:00:00", float(rate)).value
+    assert first.source_range.start_time.value == zero + int(10 * rate)
+    assert first.source_range.duration.value == int(12 * rate) - int(10 * rate)
+    assert second.source_range.start_time.value == int(20.5 * rate)
+    assert first.name == "a.mov"
+
+
+def test_the_timeline_states_the_whole_file_in_its_own_timecode():
+    read = otio.adapters.read_from_string(as_otio(MIXED), "otio_json")
+    clips = list(read.find_clips())
+    zero = 10 * 3600 * 30
+    assert clips[0].source_range.start_time.value == zero + 1738
+    assert clips[0].source_range.start_time.rate == pytest.approx(30000 / 1001)
+    whole = clips[0].media_reference.available_range
+    assert whole.start_time.value == zero
+    assert whole.duration.value == int(60 * NTSC)
+    assert clips[1].source_range.start_time.value == 3600 * 25 + 50
+    assert clips[1].source_range.duration.value == 50
+
+
+def test_final_cut_reads_whole_frames_of_the_file(tmp_path):
+    root = parsed(as_fcpxml(MIXED))
+    assert root.attrib == {"version": "1.10"}
+    assert [child.tag for child in root] == ["resources", "library"]
+    assert [child.tag for child in root[0]] == ["format", "asset", "format", "asset"]
+    formats = {f.get("id"): f.get("frameDuration") for f in root.iter("format")}
+    assert sorted(formats.values()) == ["1/25s", "1001/30000s"]
+    ids = [element.get("id") for element in root[0]]
+    assert len(set(ids)) == 4
+    sequence = root.find("library/event/project/sequence")
+    assert sequence.get("format") in formats
+    clips = sequence.findall("spine/asset-clip")
+    assert [clip.get("ref") in ids for clip in clips] == [True] * 3
+
+    def seconds(text):
+        return Fraction(text.rstrip("s"))
+
+    at = Fraction(0)
+    for clip in clips:  # one after the other, each on a frame of its own and of the sequence
+        assert seconds(clip.get("offset")) == at
+        at += seconds(clip.get("duration"))
+        assert (seconds(clip.get("duration")) * NTSC).denominator == 1
+        step = seconds(formats[clip.get("format")])
+        assert (seconds(clip.get("start")) / step).denominator == 1
+    assert seconds(sequence.get("duration")) == at
+    assert seconds(clips[0].get("start")) == (10 * 3600 * 30 + 1738) / NTSC
+    assert clips[0].find("note").text == ODD
+    assets = root.findall("resources/asset")
+    assert [asset.get("hasAudio") for asset in assets] == ["1", None]
+    assert assets[0].find("media-rep").get("src") == "file:///films/a.mov"
+    read = otio.adapters.read_from_string(as_fcpxml([MIXED[0], MIXED[2]]), "fcpx_xml")
+    assert "a.mov" in str(otio.adapters.write_to_string(read, "otio_json"))
+
+
+def test_premiere_reads_frames_from_the_files_beginning():
+    text = as_xmeml(MIXED)
+    root = parsed(text)
+    assert (root.tag, root.get("version")) == ("xmeml", "5")
+    clips = root.findall("sequence/media/video/track/clipitem")
+    frames = [[int(clip.find(tag).text) for tag in ("start", "end", "in", "out")] for clip in clips]
+    assert frames == [[0, 30, 1738, 1768], [30, 90, 50, 100], [90, 120, 29, 59]]
+    assert [clip.find("file").get("id") for clip in clips] == ["file-1", "file-2", "file-1"]
+    assert clips[0].find("file/timecode/string").text == "10:00:00:00"
+    assert clips[0].find("file/timecode/frame").text == str(10 * 3600 * 30)
+    assert clips[0].find("rate/ntsc").text == "TRUE"
+    assert clips[1].find("rate/ntsc").text == "FALSE"
+    assert len(root.findall("sequence/media/audio/track/clipitem")) == 2
+    names = {item.get("id") for item in root.iter("clipitem")}
+    assert {link.text for link in root.iter("linkclipref")} == names
+    read = otio.adapters.read_from_string(text, "fcp_xml")
+    found = [clip for clip in read.find_clips() if clip.parent().kind == "Video"]
+    assert [clip.source_range.duration.to_seconds() for clip in found] == pytest.approx(
+        [1.001, 2.0, 1.001], abs=3e-3
+    )
+
+
+def test_markers_stand_where_the_moments_are():
+    text = as_markers([MIXED[0], MIXED[2]])
+    events = [line for line in text.splitlines() if re.match(r"\d{3}  001", line)]
+    assert events[0].split()[4:] == ["10:00:57:28", "10:00:57:29"] * 2
+    assert ' |C:ResolveColorBlue |M:a "dog" & <cat> ' in text
+    assert text.rstrip().endswith("|D:30")
+    no_clock = as_markers([cut(start=1, end=2)])
+    assert "01:00:00:29 01:00:01:00" in no_clock  # Resolve's timelines begin at one o'clock
+
+
+def test_subtitles_and_chapters_are_at_the_files_own_times():
+    cuts = [cut(start=3661.5, end=3670, query=ODD), cut(start=15, end=20.25, query="a --> b")]
+    assert as_srt(cuts) == (
+        "1\n00:00:15,000 --> 00:00:20,250\na → b\n\n"
+        f"2\n01:01:01,500 --> 01:01:10,000\n{' '.join(ODD.split())}\n"
+    )
+    assert as_vtt(cuts).startswith("WEBVTT\n\n00:00:15.000 --> 00:00:20.250\na --&gt; b\n")
+    assert "&amp; &lt;cat&gt;" in as_vtt(cuts)
+    assert as_chapters(cuts).splitlines()[:2] == ["0:00 Start", "0:15 a --> b"]
+    assert as_chapters(cuts).splitlines()[2].startswith("1:01:01 a ")
+    two = [cut("a.mov", 5, 7, "one"), cut("b.mov", 50, 53, "two")]  # a film of both
+    assert as_chapters(two) == "0:00 one\n0:02 two\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "ending"),
+    [
+        ("a.MP4", "film", None),
+        ("a.JPG", "still", None),
+        ("a.EDL", "list", ".edl"),
+        ("a.markers.edl", "list", ".markers.edl"),
+        ("a.Chapters.TXT", "list", ".chapters.txt"),
+        ("a.FCPXML", "list", ".fcpxml"),
+    ],
+)
+def test_an_ending_says_what_in_any_case_of_letters(name, kind, ending):
+    assert kind_of(Path(name)) == kind
+    assert list_ending(name) == ending
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.exe", ".mp4.part"])
+def test_an_ending_that_says_nothing_is_refused(name):
+    with pytest.raises(ExportError, match="its ending says nothing"):
+        kind_of(Path(name))
+
+
+@pytest.mark.parametrize("ending", LISTS)
+@pytest.mark.parametrize(
+    "name",
+    ['"q" & <t>.mp4', "\U0001f436.mp4", "\u05e9\u05dc.mp4", "x" * 251 + ".mp4", "\x01\udcff.mp4"],
+)
+def test_every_list_takes_every_name(ending, name, tmp_path):
+    odd = replace(cut(query=ODD + name), path=Path("/films") / name)
+    for paths in (True, False):
+        text = LISTS[ending].write([odd], paths)
+        text.encode("utf-8", "backslashreplace")
+        if ending in (".json", ".otio"):
+            json.loads(text)
+        if ending in (".xml", ".fcpxml"):
+            parsed(text)
+        if not paths:
+            assert "/films" not in text
+
+
+def test_what_a_file_says_is_asked_once_and_a_moment_beyond_its_end_refused(tmp_path):
+    film = tmp_path / "ntsc.mov"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc=s=160x90:r=30000/1001:d=4"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-timecode", "10:00:00:00", film),
+    )
+    (known,) = with_clock([Cut(film, 2.0, 9.0, 29.97)])
+    assert known.facts.timecode == "10:00:00:00"
+    assert known.facts.rate == NTSC
+    assert known.end == pytest.approx(4.0, abs=0.02)
+    with pytest.raises(ExportError, match=r"ntsc\.mov: ends at 4\.0 s, before 100\.0 s"):
+        write_list([Cut(film, 100, 101, 29.97)], tmp_path / "x.edl")
+    assert not (tmp_path / "x.edl").exists()
+    made = write_list([known], tmp_path / "n.edl").path
+    assert "10:00:01:29" in made.read_text()  # frame 59 is on the screen at 2 s
