@@ -15,7 +15,13 @@ const LISTS = {
   [words.csv]: ["moments.csv"],
   [words.json]: ["moments.json"],
   [words.edl]: ["moments.edl"],
+  [words.markers]: ["moments.markers.edl"],
   [words.otio]: ["moments.otio"],
+  [words.fcpxml]: ["moments.fcpxml"],
+  [words.xmeml]: ["moments.xml"],
+  [words.srt]: ["moments.srt"],
+  [words.vtt]: ["moments.vtt"],
+  [words.chapters]: ["moments.chapters.txt"],
 };
 
 /** Where a file with these moments can be downloaded: encoded anew, or copied from their files. */
