@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 import vmr
-from tests.support.media import ffmpeg
-from vmr.cli.samples import SAMPLES, picture_of
+from tests.support.media import cup_video
 
 ROOT = Path(__file__).resolve().parents[2]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
@@ -91,14 +90,11 @@ def test_the_command_says_its_version_and_what_it_can(commands, tmp_path):
 
 
 def test_an_installation_indexes_and_searches_from_another_folder(commands, tmp_path):
-    cup = next(shot for shot in SAMPLES["travel"] if "coffee" in shot.file)
-    video = tmp_path / "cup.mp4"
-    still = ["-loop", "1", "-i", picture_of(cup), "-t", "4", "-vf", "scale=320:240"]
-    ffmpeg(*still, "-pix_fmt", "yuv420p", video)
+    cup_video(tmp_path / "cup.mp4")
     run(commands, "index", "cup.mp4", "--library", "library", at=tmp_path)
     doctor = run(commands, "doctor", "--library", "library", at=tmp_path)
     assert "LACK" not in doctor
     query = ("search", "a cup of coffee", "--library", "library", "--json")
     answer = json.loads(run(commands, *query, at=tmp_path))
-    assert Path(answer["moments"][0]["path"]) == video
+    assert Path(answer["moments"][0]["path"]) == tmp_path / "cup.mp4"
     assert answer["verdict"] != "none"

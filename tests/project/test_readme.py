@@ -1,11 +1,16 @@
 """What the README says is what the repository holds."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import vmr
 from tests.support import file_map
+from tests.support.media import cup_video
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -37,6 +42,35 @@ def test_commands_of_the_readme_exist() -> None:
 
 def test_the_readme_is_two_screens() -> None:
     assert len(README.splitlines()) <= 140
+
+
+def test_the_lines_of_python_run(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    (tmp_path / "videos").mkdir()
+    cup_video(tmp_path / "videos" / "cup.mp4")
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("a dog jumps into a lake", "a cup of coffee")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert re.fullmatch(r"cup\.mp4: 0\.0 to [1-4]\.\d s, \d\d%\n", done.stdout), done.stderr
+
+
+def test_public_names_are_there_and_nothing_is_loaded_for_them_before() -> None:
+    code = (
+        "import sys, vmr; print(sorted(dir(vmr)), 'torch' in sys.modules, 'numpy' in sys.modules)"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+    assert printed == f"{sorted([*vmr.__all__, '__version__'])} False False\n"
+    for name in vmr.__all__:
+        assert getattr(vmr, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'Ranker'"):
+        vmr.Ranker  # noqa: B018 - asked for to see it refused
 
 
 def test_links_between_documents_lead_somewhere() -> None:

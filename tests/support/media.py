@@ -17,6 +17,8 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.cli.samples import SAMPLES, picture_of
+
 CELLS = 4  # the number is CELLS x CELLS bits, most significant first, row by row
 TIME_BASE = Fraction(1, 90_000)
 
@@ -104,3 +106,10 @@ def trimmed_copy(source: Path, target: Path, start_seconds: float) -> None:
     """A stream copy from `start_seconds` on: the frames before it stay in the file, hidden by an
     edit list, which is where decoders that number frames from the file's head go wrong."""
     ffmpeg("-ss", str(start_seconds), "-i", source, "-c", "copy", target)
+
+
+def cup_video(path: Path) -> None:
+    """Four seconds of a photograph of a cup of coffee, which the shipped weights know well."""
+    cup = next(shot for shots in SAMPLES.values() for shot in shots if "coffee" in shot.file)
+    still = ("-loop", "1", "-i", picture_of(cup), "-t", "4", "-vf", "scale=320:240")
+    ffmpeg(*still, "-pix_fmt", "yuv420p", path)
