@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from feature_extract.extract import Extractor
+from feature_extract.files import write_text
 from feature_extract.networks.appearance import SIZE, Appearance
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
@@ -123,7 +124,7 @@ def make_films(options: argparse.Namespace) -> None:
         )
         print(f"\r{path.name}: {timeline.duration:.0f} s, {len(timeline.segments)} shots", end="")
     print()
-    (options.out / "questions.json").write_text(json.dumps(listing, indent=1))
+    write_text(options.out / "questions.json", json.dumps(listing, indent=1))
     with Ingest(Library(options.out / "library"), Extractor) as ingest:
         ingest.add(find_videos([options.out]))
         ingest.wait()

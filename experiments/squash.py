@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.accuracy import text_to_picture
+from feature_extract.files import replacing
 from feature_extract.networks.appearance import BLOCKS, SIZE, Appearance
 from feature_extract.video.frames import read_frames
 from vmr.media.ffmpeg import run
@@ -113,9 +114,8 @@ def _rows(cached: Path, way: str, tar: Path, of: Pictures, split: str) -> NDArra
     if not cached.is_file():
         cached.parent.mkdir(parents=True, exist_ok=True)
         rows = _seen(way, _pixels(tar, [of.names[i] for i in of.of(split)]))
-        draft = cached.with_suffix(".part.npy")
-        np.save(draft, rows)
-        draft.replace(cached)
+        with replacing(cached, sync=False) as draft:
+            np.save(draft, rows)
     return np.asarray(np.load(cached))
 
 

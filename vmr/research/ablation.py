@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import get_args
 
-from feature_extract.files import write_text
+from feature_extract.files import replacing, write_text
 from vmr.model.encoder import EncoderKind
 from vmr.model.network import ModelConfig
 from vmr.research.contrast import ContrastConfig
@@ -340,4 +340,5 @@ def plot(results: Sequence[Result], grown: Sequence[Scaling], file: Path) -> Non
     lines.set(xlabel="clips of the video", ylabel="MFLOPs a query", yscale="log")
     if grown:
         lines.legend()
-    figure.savefig(file, dpi=120)
+    with replacing(file, sync=False) as draft:
+        figure.savefig(draft, dpi=120)
