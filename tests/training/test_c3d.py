@@ -75,7 +75,13 @@ def test_it_trains_and_goes_on_from_where_it_was(
         assert first.equal(-last), layer
     assert "step 3: dev" in capsys.readouterr().out
     train_c3d(tmp_path, tmp_path / "cache", tmp_path / "out", tiny, device="cpu")
-    assert "step" not in capsys.readouterr().out  # everything was done already
+    # Everything was done already: not one step more.
+    told = [line.rpartition("/")[2].split(" {")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == [
+        "still.pt: goes on after step 3 of 3",
+        "moving.pt: goes on after step 2 of 2",
+        "dev",
+    ]
     again = load_motion(tmp_path / "out")
     name = "conv3a.weight"
     assert again.state_dict()[name].equal(network.state_dict()[name])
