@@ -150,15 +150,19 @@ def groups(data: MomentData, vocabulary: Collection[str]) -> dict[str, list[int]
     out.
     """
     known = set(vocabulary)
-    found: dict[str, list[int]] = {}
+    words = {f"{low} to {high} words": (low, high) for low, high in WORD_GROUPS}
+    rows = {f"{low} to {high} rows": (low, high) for low, high in ROW_GROUPS}
+    found: dict[str, list[int]] = {
+        name: [] for name in (*words, *rows, "all words known", "a word never seen")
+    }
     for number, query in enumerate(data.queries):
-        words, rows = tokens(query.sentence), data.lengths[query.video]
-        names = [f"{low} to {high} words" for low, high in WORD_GROUPS if low <= len(words) <= high]
-        names += [f"{low} to {high} rows" for low, high in ROW_GROUPS if low <= rows <= high]
-        names.append("all words known" if known.issuperset(words) else "a word never seen")
+        said, length = tokens(query.sentence), data.lengths[query.video]
+        names = [name for name, (low, high) in words.items() if low <= len(said) <= high]
+        names += [name for name, (low, high) in rows.items() if low <= length <= high]
+        names.append("all words known" if known.issuperset(said) else "a word never seen")
         for name in names:
-            found.setdefault(name, []).append(number)
-    return found
+            found[name].append(number)
+    return {name: numbers for name, numbers in found.items() if numbers}
 
 
 def by_group(
