@@ -104,8 +104,9 @@ def timelines(
     present = [trial for trial in done if trial.present]
     right = 100 * np.mean([trial.right for trial in present])
     print(f"timelines: R@1 at IoU .5 {right:.1f} % of {len(present)} present queries")
-    strength = model.strength(np.array([trial.score for trial in done]))
-    none = np.array([model.verdict(float(s)) == "none" for s in strength])
+    strength = np.array([model.calibration.strength(one.score, one.rows) for one in done])
+    verdicts = [model.calibration.verdict(one.score, one.rows) for one in done]
+    none = np.array([verdict == "none" for verdict in verdicts])
     is_present = np.array([trial.present for trial in done])
     print(f"called none: {100 * none[~is_present].mean():.1f} % of absent, "
           f"{100 * none[is_present].mean():.1f} % of present queries")  # fmt: skip

@@ -94,7 +94,9 @@ def _best_chain(model: RetrievalModel, targets: list[QueryStep], clips: np.ndarr
     steps = []
     for target in targets:
         found = distinct(windows, target.propose(model, windows))
-        steps.append([Moment(0, "", Path(), m.start, m.end, m.score, 0.0, m.best) for m in found])
+        steps.append(
+            [Moment(0, "", Path(), m.start, m.end, m.score, 0.0, m.best, "none") for m in found]
+        )
     return max((hit.score for hit in follow_on(steps, WITHIN_SECONDS)), default=-np.inf)
 
 

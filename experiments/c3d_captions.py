@@ -31,7 +31,8 @@ from feature_extract.motion import (
     motion_frames,
     with_ones,
 )
-from vmr.model.retrieval import Calibration, RetrievalModel
+from vmr.model.retrieval import RetrievalModel
+from vmr.model.strength import Calibration
 from vmr.model.text import Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.training.assemble import MAIN, asked_for, training_captions

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from vmr.model.movements import (
     COLUMNS,
+    EVEN,
     FAST,
-    NOTICED,
-    NOTICED_SPREAD,
+    ODDS,
     WEIGHT,
     Movements,
     asked_of,
@@ -155,13 +155,14 @@ def test_a_movement_alone_is_asked_for_whatever_is_seen(
 
 
 def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> None:
-    speeds = np.array([NOTICED + NOTICED_SPREAD, NOTICED, 0], np.float32)
+    speeds = np.array([EVEN + 0.2, EVEN, 0], np.float32)
     seen = np.append(speeds[:, None] * np.float32([1, 0, 0, 0]), np.float32([[0, 0.9, 0, 0]]), 0)
     clips = clips_of(model, seen)
     vector = model.encode_query(Words.load().query("everything moves to the right"))
-    still = -NOTICED / NOTICED_SPREAD  # as what goes another way
-    expected = [1, 0, still, still]
-    np.testing.assert_allclose(model.curve(clips, vector), expected, atol=1e-5)
+    strength = model.calibration.strength(model.curve(clips, vector))
+    still = -ODDS * EVEN  # as what goes another way
+    expected = [0.2 * ODDS, 0, still, still]
+    np.testing.assert_allclose(np.log(strength / (1 - strength)), expected, atol=1e-4)
 
 
 def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(model: RetrievalModel) -> None:
@@ -170,4 +171,4 @@ def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(model: RetrievalModel) 
     for speed, verdict in ((0.1 / 3, "possible"), (0.1, "strong"), (0.015, "none")):
         clips = clips_of(model, np.tile(np.float32([speed / FAST[0], 0, 0, 0]), (5, 1)))
         score = float(model.curve(clips, vector).mean())
-        assert model.verdict(float(model.strength(score))) == verdict
+        assert model.calibration.verdict(score) == verdict

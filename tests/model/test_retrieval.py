@@ -10,8 +10,9 @@ import torch
 from feature_extract.motion import motion_width
 from feature_extract.networks.appearance import BLOCKS
 from vmr.model.network import MomentModel
-from vmr.model.retrieval import BASE, HUB_WEIGHT, Calibration, Mix, ModelError, RetrievalModel
+from vmr.model.retrieval import BASE, HUB_WEIGHT, Mix, ModelError, RetrievalModel
 from vmr.model.second_stage import SecondStage, second_stage_config
+from vmr.model.strength import Calibration
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.windows import cut_windows
@@ -133,28 +134,6 @@ def test_word_vectors_of_another_width_are_refused(model: RetrievalModel) -> Non
 def test_rows_of_another_width_are_refused(model: RetrievalModel) -> None:
     with pytest.raises(ValueError, match="24"):
         model.encode_clips(np.zeros((3, 25), dtype=np.float32))
-
-
-def test_strength_is_monotone_and_the_verdict_follows_it(model: RetrievalModel) -> None:
-    strength = model.strength(np.linspace(-5, 10, 50))
-    assert (np.diff(strength) > 0).all()
-    assert strength.min() >= 0
-    assert strength.max() <= 1
-    assert float(model.strength(2.0)) == pytest.approx(0.5)
-    assert [model.verdict(s) for s in (0.1, 0.3, 0.79, 0.8)] == [
-        "none",
-        "possible",
-        "possible",
-        "strong",
-    ]
-
-
-@pytest.mark.parametrize(
-    "bad", [{"slope": 0.0}, {"possible": 0.9}, {"strong": 1.0}], ids=lambda bad: next(iter(bad))
-)
-def test_calibrations_that_make_no_sense_are_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="slope"):
-        Calibration(**{"slope": 1.0, "offset": 0.0, "possible": 0.3, "strong": 0.8, **bad})
 
 
 def test_the_shipped_weights_load_and_know_their_words() -> None:

@@ -118,8 +118,8 @@ def test_sample_questions_are_forty_and_fifteen() -> None:
 @pytest.mark.parametrize(("name", "share"), [("travel", 0.5), ("space", 0.0)])
 def test_a_sample_answer_is_right_only_in_its_video(name: str, share: float) -> None:
     question = SampleQuestion("a cup", "travel", ((25.0, 31.0), (0.0, 1.0)))
-    hit = Moment(1, name, Path(f"{name}.mp4"), 28.0, 31.0, 1.0, 0.5, 29.5)
-    answer = Answer("a cup", (), "possible", (hit,))
+    hit = Moment(1, name, Path(f"{name}.mp4"), 28.0, 31.0, 1.0, 0.5, 29.5, "possible")
+    answer = Answer("a cup", "possible", (hit,))
     assert overlap(question, answer) == pytest.approx(share)
     assert overlap(question, answer, 1) == 0.0
 
@@ -338,7 +338,7 @@ def test_the_gradient_of_the_second_stage_reaches_both_towers(material: Material
 
 def test_called_none_counts_present_questions_below_four_fifths_of_the_absent() -> None:
     def trial(score: float, *truth: tuple[float, float]) -> Trial:
-        return Trial((Proposal(0.0, 1.0, score, 0.5),), truth, "thing")
+        return Trial((Proposal(0.0, 1.0, score, 0.5),), truth, "thing", 60)
 
     absent = [trial(float(score)) for score in range(11)]  # eight of ten steps: 8
     present = [trial(score, (0.0, 1.0)) for score in (7.0, 7.9, 8.0, 9.0)]

@@ -153,7 +153,8 @@ def test_then_finds_the_order(make, model):
 def test_many_parts_cost_no_more_than_each_of_them():
     """A sequence that ends with the same part is kept once: 40 parts are 40 times as much work."""
     hits = [
-        Moment(1, "a", Path("a"), 3.0 * i, 3.0 * i + 3, 1.0, 0.5, 3.0 * i + 1) for i in range(80)
+        Moment(1, "a", Path("a"), 3.0 * i, 3.0 * i + 3, 1.0, 0.5, 3.0 * i + 1, "possible")
+        for i in range(80)
     ]
     best = max(follow_on([hits] * 40, 1e9), key=lambda hit: hit.score)
     assert (best.score, best.end - best.start) == (1.0, 120.0)

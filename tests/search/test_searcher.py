@@ -1,5 +1,7 @@
 """Both stages of a search over libraries whose right answer we planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,21 @@ def test_the_planted_moment_is_first_with_its_edges(library, model):
     scores = [hit.score for hit in answer.moments]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= hit.strength <= 1 for hit in answer.moments)
+
+
+def test_an_answer_is_less_sure_the_more_was_searched(library):
+    model = tiny_model()
+    fitted = {"rows": 60, "right_by_rows": 0.7, "found_by_rows": 0.3}
+    model.calibration = replace(model.calibration, **fitted)
+    searcher = Searcher(library, model)
+    everywhere = searcher.search(QUERY).moments[0]
+    alone = searcher.search(QUERY, video=5).moments[0]
+    assert (everywhere.video, everywhere.start) == (5, alone.start)
+    assert everywhere.score == alone.score
+    odds = [hit.strength / (1 - hit.strength) for hit in (alone, everywhere)]
+    assert odds[1] / odds[0] == pytest.approx((60 / (4 * 90 + 60)) ** 0.7)
+    assert alone.strength == pytest.approx(searcher.strength_curve(QUERY, 5).max(), abs=0.2)
+    assert everywhere.verdict == model.calibration.verdict(everywhere.score, 420)
 
 
 @pytest.mark.parametrize("start", [3, 60, 122, 250, 590, 985])

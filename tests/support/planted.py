@@ -82,7 +82,8 @@ def tiny_model(seed: int = 0, *, blocks: dict[str, int] = BLOCKS) -> "RetrievalM
     """The real model with small random networks."""
     import torch  # here, so that processes which only index start in no time
 
-    from vmr.model.retrieval import Calibration, RetrievalModel
+    from vmr.model.retrieval import RetrievalModel
+    from vmr.model.strength import Calibration
     from vmr.model.text import Words
     from vmr.model.towers import Towers, TowersConfig
 

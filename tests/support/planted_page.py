@@ -27,7 +27,8 @@ from vmr.library.content import full_digest
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
-from vmr.model.retrieval import Calibration, RetrievalModel
+from vmr.model.retrieval import RetrievalModel
+from vmr.model.strength import Calibration
 from vmr.model.text import Words
 from vmr.page.access import Access
 from vmr.page.options import read_options

@@ -22,11 +22,11 @@ FAST: Final = (0.15, 0.15, 0.2, 0.3)
 """Rates that count as 1: widths, widths, logarithm of the size and radians a second."""
 WEIGHT: Final = 0.3
 """Of a movement that is asked for, beside a cosine; as much as a name has, and not tuned."""
-NOTICED: Final = 0.25
-"""Of fast: what scores 0 where a movement alone is asked for. What is misread stays below it, and
-most of an idle camera's shake and slow zooms."""
-NOTICED_SPREAD: Final = 0.15
-"""Of fast: what is a standard deviation there."""
+EVEN: Final = 0.224
+"""Of fast: what is as likely an answer as not, where a movement alone is asked for. What is misread
+stays below it, and most of an idle camera's shake and slow zooms."""
+ODDS: Final = 13.1
+"""What the log odds grow by with all of fast there."""
 
 _MOVE: Final = word_set(
     "go goes going move moves moving moved pass passes passing passed drift drifts drifting slide "

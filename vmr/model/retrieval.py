@@ -19,7 +19,7 @@ vector, against a 1 in the query's, so that one inner product is the whole score
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -28,12 +28,13 @@ from numpy.typing import NDArray
 from feature_extract.files import assets_folder
 from feature_extract.motion import motion_fingerprint
 from vmr.model.localise import Proposal, propose
-from vmr.model.movements import COLUMNS, NOTICED, NOTICED_SPREAD, Movements, names_nothing_else
+from vmr.model.movements import COLUMNS, EVEN, ODDS, Movements, names_nothing_else
 from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.model.names import Names
 from vmr.model.network import ModelConfig, MomentModel
 from vmr.model.second_stage import Matches, SecondStage
 from vmr.model.space import Space
+from vmr.model.strength import Calibration
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.weights import ModelError, read_weights, write_weights
@@ -55,8 +56,6 @@ _SECOND_STAGE: Final = "second_stage."  # its tensors' names begin so
 MOTION: Final = "motion"
 """The block of features that movements are read from."""
 
-Verdict = Literal["strong", "possible", "none"]
-
 
 @dataclass(frozen=True)
 class Mix:
@@ -64,22 +63,6 @@ class Mix:
 
     slope: float = 1.0
     offset: float = 0.0
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Score -> strength: the share of such answers that were right on the development set."""
-
-    slope: float
-    offset: float
-    possible: float
-    "strength below which the answer is called none"
-    strong: float
-    "strength from which the answer is called strong"
-
-    def __post_init__(self) -> None:
-        if not (self.slope > 0 and 0 < self.possible < self.strong < 1):
-            raise ValueError(f"{self}: needs slope > 0 and 0 < possible < strong < 1")
 
 
 class RetrievalModel:
@@ -317,7 +300,8 @@ class RetrievalModel:
         """The similarity of the best of unrelated footage, and its spread; remembered, because the
         curves of all windows of a search ask for the same. Of a movement alone: what is noticed."""
         if self.space.is_movement_alone(query_vector):  # footage that moves so is no chance find
-            return MOVEMENT_WEIGHT * NOTICED, MOVEMENT_WEIGHT * NOTICED_SPREAD
+            slope, offset = self.calibration.slope, self.calibration.offset
+            return MOVEMENT_WEIGHT * (EVEN + offset / ODDS), MOVEMENT_WEIGHT * slope / ODDS
         key = query_vector.tobytes()
         found = self._measured.get(key)
         if found is None:
@@ -352,17 +336,6 @@ class RetrievalModel:
         """(3, T): the curves of the query, and of its two parts or twice of itself again."""
         vectors = [self.encode_query(part) for part in (query, *(query.parts or (query, query)))]
         return np.stack([self.curve(clips, vector) for vector in vectors])
-
-    def strength(self, scores: NDArray[np.floating] | float) -> NDArray[np.float64]:
-        """Scores of any shape -> 0..1: how often an answer of such a score is right."""
-        logit = self.calibration.slope * np.asarray(scores, dtype=np.float64)
-        return np.asarray(1 / (1 + np.exp(-(logit + self.calibration.offset))))
-
-    def verdict(self, strength: float) -> Verdict:
-        """What to tell a person about an answer of this strength."""
-        if strength >= self.calibration.strong:
-            return "strong"
-        return "possible" if strength >= self.calibration.possible else "none"
 
 
 def space_of(towers: Towers, names: Names | None, movements: Movements | None) -> Space:

@@ -175,7 +175,6 @@ class Viewer:
 
     def _moment(self, hit: Moment, answer: Answer, said: Iterable[Rating]) -> MomentView:
         # No moment may look surer than the whole answer does.
-        own = self._model.verdict(hit.strength)
         judged = [
             word.good
             for word in said
@@ -189,7 +188,7 @@ class Viewer:
             "best": round(hit.best, 3),
             "score": hit.score,
             "strength": hit.strength,
-            "verdict": "none" if answer.verdict == "none" else own,
+            "verdict": "none" if answer.verdict == "none" else hit.verdict,
             "rated": judged[-1] if judged else None,
         }
 

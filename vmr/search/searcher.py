@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.localise import Proposal
-from vmr.model.retrieval import RetrievalModel, Verdict
+from vmr.model.retrieval import RetrievalModel
+from vmr.model.strength import Verdict
 from vmr.model.windows import Window, cut_windows, distinct, distinct_indices, window_of
 from vmr.search.feedback import Feedback
 from vmr.search.index import ClipIndex, RowTimes
@@ -50,6 +51,8 @@ class Moment:
     "0..1, calibrated: comparable between answers"
     best: float
     "the second that matches best"
+    verdict: Verdict
+    "how sure we are of this moment"
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,8 @@ class Searcher:
         steps, _ = understand(parse(text), self.model)
         adjust = self._feedback().adjust
         curves = [step.moved(adjust).curve(self.model, clips) for step in steps]
-        return self.model.strength(np.max(curves, axis=0))
+        best = np.max(curves, axis=0)
+        return self.model.calibration.strength(best, len(best))
 
     def row_times(self, video: int) -> RowTimes:
         """When the rows of a video are, and where its shots change."""
@@ -177,7 +181,7 @@ class Searcher:
         if top < 1:
             raise ValueError(f"top must be at least 1, not {top}")
         best = sorted(found, key=lambda hit: -hit.score)[:top]
-        verdict = self.model.verdict(best[0].strength) if best else "none"
+        verdict = best[0].verdict if best else "none"
         return Answer(text, verdict, tuple(best))
 
     def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
@@ -239,9 +243,12 @@ class Searcher:
             for windows in [self._windows(videos[id], firsts)]
         ]
         read = step.propose(self.model, [w for _, windows in opened for w in windows])
+        # What moves so is no chance find, however many rows there are.
+        movement_alone = any(self.model.space.is_movement_alone(wanted) for wanted in step.wanted)
+        searched = None if movement_alone else sum(lengths.values())
         hits = []
         for video, windows in opened:
-            hits += self._hits(video, distinct(windows, read[: len(windows)]))
+            hits += self._hits(video, distinct(windows, read[: len(windows)]), searched)
             read = read[len(windows) :]
         return hits
 
@@ -254,7 +261,9 @@ class Searcher:
             return []  # removed or found damaged since stage one: the others still answer
         return cut_windows(clips, times.starts, times.ends, times.cuts, firsts)
 
-    def _hits(self, video: Video, moments: list[Proposal]) -> list[Moment]:
+    def _hits(self, video: Video, moments: list[Proposal], rows: int | None) -> list[Moment]:
+        """Moments of a video, found among so many rows."""
+        calibration = self.model.calibration
         return [
             Moment(
                 video.id,
@@ -263,8 +272,9 @@ class Searcher:
                 moment.start,
                 moment.end,
                 moment.score,
-                float(self.model.strength(moment.score)),
+                float(calibration.strength(moment.score, rows)),
                 moment.best,
+                calibration.verdict(moment.score, rows),
             )
             for moment in moments
             if not _was_unreadable(video, moment.best)
@@ -316,11 +326,13 @@ def follow_on(steps: list[list[Moment]], within: float) -> list[Moment]:
 
 
 def _joined(first: Moment, last: Moment) -> Moment:
+    weaker = min(first, last, key=lambda hit: hit.score)
     return replace(
         first,
         end=last.end,
-        score=min(first.score, last.score),
-        strength=min(first.strength, last.strength),
+        score=weaker.score,
+        strength=weaker.strength,
+        verdict=weaker.verdict,
     )
 
 

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from vmr.model.movements import Movements
 from vmr.model.names import Names
-from vmr.model.retrieval import Calibration, RetrievalModel, shown
+from vmr.model.retrieval import RetrievalModel, shown
+from vmr.model.strength import Calibration
 from vmr.model.text import Words
 from vmr.model.towers import Towers
 from vmr.training.captioned import Captions, encoded

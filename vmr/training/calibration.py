@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.model.localise import Proposal
-from vmr.model.retrieval import Calibration, Mix, RetrievalModel
+from vmr.model.retrieval import Mix, RetrievalModel
 from vmr.model.spans import iou
+from vmr.model.strength import Calibration
 from vmr.model.text import Query, QueryError, Words
 from vmr.model.windows import Window, cut_windows, distinct
-from vmr.training.compose import compose, pool_of
+from vmr.training.compose import SHOTS, compose, pool_of
 from vmr.training.movements import Bank
 from vmr.training.pictures import Pictures
 from vmr.training.questions import AbsentError, Kind, Question, ask_any
@@ -31,8 +32,13 @@ TIMELINES: Final = 120
 """Timelines that a calibration is fitted on, where nothing else is said."""
 QUESTIONS: Final = 5
 """Questions with an answer, and as many without, that each timeline is asked."""
+LONG_SHOTS: Final = (100, 200)
+"""Shots of timelines as long as a small library: what a score is worth among more rows."""
+LONG_SHARE: Final = 10
+"""One of so many timelines is long; as many times as many questions are asked of it."""
 _RIGHT: Final = 0.5  # IoU from which a moment is the right one
 _ABSENT_CALLED_NONE: Final = 0.8  # the share of absent queries that the verdict has to catch
+_MOST_FALL: Final = 8.0  # of log odds for e times as many rows; far more than ever fitted
 _STRONG: Final = 0.75  # strength at which three of four answers are right
 
 
@@ -46,6 +52,8 @@ class Trial:
     "The right answers, (start, end) in seconds; none for a query that nothing answers."
     kind: Kind
     "What the query asks for."
+    rows: int
+    "How many were searched."
 
     @property
     def score(self) -> float:
@@ -75,6 +83,8 @@ class _Asked:
     query: Query
     question: Question
     windows: list[Window]
+    rows: int
+    "of the timeline"
 
 
 def trials(
@@ -87,16 +97,18 @@ def trials(
     seed: int = 0,
     timelines: int = TIMELINES,
     kind: Kind | None = "thing",
+    long: bool = False,
 ) -> Iterator[Trial]:
     """The model's answers to present and absent queries on composed timelines of a split.
 
     Args:
         bank: motion rows of shots of the split, see movements.py.
         kind: what is asked for; None: everything, by the shares of questions.py.
+        long: timelines as long as a small library, fewer of them.
     """
-    for asked in _asked(model, words, pictures, split, bank, seed, timelines, kind):
+    for asked in _asked(model, words, pictures, split, bank, seed, timelines, kind=kind, long=long):
         moments = distinct(asked.windows, model.localise(asked.windows, asked.query))
-        yield Trial(tuple(moments), asked.question.spans, asked.question.kind)
+        yield Trial(tuple(moments), asked.question.spans, asked.question.kind, asked.rows)
 
 
 def fit_calibration(
@@ -108,20 +120,55 @@ def fit_calibration(
     *,
     timelines: int = TIMELINES,
 ) -> None:
-    """Set the model's mix (with a second stage), logistic strength and thresholds."""
-    tried = partial(trials, model, words, pictures, split, bank, timelines=timelines)
-    if model.second_stage is not None:
-        second_stage, model.second_stage = model.second_stage, None
-        unit = _strength(list(tried()))
-        model.second_stage = second_stage
-        asked = _asked(model, words, pictures, split, bank, 0, timelines, "order")
-        model.mix = _mix(asked, model, *unit)
-    done = list(tried(seed=1))
-    slope, offset = _strength(done)
-    absent = [trial.score for trial in done if not trial.present]
+    """Set the model's mix (with a second stage), logistic strength and thresholds, and how both
+    change with how much is searched."""
+    tried = partial(trials, model, words, pictures, split, bank, seed=1, timelines=timelines)
+    second_stage, model.second_stage = model.second_stage, None
+    calibration = model.calibration = calibration_of(list(tried()), list(tried(long=True)))
+    model.second_stage = second_stage
+    if second_stage is not None:
+        asked = _asked(model, words, pictures, split, bank, 0, timelines, kind="order")
+        model.mix = _mix(asked, model, calibration.slope, calibration.offset)
+
+
+def calibration_of(short: list[Trial], long: list[Trial]) -> Calibration:
+    """The logistic fits of right, and of present, by score on short timelines; and by how much both
+    fall on long ones with the logarithm of how many times as many rows are searched."""
+    rows = round(float(np.mean([trial.rows for trial in short])))
+    score = np.array([(trial.score, 1.0) for trial in short])
+    slope, offset = _logistic(score, np.array([trial.right for trial in short], float)).tolist()
+    found = _logistic(score, np.array([trial.present for trial in short], float)).tolist()
+    more = np.array([np.log(trial.rows / rows) for trial in long])
+    scores = np.array([trial.score for trial in long])
+    right = np.array([trial.right for trial in long], float)
+    present = np.array([trial.present for trial in long], float)
+    absent = [trial.score for trial in short if not trial.present]
     limit = float(np.quantile(absent, _ABSENT_CALLED_NONE))
     possible = float(1 / (1 + np.exp(-(slope * limit + offset))))
-    model.calibration = Calibration(slope, offset, min(possible, _STRONG - 0.01), _STRONG)
+    return Calibration(
+        slope,
+        offset,
+        min(possible, _STRONG - 0.01),
+        _STRONG,
+        rows=rows,
+        right_by_rows=_fall(slope * scores + offset, more, right),
+        found_by_rows=_fall(found[0] * scores + found[1], more, present) / found[0],
+    )
+
+
+def _fall(
+    logit: NDArray[np.float64], more: NDArray[np.float64], true: NDArray[np.float64]
+) -> float:
+    """The most likely fall of log odds (N,) for each unit of `more` (N,), at least 0."""
+    low, high = 0.0, _MOST_FALL
+    for _ in range(50):  # likelihood has one top: its slope falls as the fall grows
+        middle = (low + high) / 2
+        chance = 1 / (1 + np.exp(middle * more - logit))
+        if ((chance - true) * more).sum() > 0:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _asked(
@@ -132,27 +179,30 @@ def _asked(
     bank: Bank,
     seed: int,
     timelines: int,
+    *,
     kind: Kind | None,
+    long: bool = False,
 ) -> Iterator[_Asked]:
     rng = random.Random(seed)
     places, first = pictures.of(split), pictures.rows[:, 0].astype(np.float32)
     unit = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-6)
     views = pictures.rows.shape[1]
     pool = pool_of(places, pictures.groups, pictures.captions, unit, views)
-    for _ in range(timelines):
-        timeline = compose(pool, rng)
+    count, times = (max(1, timelines // LONG_SHARE), LONG_SHARE) if long else (timelines, 1)
+    for _ in range(count):
+        timeline = compose(pool, rng, LONG_SHOTS if long else SHOTS)
         looks, moving = timeline.rows(pictures.rows), timeline.moving(bank, rng.getrandbits(32))
         clips = model.encode_clips(np.concatenate([looks, moving], axis=1))
         starts = np.arange(len(clips), dtype=np.float64)
         ends = np.minimum(starts + 1, timeline.duration)
         windows = cut_windows(clips, starts, ends, timeline.cuts)
-        for number in range(2 * QUESTIONS):
+        for number in range(2 * QUESTIONS * times):
             try:
                 question = ask_any(timeline, pool, rng, present=number % 2 == 0, kind=kind)
                 query = words.query(question.text)
             except (AbsentError, QueryError):  # all is shown; three captions have no known word
                 continue
-            yield _Asked(query, question, windows)
+            yield _Asked(query, question, windows, len(clips))
 
 
 def _mix(asked: Iterable[_Asked], model: RetrievalModel, slope: float, offset: float) -> Mix:
@@ -175,13 +225,6 @@ def _overlap(moment: Proposal, truth: tuple[tuple[float, float], ...]) -> float:
     if not truth:
         return 0.0
     return float(iou([(moment.start, moment.end)], list(truth)).max())
-
-
-def _strength(done: list[Trial]) -> tuple[float, float]:
-    """Slope and offset of the chance that an answer of a score is right."""
-    scores = np.array([(trial.score, 1.0) for trial in done])
-    slope, offset = _logistic(scores, np.array([trial.right for trial in done], np.float64))
-    return float(slope), float(offset)
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
