@@ -16,6 +16,8 @@ from pathlib import Path
 from feature_extract.video.frames import shown_name
 
 SAMPLE_BYTES = 1 << 18
+_LATEST_NS = (1 << 63) - 1
+"""11 April 2262, the last moment that SQLite can count in nanoseconds; XFS and others go beyond."""
 
 
 class ContentError(ValueError):
@@ -28,7 +30,7 @@ class FileStamp:
 
     size_bytes: int
     modified_ns: int
-    """Nanoseconds since the epoch."""
+    """Nanoseconds since the epoch, held to what SQLite can count."""
 
     @classmethod
     def of(cls, path: Path) -> "FileStamp":
@@ -42,11 +44,14 @@ class FileStamp:
             status = path.stat()
         except OSError as error:
             raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
+        except ValueError as error:  # a zero byte in it
+            raise ContentError(f"{shown_name(path)}: no file can have this name") from error
         if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
             raise ContentError(f"{shown_name(path)}: no permission to look into this folder")
         if not stat.S_ISREG(status.st_mode):
             raise ContentError(f"{shown_name(path)}: not a regular file")
-        return cls(status.st_size, status.st_mtime_ns)
+        modified = min(max(status.st_mtime_ns, -_LATEST_NS), _LATEST_NS)
+        return cls(status.st_size, modified)
 
 
 def quick_digest(path: Path) -> str:

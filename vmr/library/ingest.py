@@ -276,14 +276,11 @@ class Ingest:
             return "new", ""
         except LibraryError:
             raise
-        except (VideoError, ContentError) as error:
+        except BaseException as error:  # one file must never stop the others; Rust panics, too
             if _changed(job):  # half a copy looks damaged
                 return "waiting", _GROWING
-            logger.info("%s: refused: %s", job.path, error)
-            return "refused", _reason(error, job.path)
-        except Exception as error:  # one file must never stop the others
             logger.info("%s: refused", job.path, exc_info=error)
-            return "refused", f"could not be indexed ({_unforeseen(error)})"
+            return "refused", _why(error, job.path)
         damage = extraction.features.unreadable
         return ("partly readable", describe_damage(damage)) if damage else ("ready", "")
 
@@ -314,8 +311,11 @@ class Ingest:
         try:
             stamp = FileStamp.of(path)
             video = self._library.register(path)
-        except ContentError as error:
-            reason = _reason(error, path)
+        except LibraryError:  # nothing else could be kept either
+            raise
+        except Exception as error:  # one file must never stop the others
+            logger.info("%s: cannot be registered", path, exc_info=error)
+            reason = _why(error, path)
             id = self._library.register_unread(path, "refused", reason)
             return Job(id, path, "refused", 1.0, reason)
         done = video.searchable or (video.state == "refused" and not retry)
@@ -335,11 +335,14 @@ class Ingest:
             self._changed.notify_all()
 
 
-def _reason(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{shown_name(path)}: ")
+def _why(error: BaseException, path: Path) -> str:
+    """Why a file is not taken, in a line that need not name it."""
+    if isinstance(error, VideoError | ContentError):
+        return str(error).removeprefix(f"{shown_name(path)}: ")
+    return f"could not be indexed ({_unforeseen(error)})"
 
 
-def _unforeseen(error: Exception) -> str:
+def _unforeseen(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
