@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from gensim.models import KeyedVectors
 
 from feature_extract.files import PREFIX
-from vmr.model.text import MOST_SOURCES, QueryError, Words, WordsError, tokenize
+from vmr.model.text import MOST_SOURCES, QueryError, Words, WordsError, normal_form, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,26 @@ def test_packaged_vectors_are_the_published_ones(words: Words) -> None:
     published = [0.418, 0.24968, -0.41242, 0.1217, 0.34527]
     assert words.width == 50
     np.testing.assert_allclose(words.lookup(["the"])[0, :5], published, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["na\u00efve painting", "a pi\u00f1ata", "fa\u00e7ade of a house"])
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+def test_a_word_is_the_same_in_whatever_bytes_it_comes(words: Words, text: str, form: str) -> None:
+    plain, other = words.query(text), words.query(unicodedata.normalize(form, text))
+    assert (other.text, other.words, other.unknown) == (plain.text, plain.words, plain.unknown)
+
+
+def test_what_cannot_be_seen_tears_no_word_apart() -> None:
+    for hidden in "\u00ad\u200b\u200d\u200e\u2060\ufeff\ufe0f\U000e0041":
+        assert tokenize(f"a b{hidden}all") == ["a", "ball"]
+    assert tokenize("Ａ ｄｏｇ in \u0130stanbul, 3 ﬁsh") == ["a", "dog", "in", "istanbul", "3", "fish"]
+
+
+def test_the_normal_form_leaves_ascii_alone_and_is_reached_at_once() -> None:
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert all(normal_form(c) == c for c in characters[:128])
+    forms = [normal_form(c) for c in characters]
+    assert [normal_form(form) for form in forms] == forms
 
 
 def test_tokens_are_lower_case_words_and_numbers() -> None:

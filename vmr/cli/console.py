@@ -36,10 +36,16 @@ def open_library(folder: Path) -> "Library":
 
 
 def video_named(library: "Library", name: str) -> "Video":
-    """The video with this id or path."""
+    """The video with this id or path; a path may be typed with its accents composed or apart."""
+    from vmr.model.text import normal_form
+
     found = library.find(Path(name))
     if found is not None:
         return found
+    meant = normal_form(str(Path(name).absolute()))
+    alike = [video for video in library.videos() if normal_form(str(video.path)) == meant]
+    if len(alike) == 1:
+        return alike[0]
     if name.isdecimal():
         return library.video(int(name))
     raise ValueError(f"{name}: no such video in {library.folder}; `list` shows what there is")

@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -37,6 +38,12 @@ logger = logging.getLogger(__name__)
 
 # GloVe's own tokens: letters with inner apostrophes or dots (u.s.), numbers such as 3.5 or 10,000.
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
+# Unicode's Default_Ignorable_Code_Point, which `unicodedata` does not tell.
+_IGNORABLE = re.compile(
+    "[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e"
+    "\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]"
+)
 _LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
 _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
 _USUAL = 20_000  # words that a slip may have been meant for
@@ -104,9 +111,18 @@ class Query:
         return Query(self.text, self.words[words], self.vectors[words])
 
 
+def normal_form(text: str) -> str:
+    """The same text in the one form in which text is compared: Unicode's NFKC, without characters
+    that are not to be seen (soft hyphens, zero-width spaces, marks of direction). Plain ASCII stays
+    as it is. macOS takes accents apart, phones type full-width letters, pages hide soft hyphens."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
+
+
 def tokenize(text: str) -> list[str]:
     """Lower-case words and numbers of `text`, in order, without punctuation."""
-    return [token.replace("’", "'") for token in _TOKEN.findall(text.lower())]
+    # The capital of "i" in Turkish becomes two characters, the second of which is in no word.
+    lower = normal_form(text).lower().replace("i\u0307", "i")
+    return [token.replace("’", "'") for token in _TOKEN.findall(lower)]
 
 
 class Words:
@@ -177,7 +193,7 @@ class Words:
             said = " ".join(dict.fromkeys(known))
             raise QueryError(f"type what is to be seen: “{said}” alone shows nothing")
         vectors = self._vectors[[self._places[word] for word in known]]
-        return Query(text.strip(), tuple(known), vectors, unknown)
+        return Query(normal_form(text).strip(), tuple(known), vectors, unknown)
 
     def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (L, W) of words as they are, zero for unknown ones: the research protocol."""

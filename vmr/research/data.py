@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from vmr.model.network import ModelConfig
-from vmr.model.text import Words
+from vmr.model.text import Words, normal_form
 from vmr.research.annotations import AnnotatedQuery, Annotations, Span
 from vmr.research.loss import Batch
 from vmr.research.rows import RowSource
@@ -87,7 +87,7 @@ class Item:
 
 def tokens(sentence: str) -> list[str]:
     """Words of a sentence as the published code splits it."""
-    return _PUNCTUATION.sub(" ", sentence.lower()).split()
+    return _PUNCTUATION.sub(" ", normal_form(sentence).lower()).split()
 
 
 def build_vocabulary(queries: Iterable[AnnotatedQuery]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from vmr.library.catalogue import Video
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Vector
-from vmr.model.text import Query, QueryError, tokenize
+from vmr.model.text import Query, QueryError, normal_form, tokenize
 from vmr.model.windows import Window
 
 WITHIN_SECONDS: Final = 60.0
@@ -51,6 +51,7 @@ def parse(text: str) -> ParsedQuery:
     Raises:
         QueryError: an operator without words on both sides, or nothing to look for.
     """
+    text = normal_form(text)
     avoided = tuple((quoted or word).strip() for quoted, word in _AVOIDED.findall(text))
     rest = _AVOIDED.sub(" ", text)
     within = _WITHIN.search(rest)
