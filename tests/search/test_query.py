@@ -61,6 +61,26 @@ def test_what_makes_no_sense_is_said():
         parse("a dog WITHIN 5")
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("a dog OR a cat", "by itself"),
+        ("a dog THEN a cat OR a cow", "by itself"),
+        ("dog NOT cat", "minus sign"),
+        ("NOT a cat", "minus sign"),
+        ("a dog AND NOT a cat", "minus sign"),
+    ],
+)
+def test_capital_words_that_are_no_operators_are_not_taken_for_words(text, advice):
+    with pytest.raises(QueryError, match=advice):
+        parse(text)
+
+
+def test_or_and_not_stay_words_in_small_letters_and_within_quotes():
+    assert parse("a dog or not").steps == (("a dog or not",),)
+    assert parse('a dog -"NOT OR"').avoided == ("NOT OR",)
+
+
 @pytest.fixture(scope="module")
 def words():
     return Words.load()

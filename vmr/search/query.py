@@ -31,6 +31,11 @@ from vmr.model.windows import Window
 WITHIN_SECONDS: Final = 60.0
 """How far apart the parts of a THEN may be when the question does not say."""
 _WITHIN = re.compile(r"\s+WITHIN\s+(\d+(?:\.\d+)?)\s*s?\s*$")
+_NOT_READ: Final = {
+    "OR": "OR is not understood: ask for each of the two by itself",
+    "NOT": "NOT is not understood: put a minus sign before what is to be left out, as in: dog -cat",
+}
+"""Capital words that people expect to be operators; read as words they would falsify the answer."""
 _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]*)"|([^\W\d_]\S*))')
 
 
@@ -49,11 +54,15 @@ def parse(text: str) -> ParsedQuery:
     """Take a question apart.
 
     Raises:
-        QueryError: an operator without words on both sides, or nothing to look for.
+        QueryError: an operator without words on both sides, one that is not understood (OR, NOT),
+            or nothing to look for.
     """
     text = normal_form(text)
     avoided = tuple((quoted or word).strip() for quoted, word in _AVOIDED.findall(text))
     rest = _AVOIDED.sub(" ", text)
+    for word, advice in _NOT_READ.items():
+        if word in rest.split():
+            raise QueryError(advice)
     within = _WITHIN.search(rest)
     rest = _WITHIN.sub("", rest)
     steps = tuple(
