@@ -36,7 +36,14 @@ def test_a_word_is_the_same_in_whatever_bytes_it_comes(words: Words, text: str, 
 def test_what_cannot_be_seen_tears_no_word_apart() -> None:
     for hidden in "\u00ad\u200b\u200d\u200e\u2060\ufeff\ufe0f\U000e0041":
         assert tokenize(f"a b{hidden}all") == ["a", "ball"]
-    assert tokenize("Ａ ｄｏｇ in \u0130stanbul, 3 ﬁsh") == ["a", "dog", "in", "istanbul", "3", "fish"]
+    assert tokenize("Ａ ｄｏｇ in \u0130stanbul, 3 ﬁsh") == [
+        "a",
+        "dog",
+        "in",
+        "istanbul",
+        "3",
+        "fish",
+    ]
 
 
 def test_the_normal_form_leaves_ascii_alone_and_is_reached_at_once() -> None:
@@ -44,6 +51,16 @@ def test_the_normal_form_leaves_ascii_alone_and_is_reached_at_once() -> None:
     assert all(normal_form(c) == c for c in characters[:128])
     forms = [normal_form(c) for c in characters]
     assert [normal_form(form) for form in forms] == forms
+
+
+def test_a_home_that_cannot_be_written_is_named_and_so_is_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VMR_CACHE", str(tmp_path / "file" / "cache"))
+    (tmp_path / "own.txt").write_text("dog 1.0 0.0\ncat 0.0 1.0\n")
+    with pytest.raises(WordsError, match=r"file.cache: .*cannot be written.*VMR_CACHE"):
+        Words.load(tmp_path / "own.txt")
 
 
 def test_tokens_are_lower_case_words_and_numbers() -> None:

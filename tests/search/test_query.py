@@ -37,7 +37,10 @@ A, B = "a dog runs on the beach", "two cooks in a kitchen"
         ("a THEN b WITHIN 20", ParsedQuery((("a",), ("b",)), (), 20.0)),
         ("a THEN b WITHIN 2.5 s", ParsedQuery((("a",), ("b",)), (), 2.5)),
         ("a AND b THEN c THEN d -e", ParsedQuery((("a", "b"), ("c",), ("d",)), ("e",))),
-        ("a dog\u3000ＡＮＤ a ba\u00adll \u200b-crowd", ParsedQuery((("a dog", "a ball"),), ("crowd",))),
+        (
+            "a dog\u3000ＡＮＤ a ba\u00adll \u200b-crowd",
+            ParsedQuery((("a dog", "a ball"),), ("crowd",)),
+        ),
         ("a BANDANA", ParsedQuery((("a BANDANA",),))),
         ("", ParsedQuery((("",),))),  # that there are no words is said by Words
     ],

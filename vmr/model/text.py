@@ -143,7 +143,8 @@ class Words:
         """The packaged GloVe 6B 50-d, or any glove.*.txt / word2vec file (text or .bin).
 
         Raises:
-            WordsError: the file is missing or is no table of word vectors.
+            WordsError: the file is missing or is no table of word vectors, or the cache cannot be
+                written.
         """
         if path is not None and not path.is_file():
             raise WordsError(f"{path}: no such file of word vectors (glove.*.txt or word2vec)")
@@ -152,7 +153,15 @@ class Words:
         if not (cached / VOCABULARY).is_file():
             logger.info("word vectors are made ready in %s", cached)
             shutil.rmtree(cached, ignore_errors=True)
-            _save(_read_packaged() if path is None else _read_file(path), cached)
+            read = _read_packaged() if path is None else _read_file(path)
+            try:
+                _save(read, cached)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise WordsError(
+                    f"{cached.parent}: the word vectors cannot be written there ({reason}); "
+                    "set VMR_CACHE to a folder that can be written"
+                ) from error
         _keep(cached)
         try:
             vocabulary = (cached / VOCABULARY).read_bytes().decode().split("\n")
