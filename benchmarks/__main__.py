@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -98,7 +99,7 @@ def resized(size: Size, changes: list[str]) -> Size:
     for change in changes:
         name, _, text = change.partition("=")
         before = getattr(size, name)
-        value: object = tuple(map(float, text.split(",")))
+        value: Any = tuple(map(float, text.split(",")))
         if not isinstance(before, tuple):
             value = type(before)(text)
         size = replace(size, **{name: value})

@@ -78,7 +78,7 @@ class Ways:
     def all_on_host(self, question: NDArray[np.float32]) -> Tensor:
         """All rows, by all cores."""
         asked, clips = torch.from_numpy(question), torch.from_numpy(self.clips)
-        scores = torch.cat([part.float() @ asked for part in clips.split(PART)])
+        scores = torch.cat([part.float() @ asked for part in torch.split(clips, PART)])
         return scores.topk(COUNT).indices
 
 

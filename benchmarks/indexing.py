@@ -97,9 +97,9 @@ def short_files(size: Size, films: list[Path], work: Path, extractor: Extractor)
     gained = [theirs.seconds / ours.seconds for ours, theirs in used]
     what = f"{SHORT} files of {length} s"
     yield Row(f"{what}, {SHORT} threads", "one after the other", gained, "x", at_least=1.6)
-    for name, place in ((f"{what}, {SHORT} threads", 0), (f"{what}, one after the other", 1)):
+    for way, place in ((f"{what}, {SHORT} threads", 0), (f"{what}, one after the other", 1)):
         shares = [run[place].busy for run in used]
-        yield Row(f"{name}: busy", "both cores", shares, "%", at_least=90)
+        yield Row(f"{way}: busy", "both cores", shares, "%", at_least=90)
 
 
 @dataclass(frozen=True)

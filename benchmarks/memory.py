@@ -42,8 +42,8 @@ def main() -> None:
             print(f"  {name}: {size / 1e6:.0f} MB at most")
         disk = disk_an_hour(library)
         print(f"disk an hour of video: {sum(disk.values()) / 1e6:.1f} MB")
-        for name, size in disk.items():
-            print(f"  {name}: {size / 1e6:.1f} MB")
+        for name, kept in disk.items():
+            print(f"  {name}: {kept / 1e6:.1f} MB")
     sys.exit(peak.all_bytes > LIMIT_BYTES or sum(disk.values()) > DISK_LIMIT_BYTES)
 
 

@@ -37,14 +37,14 @@ def rows(size: Size, work: Path) -> Iterator[Row]:
     length = min(LONGEST, size.other_seconds)
     film = drawn_film(work / "c3d.mp4", length)
     for name, config in (("C3D", SPORTS_1M), ("c3d-small", SMALL)):
-        plain, fast = C3D(config).eval(), ClipNetwork(C3D(config).eval())
+        port, fast = C3D(config).eval(), ClipNetwork(C3D(config).eval())
         shape = WINDOWS, FRAMES, config.side, config.side, 4
         windows = generator.integers(0, 256, shape, dtype=np.uint8)
         windows[..., 3] = 1
-        gained = gains(size.repeats, kept(fast, windows), partial(plain_clips, plain, windows))
+        gained = gains(size.repeats, kept(fast, windows), partial(plain_clips, port, windows))
         yield Row(f"{name}, clips a second", "plain port", gained, "x", at_least=3)
         whole = partial(extract_clips, film, fast, PROTOCOL, "speed")
-        gained = gains(size.repeats, whole, partial(plain_file, plain, film))
+        gained = gains(size.repeats, whole, partial(plain_file, port, film))
         yield Row(f"{name}, {length} s of 720p to rows", "plain port", gained, "x", at_least=5)
     pictures = generator.integers(0, 256, (PICTURES, SQUARE, SQUARE, 3), dtype=np.uint8)
     ours, plain = kept(Appearance(), pictures), partial(plain_pictures, load_network(), pictures)
@@ -86,7 +86,8 @@ def plain_row(network: C3D, film: Path, start: int) -> Tensor:
     small = np.stack([np.asarray(Image.fromarray(f).resize(SIZE)) for f in frames])
     crop = small[:, TOP : TOP + SIDE, LEFT : LEFT + SIDE, ::-1].astype(np.float32) - MEAN
     clip = torch.from_numpy(crop.astype(np.float32)).permute(3, 0, 1, 2)[None].contiguous()
-    return network(clip)
+    row: Tensor = network(clip)
+    return row
 
 
 @torch.inference_mode()

@@ -65,6 +65,7 @@ class C3DAlone(RetrievalModel):
         self._shipped = RetrievalModel.load()
         unrelated = self._seen(towers, pictures.rows[pictures.of("train"), 0])
         super().__init__(
+            words,
             towers,
             torch.from_numpy(unrelated),
             asked_for(towers, words, pictures, ()),

@@ -99,7 +99,8 @@ def train(
     network = MomentModel(second_stage_config(start.space, word_width=words.width))
     second_stage = SecondStage(network, start.space)
     both = torch.nn.ModuleList([towers, second_stage])
-    average = copy.deepcopy(both)
+    kept = copy.deepcopy(towers), copy.deepcopy(second_stage)
+    average = torch.nn.ModuleList(kept)
     rates = [RATE, config.learning_rate]
     optimizer = torch.optim.AdamW(
         [{"params": part.parameters(), "lr": rate} for part, rate in zip(both, rates, strict=True)],
@@ -123,10 +124,10 @@ def train(
         follow(average, both, min(AVERAGE, (1 + step) / (10 + step)))
         if step % 20 == 0:
             print(f"step {step}: loss {loss.item():.3f}", flush=True)
-    model = assemble(average[0], words, sets, moved["train"], named=0.0)
+    model = assemble(kept[0], words, sets, moved["train"], named=0.0)
     banks = {split: rows.bank for split, rows in moved.items()}
     model.second_stage = (
-        average[1].eval()
+        kept[1].eval()
         if weight
         else train_second_stage(model, words, {MAIN: sets[MAIN]}, MAIN, banks, config)
     )

@@ -127,7 +127,7 @@ def matched_filter(
 ) -> dict[float, float]:
     """Share of the queries that the matched filter answers at IoU > .5, by its level."""
     source = open_rows(features)
-    right: Counter[float] = Counter()
+    right = dict.fromkeys(LEVELS, 0)
     for query in queries:
         rows = source.rows(query.video)
         model = ModelConfig(feature_width=rows.shape[1], clips=clips, pool=SAMPLED // clips)
@@ -136,7 +136,7 @@ def matched_filter(
         similar = pooled @ planter.sentence(query.sentence)
         for level in LEVELS:
             found = np.array([best_run(similar, level)]) / clips * query.duration
-            right[level] += float(iou(found, np.array(query.spans)).max() > 0.5)
+            right[level] += bool(iou(found, np.array(query.spans)).max() > 0.5)
     return {level: right[level] / len(queries) for level in LEVELS}
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     model, words = RetrievalModel.load(), Words.load()
     for way in WAYS:
         asked = _with_rows(pictures, {"dev": rows["dev"][way]})
-        print(f"shipped weights, dev rows by {way}: {text_to_picture(model, words, asked, 'dev')}")
+        print(f"shipped weights, dev rows by {way}: {text_to_picture(model, asked, 'dev')}")
     _own_video(model, rows["dev"])
     for way in WAYS:
         if options.train and way != "video":

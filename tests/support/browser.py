@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import FloatRect, Locator
 from playwright.sync_api import Page as Tab
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -43,11 +44,18 @@ def ask(tab: Tab, query: str) -> None:
 def watch(tab: Tab, video: int) -> tuple[float, float]:
     """Press the card of this video; the seconds its moment spans."""
     card = tab.locator(f".card[data-key^='{video}:']").first
-    _, start, end = card.get_attribute("data-key").split(":")
+    _, start, end = attribute(card, "data-key").split(":")
     note_seeks(tab)
     card.click()
     wait_until_loaded(tab)
     return float(start), float(end)
+
+
+def attribute(element: Locator, name: str) -> str:
+    """Of an element that has to have it."""
+    value = element.get_attribute(name)
+    assert value is not None, f"no {name} on {element}"
+    return value
 
 
 def wait_until_loaded(tab: Tab) -> None:
@@ -77,15 +85,15 @@ def sought(tab: Tab) -> float:
     """Where the player was sent first since `note_seeks` or `watch`, however long ago that is: no
     haste can miss it."""
     tab.wait_for_function("window.sought.length")
-    return tab.evaluate("window.sought[0]")
+    return float(tab.evaluate("window.sought[0]"))
 
 
 def now(tab: Tab) -> float:
-    return tab.evaluate("document.querySelector('video').currentTime")
+    return float(tab.evaluate("document.querySelector('video').currentTime"))
 
 
 def paused(tab: Tab) -> bool:
-    return tab.evaluate("document.querySelector('video').paused")
+    return bool(tab.evaluate("document.querySelector('video').paused"))
 
 
 SHOWN = """(() => {
@@ -99,7 +107,7 @@ SHOWN = """(() => {
 
 def shown(tab: Tab) -> int:
     """The number that the picture in the player spells (tests/support/media.py)."""
-    return tab.evaluate(SHOWN)
+    return int(tab.evaluate(SHOWN))
 
 
 def wait_until_shown(tab: Tab, first: float, last: float) -> None:
@@ -117,7 +125,14 @@ def press_strip(tab: Tab, share: float) -> None:
     """Click the timeline at this share of its width, once it stands still."""
     strip = tab.locator(".strip")
     strip.hover()
-    strip.click(position={"x": share * strip.bounding_box()["width"], "y": 20})
+    strip.click(position={"x": share * box(strip)["width"], "y": 20})
+
+
+def box(element: Locator) -> FloatRect:
+    """Where an element that is shown lies, in CSS pixels."""
+    rectangle = element.bounding_box()
+    assert rectangle is not None, f"{element} is not shown"
+    return rectangle
 
 
 def wait_until_still(tab: Tab) -> None:

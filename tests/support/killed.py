@@ -27,6 +27,7 @@ def killed_in(place: Path) -> Path:
     """The scratch folder of a process that was killed."""
     command = [sys.executable, "-c", HOLD, str(place)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None  # it was asked for
         folder = Path(process.stdout.readline().strip())
         sweep(place)
         sweep_noted()

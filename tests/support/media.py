@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vmr.cli.samples import SAMPLES, picture_of
@@ -77,10 +78,11 @@ def counter_video(
     shown = np.arange(count) / fps if times is None else np.asarray(times, np.float64)
     with av.open(str(path), "w", format=container) as output:
         stream = output.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.gop_size = gop
         context = stream.codec_context
-        stream.options = {"preset": "ultrafast"} | (options or {})
+        stream.options = {"preset": "ultrafast", **(options or {})}
         if times is not None:
             context.time_base = stream.time_base = TIME_BASE
         for name, value in (colour or {}).items():

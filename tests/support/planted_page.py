@@ -118,7 +118,8 @@ def _calibration(
 ) -> Calibration:
     """Strong for the planted rows of a query, none for every other row, with room on both sides."""
     clips = {text: model.encode_clips(rows) for text, rows in pools.items()}
-    right, wrong = [], []
+    right: list[float] = []
+    wrong: list[float] = []
     for query in (DOG, GOAL, ABSENT):
         vector = model.encode_query(words.query(query))
         for text, rows in clips.items():
