@@ -37,6 +37,7 @@ ASKED = {
     "a wheel turning clockwise": ("clockwise", 1),
     "spinning counterclockwise": ("clockwise", -1),
 }
+ONE = np.array([1, 0, 0, 0], np.float32)  # the first direction alone, as fast as can be
 
 
 @pytest.mark.parametrize("text", ASKED)
@@ -156,7 +157,7 @@ def test_a_movement_alone_is_asked_for_whatever_is_seen(
 
 def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> None:
     speeds = np.array([EVEN + 0.2, EVEN, 0], np.float32)
-    seen = np.append(speeds[:, None] * np.float32([1, 0, 0, 0]), np.float32([[0, 0.9, 0, 0]]), 0)
+    seen = np.append(np.outer(speeds, ONE), np.array([[0, 0.9, 0, 0]], np.float32), 0)
     clips = clips_of(model, seen)
     vector = model.encode_query(Words.load().query("everything moves to the right"))
     strength = model.calibration.strength(model.curve(clips, vector))
@@ -169,6 +170,6 @@ def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(model: RetrievalModel) 
     """A tenth of a picture's width in three seconds; a misreading of a tenth of fast."""
     vector = model.encode_query(Words.load().query("the camera pans left"))
     for speed, verdict in ((0.1 / 3, "possible"), (0.1, "strong"), (0.015, "none")):
-        clips = clips_of(model, np.tile(np.float32([speed / FAST[0], 0, 0, 0]), (5, 1)))
+        clips = clips_of(model, np.tile(speed / FAST[0] * ONE, (5, 1)))
         score = float(model.curve(clips, vector).mean())
         assert model.calibration.verdict(score) == verdict

@@ -20,7 +20,8 @@ def names() -> Names:
 def seen(names: Names, title: str, chance: float = 1.0) -> np.ndarray:
     probs = np.zeros((1, len(names.codes)), np.float32)
     probs[0, class_names().index(title)] = chance
-    return names.clip_columns(probs)[0]
+    row: np.ndarray = names.clip_columns(probs)[0]
+    return row
 
 
 def test_a_named_class_is_nearer_than_any_other(names: Names) -> None:

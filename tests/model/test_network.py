@@ -1,6 +1,7 @@
 """The network against the published sizes, a direct form of its head, and padding."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from experiments.head_cost import Form
 from experiments.head_cost import measure as head_flops
-from vmr.model.encoder import Attention, BlockSizes, TwoStreamAttention
+from vmr.model.encoder import Attention, BlockSizes, EncoderKind, TwoStreamAttention
 from vmr.model.network import (
     ModelConfig,
     MomentModel,
@@ -162,7 +163,7 @@ def test_split_head_beside_a_direct_form_over_candidates_only() -> None:
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_padding_changes_nothing(encoder: str) -> None:
+def test_padding_changes_nothing(encoder: EncoderKind) -> None:
     """A short video and a short text say the same alone and padded beside longer ones."""
     model = made(replace(SMALL, encoder=encoder, feed_forward=8))
     rows, words, mask = inputs(SMALL)
@@ -190,7 +191,9 @@ def test_video_learns_of_the_text_in_connected_blocks_only() -> None:
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_attention_maps_are_probabilities_and_do_not_change_the_answer(encoder: str) -> None:
+def test_attention_maps_are_probabilities_and_do_not_change_the_answer(
+    encoder: EncoderKind,
+) -> None:
     config = replace(SMALL, encoder=encoder)
     model = made(config, spread=0.1)
     rows, words, mask = inputs(config)
@@ -215,8 +218,8 @@ def test_attention_is_torchs() -> None:
     weights = [part.weight for part in (ours.query, ours.key, ours.value)]
     biases = [part.bias for part in (ours.query, ours.key, ours.value)]
     with torch.no_grad():
-        oracle.in_proj_weight.copy_(torch.cat(weights))
-        oracle.in_proj_bias.copy_(torch.cat(biases))
+        oracle.in_proj_weight.copy_(torch.cat([*weights]))
+        oracle.in_proj_bias.copy_(torch.cat([*biases]))
         oracle.out_proj.weight.copy_(ours.output.weight)
         oracle.out_proj.bias.copy_(ours.output.bias)
     states, context = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
@@ -290,7 +293,10 @@ def test_a_narrow_network_can_start_with_a_spread_of_its_own() -> None:
         assert model.text_in.weight.std().item() == pytest.approx(0.1, rel=0.05)
         normal = model.head.first.weight.abs().max() > (6 / (4 * 64)) ** 0.5
         assert normal == (head_init == "normal")
-    assert not model.head.stage_scores[0][0].bias.any()
+    stage = model.head.stage_scores[0]
+    assert isinstance(stage, nn.Sequential)
+    assert isinstance(stage[0], nn.Linear)
+    assert not stage[0].bias.any()
     assert model.head.first.weight.std().item() == pytest.approx(0.1, rel=0.05)
 
 
@@ -320,7 +326,7 @@ def test_hidden_words_are_not_read() -> None:
         ({"head_init": "zeros"}, "published or normal"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(changes: dict[str, object], message: str) -> None:
+def test_sizes_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **changes)
 

@@ -10,11 +10,12 @@ import torch
 from feature_extract.motion import motion_width
 from feature_extract.networks.appearance import BLOCKS
 from vmr.model.network import MomentModel
-from vmr.model.retrieval import BASE, HUB_WEIGHT, Mix, ModelError, RetrievalModel
+from vmr.model.retrieval import BASE, HUB_WEIGHT, Mix, RetrievalModel
 from vmr.model.second_stage import SecondStage, second_stage_config
 from vmr.model.strength import Calibration
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
+from vmr.model.weights import ModelError
 from vmr.model.windows import cut_windows
 
 WORDS = Words(["a", "b", "c"], np.eye(3, 6, dtype=np.float32), "words")

@@ -1,5 +1,7 @@
 """How sure an answer is: by its score, and by how much was searched for it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,7 @@ def test_below_the_fewest_rows_nothing_is_gained() -> None:
     [{"slope": 0.0}, {"possible": 0.9}, {"strong": 1.0}, {"rows": -1}, {"right_by_rows": -0.1}],
     ids=lambda bad: next(iter(bad)),
 )
-def test_calibrations_that_make_no_sense_are_refused(bad: dict[str, float]) -> None:
+def test_calibrations_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(
         ValueError, match="slope" if bad.keys() & {"slope", "possible", "strong"} else "rows"
     ):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -26,9 +27,12 @@ def test_packaged_vectors_are_the_published_ones(words: Words) -> None:
     np.testing.assert_allclose(words.lookup(["the"])[0, :5], published, atol=1e-5)
 
 
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+
 @pytest.mark.parametrize("text", ["na\u00efve painting", "a pi\u00f1ata", "fa\u00e7ade of a house"])
-@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
-def test_a_word_is_the_same_in_whatever_bytes_it_comes(words: Words, text: str, form: str) -> None:
+@pytest.mark.parametrize("form", get_args(Form))
+def test_a_word_is_the_same_in_whatever_bytes_it_comes(words: Words, text: str, form: Form) -> None:
     plain, other = words.query(text), words.query(unicodedata.normalize(form, text))
     assert (other.text, other.words, other.unknown) == (plain.text, plain.words, plain.unknown)
 

@@ -6,7 +6,7 @@ from vmr.model.localise import Proposal
 from vmr.model.windows import STRIDE, WINDOW, cut_windows, distinct, window_of
 
 
-def test_every_row_lies_in_its_window_away_from_inner_edges():
+def test_every_row_lies_in_its_window_away_from_inner_edges() -> None:
     for length in (1, 64, 127, 128, 129, 192, 193, 1000):
         for row in range(length):
             first = window_of(row, length)

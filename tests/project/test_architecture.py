@@ -43,13 +43,13 @@ def defined(file: str) -> set[str]:
     return {node.name for node in body if isinstance(node, kinds)}
 
 
-def test_the_floors_are_those_that_hold():
+def test_the_floors_are_those_that_hold() -> None:
     assert [rooms for _, rooms in table("Rooms")] == [set(floor) for floor in reversed(FLOORS)]
     assert CONTRACTS.keys() == {room for floor in FLOORS for room in floor} - {"app.py", "vmr"}
 
 
 @pytest.mark.parametrize("room", sorted(CONTRACTS))
-def test_rooms_give_and_leave_out_what_the_page_says(room):
+def test_rooms_give_and_leave_out_what_the_page_says(room: str) -> None:
     gives, never = CONTRACTS[room]
     files = [file for file in FILES if room_of(file) == room]
     assert gives
@@ -70,7 +70,7 @@ def mentions() -> set[tuple[str, str]]:
     return {(file, name) for file, name in found if file not in ELSEWHERE and name not in MADE}
 
 
-def test_files_that_are_mentioned_are_there():
+def test_files_that_are_mentioned_are_there() -> None:
     there = {"/" + name for name in TRACKED}
     gone = {
         (file, name)

@@ -41,6 +41,7 @@ from vmr.model.windows import cut_windows, distinct
 from vmr.research.loss import LossConfig
 from vmr.search.index import ClipIndex
 from vmr.search.quantised import QuantisedIndex
+from vmr.search.recall import COUNT
 from vmr.search.searcher import Answer, Moment
 from vmr.training.assemble import NAMED, name_classes
 from vmr.training.base import BaseConfig
@@ -229,7 +230,7 @@ def test_the_best_of_parts_are_the_best_of_all() -> None:
     for first in range(0, 300, 70):
         part = scores[:, first : first + 70].float()
         best, places = gpu_search.merged(best, places, part, first)
-    torch.testing.assert_close(places, scores.argsort(descending=True)[:, : gpu_search.COUNT])
+    torch.testing.assert_close(places, scores.argsort(descending=True)[:, :COUNT])
     torch.testing.assert_close(best.long(), scores.gather(1, places))
 
 

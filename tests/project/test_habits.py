@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,11 +12,11 @@ import vmr
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def read(path):
+def read(path: str) -> Any:
     return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
 
 
-def test_the_citation_names_what_this_builds_on():
+def test_the_citation_names_what_this_builds_on() -> None:
     citation = read("CITATION.cff")
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
@@ -26,14 +27,14 @@ def test_the_citation_names_what_this_builds_on():
 
 
 @pytest.mark.parametrize("form", ["bug", "idea"])
-def test_issue_forms_ask_something(form):
+def test_issue_forms_ask_something(form: str) -> None:
     asked = read(f".github/ISSUE_TEMPLATE/{form}.yml")
     assert asked["name"]
     assert asked["description"]
     assert any(part.get("validations", {}).get("required") for part in asked["body"])
 
 
-def test_hosted_and_local_checks_are_those_of_make():
+def test_hosted_and_local_checks_are_those_of_make() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     steps = {step.get("run") for step in read(".github/workflows/ci.yml")["jobs"]["check"]["steps"]}
     hosted = " && ".join(filter(None, steps))
@@ -46,7 +47,7 @@ def test_hosted_and_local_checks_are_those_of_make():
         assert (ROOT / path).is_file()
 
 
-def test_the_version_is_said_once_and_has_its_changes():
+def test_the_version_is_said_once_and_has_its_changes() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", vmr.__version__)
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## [{vmr.__version__}]" in changes

@@ -1,6 +1,7 @@
 """The order of the rooms, no circle within one, and the one home of each dependency."""
 
 import ast
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def room_of(file: str) -> str:
     return file if file in FLOOR else file.rpartition("/")[0]
 
 
-def imports(file: str):
+def imports(file: str) -> Iterator[tuple[int, str, bool]]:
     """Every module that a file imports, anywhere in it: (line, module, is it relative)."""
     for node in ast.walk(ast.parse((ROOT / file).read_text(), file)):
         if isinstance(node, ast.Import):
@@ -73,11 +74,11 @@ def as_file(module: str) -> str | None:
     return path if (ROOT / path).exists() else module
 
 
-def test_every_file_lies_in_a_room():
+def test_every_file_lies_in_a_room() -> None:
     assert {room_of(file) for file in FILES} == FLOOR.keys()
 
 
-def test_rooms_import_only_from_floors_below():
+def test_rooms_import_only_from_floors_below() -> None:
     wrong = []
     for file in FILES:
         here = room_of(file)
@@ -92,7 +93,7 @@ def test_rooms_import_only_from_floors_below():
     assert wrong == []
 
 
-def test_no_room_has_a_circle_inside():
+def test_no_room_has_a_circle_inside() -> None:
     graph = {file: {as_file(module) for _, module, _ in imports(file)} - {None} for file in FILES}
     try:
         TopologicalSorter(graph).prepare()
@@ -100,7 +101,7 @@ def test_no_room_has_a_circle_inside():
         raise AssertionError(f"imports go in a circle: {error.args[1]}") from None
 
 
-def test_one_home_per_dependency():
+def test_one_home_per_dependency() -> None:
     wrong = [
         f"{file}:{line} imports {module}"
         for file in FILES
@@ -110,7 +111,7 @@ def test_one_home_per_dependency():
     assert wrong == []
 
 
-def test_this_test_sees_what_it_is_for():
+def test_this_test_sees_what_it_is_for() -> None:
     assert FLOOR["vmr/model"] < FLOOR["vmr/search"] < FLOOR["vmr/page"]
     assert [module for _, module, _ in imports("vmr/search/quantised.py")].count("faiss") == 1
     assert as_file("vmr.library.store") == "vmr/library/store.py"
@@ -118,7 +119,7 @@ def test_this_test_sees_what_it_is_for():
     assert as_file("numpy") is None
 
 
-def calls(file: str):
+def calls(file: str) -> Iterator[tuple[int, str, dict[str | None, str]]]:
     """Every call in a file: (line, what is called, as written, its keyword arguments)."""
     for node in ast.walk(ast.parse((ROOT / file).read_text(), file)):
         if isinstance(node, ast.Call):
@@ -126,7 +127,7 @@ def calls(file: str):
             yield node.lineno, ast.unparse(node.func), keywords
 
 
-def test_nothing_that_is_read_can_run_code():
+def test_nothing_that_is_read_can_run_code() -> None:
     """No pickle, no shell, no eval; torch.load only where it refuses everything but tensors."""
     wrong = [
         f"{file}:{line} calls {name}"

@@ -23,7 +23,7 @@ def listed(*files: str) -> list[Requirement]:
     return [Requirement(line.split(" #")[0]) for line in lines if line and line[0] not in "#-"]
 
 
-def test_the_lock_satisfies_all_that_is_asked_for():
+def test_the_lock_satisfies_all_that_is_asked_for() -> None:
     pins = lock.read()
     extras = PROJECT["project"]["optional-dependencies"].values()
     lines = [*PROJECT["build-system"]["requires"], *(line for extra in extras for line in extra)]
@@ -34,7 +34,7 @@ def test_the_lock_satisfies_all_that_is_asked_for():
         assert requirement.specifier.contains(pins[name]), f"{requirement}: {MEND}"
 
 
-def test_all_that_comes_along_here_is_locked_as_it_is_installed():
+def test_all_that_comes_along_here_is_locked_as_it_is_installed() -> None:
     pins = lock.read()
     queue = [(request, "") for request in listed("requirements.txt", "requirements-dev.txt")]
     seen = set()
@@ -52,7 +52,7 @@ def test_all_that_comes_along_here_is_locked_as_it_is_installed():
     assert len(seen) > 100
 
 
-def test_reports_that_disagree_are_refused(tmp_path):
+def test_reports_that_disagree_are_refused(tmp_path: Path) -> None:
     reports = []
     for i, version in enumerate(("1.0", "1.0+cpu", "1.1")):
         reports.append(tmp_path / f"{i}.json")
@@ -63,7 +63,7 @@ def test_reports_that_disagree_are_refused(tmp_path):
         lock.resolved(reports)
 
 
-def test_make_installs_by_the_lock():
+def test_make_installs_by_the_lock() -> None:
     makefile = (ROOT / "Makefile").read_text()
     installs = [line for line in makefile.splitlines() if "pip install" in line]
     assert len(installs) == 2

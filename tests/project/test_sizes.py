@@ -8,7 +8,7 @@ LIMIT = 1_000_000
 WEIGHTS = 25_000_000
 
 
-def test_no_file_is_large_but_weights():
+def test_no_file_is_large_but_weights() -> None:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     sizes = {name: (ROOT / name).stat().st_size for name in done.stdout.splitlines()}

@@ -1,9 +1,12 @@
 """What people said of answers: it helps similar questions and leaves all others alone."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from feature_extract.networks.appearance import WIDTH
 from tests.support.planted import plant
@@ -13,7 +16,7 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
 from vmr.research.annotations import read_annotations
 from vmr.search.feedback import Feedback, save_annotations
-from vmr.search.query import parse, understand
+from vmr.search.query import QueryStep, parse, understand
 from vmr.search.searcher import Searcher
 
 ASKED = "a dog runs on the beach"
@@ -22,18 +25,18 @@ OTHERS = ("two cooks in a kitchen", "a red car drives", "snow covered mountains"
 
 
 @pytest.fixture(scope="module")
-def words():
+def words() -> Words:
     return Words.load()
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> RetrievalModel:
     """The shipped model: only a trained one knows which questions are similar."""
     return RetrievalModel.load()
 
 
 @pytest.fixture
-def library(tmp_path, model):
+def library(tmp_path: Path, model: RetrievalModel) -> Iterator[Library]:
     """Twenty scenes of ten seconds, a video each, of which none is plainly what is asked for."""
     library = Library(tmp_path / "library")
     generator = np.random.default_rng(1)
@@ -48,17 +51,19 @@ def library(tmp_path, model):
     library.close()
 
 
-def ranks(searcher, query):
+def ranks(searcher: Searcher, query: str) -> dict[int, int]:
     """Place of each video in the answer, from 0."""
     found = [hit.video for hit in searcher.search(query, top=1000).moments]
     return {video: place for place, video in enumerate(dict.fromkeys(found))}
 
 
-def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, model):
+def test_a_right_moment_rises_for_similar_questions_and_others_stay(
+    library: Library, model: RetrievalModel
+) -> None:
     searcher = Searcher(library, model)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
-    chosen = sorted(before[ASKED], key=before[ASKED].get)[12]
+    chosen = sorted(before[ASKED], key=before[ASKED].__getitem__)[12]
     library.rate(Rating(ASKED, chosen, 0.0, 10.0, True))
     for query in (ASKED, *SIMILAR):
         assert ranks(searcher, query)[chosen] < before[query][chosen] / 2, query
@@ -66,11 +71,11 @@ def test_a_right_moment_rises_for_similar_questions_and_others_stay(library, mod
         assert searcher.search(query, top=1000) == answer
 
 
-def test_a_wrong_moment_falls_and_others_stay(library, model):
+def test_a_wrong_moment_falls_and_others_stay(library: Library, model: RetrievalModel) -> None:
     searcher = Searcher(library, model)
     before = {query: ranks(searcher, query) for query in (ASKED, *SIMILAR)}
     others = {query: searcher.search(query, top=1000) for query in OTHERS}
-    first = min(before[ASKED], key=before[ASKED].get)
+    first = min(before[ASKED], key=before[ASKED].__getitem__)
     library.rate(Rating(ASKED, first, 0.0, 10.0, False))
     for query in (ASKED, *SIMILAR):
         assert ranks(searcher, query)[first] > before[query][first], query
@@ -78,14 +83,16 @@ def test_a_wrong_moment_falls_and_others_stay(library, model):
         assert searcher.search(query, top=1000) == answer
 
 
-def test_the_switch_turns_it_off(library, model):
+def test_the_switch_turns_it_off(library: Library, model: RetrievalModel) -> None:
     plain = Searcher(library, model).search(ASKED)
     library.rate(Rating(ASKED, plain.moments[-1].video, 0.0, 10.0, True))
     assert Searcher(library, model).search(ASKED) != plain
     assert Searcher(library, model, use_feedback=False).search(ASKED) == plain
 
 
-def test_corrected_edges_are_used_for_that_question_only(library, model):
+def test_corrected_edges_are_used_for_that_question_only(
+    library: Library, model: RetrievalModel
+) -> None:
     searcher = Searcher(library, model)
     hit = searcher.search(ASKED).moments[0]
     library.rate(Rating(ASKED, hit.video, hit.best - 0.4, hit.best + 0.6, True))
@@ -95,7 +102,9 @@ def test_corrected_edges_are_used_for_that_question_only(library, model):
     assert (hit.best - 0.4, hit.best + 0.6) not in {(h.start, h.end) for h in similar}
 
 
-def test_a_video_that_was_away_teaches_again_when_it_is_back(library, model):
+def test_a_video_that_was_away_teaches_again_when_it_is_back(
+    library: Library, model: RetrievalModel
+) -> None:
     plain = Searcher(library, model).search(ASKED)
     hit = plain.moments[-1]
     library.rate(Rating(ASKED, hit.video, 0.0, 10.0, True))
@@ -108,10 +117,10 @@ def test_a_video_that_was_away_teaches_again_when_it_is_back(library, model):
     assert searcher.search(ASKED) == Searcher(library, model).search(ASKED) != plain
 
 
-def test_what_is_read_by_its_words_still_is(model):
+def test_what_is_read_by_its_words_still_is(model: RetrievalModel) -> None:
     """A thumb must not take the second stage off a question in two parts."""
 
-    def moved(text):
+    def moved(text: str) -> QueryStep:
         (target,), _ = understand(parse(text), model)
         assert target.moved(lambda vector: vector) is target
         return target.moved(lambda vector: 2 * vector)
@@ -120,17 +129,21 @@ def test_what_is_read_by_its_words_still_is(model):
     assert moved("a dog runs").query is None
 
 
-def test_a_movement_alone_is_not_taught_what_things_look_like(library, model):
+def test_a_movement_alone_is_not_taught_what_things_look_like(
+    library: Library, model: RetrievalModel
+) -> None:
     searcher, asked = Searcher(library, model), "the camera zooms out"
     before = searcher.search(asked)
     library.rate(Rating(asked, before.moments[-1].video, 0.0, 10.0, False))
     assert searcher.search(asked) == before
 
 
-def test_many_judgements_do_not_outweigh_the_words(library, model, words):
+def test_many_judgements_do_not_outweigh_the_words(
+    library: Library, model: RetrievalModel, words: Words
+) -> None:
     question = model.encode_query(words.query(ASKED))
 
-    def clips_of(video, start, end):
+    def clips_of(video: int, start: float, end: float) -> NDArray[np.float32]:
         return model.encode_clips(np.ones((3, WIDTH), np.float16))
 
     said = [Rating(ASKED, 1, float(i), i + 1.0, True) for i in range(50)]
@@ -140,7 +153,7 @@ def test_many_judgements_do_not_outweigh_the_words(library, model, words):
     assert np.linalg.norm(many[:-1]) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_judgements_are_kept_replaced_and_go_with_their_video(library):
+def test_judgements_are_kept_replaced_and_go_with_their_video(library: Library) -> None:
     library.rate(Rating(ASKED, 1, 2.0, 5.0, True))
     library.rate(Rating(ASKED, 1, 7.0, 9.0, True))
     library.rate(Rating(ASKED, 2, 2.0, 5.0, True))
@@ -160,7 +173,7 @@ def test_judgements_are_kept_replaced_and_go_with_their_video(library):
             Rating(*wrong, True)
 
 
-def test_right_moments_are_annotations_that_train_reads(library, tmp_path):
+def test_right_moments_are_annotations_that_train_reads(library: Library, tmp_path: Path) -> None:
     said = [
         Rating(ASKED, 1, 7.0, 9.0, True),
         Rating(ASKED, 1, 2.0, 5.0, True),

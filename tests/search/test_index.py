@@ -2,17 +2,22 @@
 
 import json
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.support.planted import plant, planted_extraction, random_rows, tiny_model, write_file
+from vmr.library.catalogue import Video
 from vmr.library.content import full_digest
 from vmr.library.store import Library, LibraryError
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Space
 from vmr.search.index import ClipIndex
 from vmr.search.quantised import QuantisedIndex
@@ -23,7 +28,7 @@ FILES = {"index.clips", "index.times", "index.cuts", "index.json", "index.lock"}
 
 
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path: Path) -> Iterator[Library]:
     library = Library(tmp_path / "library")
     for seed, size in enumerate(SIZES):
         plant(library, tmp_path / f"{seed}.mp4", random_rows(size, seed))
@@ -31,13 +36,30 @@ def library(tmp_path):
     library.close()
 
 
-def clips_of(library, model, video):
+def clips_of(library: Library, model: RetrievalModel, video: Video) -> NDArray[np.float32]:
     """What the index keeps of a video: float16."""
     clips = model.encode_clips(library.features(video.id).rows)
     return clips.astype(np.float16).astype(np.float32)
 
 
-def brute_force(library, model, vector, videos=None):
+def noted_encodings(model: RetrievalModel, patch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows the model is given to encode, each time, for as long as the patch holds."""
+    encode, counts = model.encode_clips, list[int]()
+
+    def noting(rows: NDArray[np.float16]) -> NDArray[np.float32]:
+        counts.append(len(rows))
+        return encode(rows)
+
+    patch.setattr(model, "encode_clips", noting)
+    return counts
+
+
+def brute_force(
+    library: Library,
+    model: RetrievalModel,
+    vector: NDArray[np.float32],
+    videos: set[int] | None = None,
+) -> list[tuple[float, int, int]]:
     """Every clip of every video, compared one by one: (score, video, row), best first."""
     return sorted(
         (
@@ -50,7 +72,14 @@ def brute_force(library, model, vector, videos=None):
     )
 
 
-def check_against_brute_force(index, library, model, seed=0, videos=None, count=20):
+def check_against_brute_force(
+    index: ClipIndex,
+    library: Library,
+    model: RetrievalModel,
+    seed: int = 0,
+    videos: set[int] | None = None,
+    count: int = 20,
+) -> None:
     vector = np.random.default_rng(seed).normal(size=model.width).astype(np.float32)
     vector /= np.linalg.norm(vector)
     ids, rows, scores = index.nearest(vector, count, videos=videos)
@@ -60,7 +89,7 @@ def check_against_brute_force(index, library, model, seed=0, videos=None, count=
 
 
 @pytest.mark.parametrize("videos", [None, {1}, {2, 4}, {3}, {1, 2, 3, 4}, {99}, set()])
-def test_ids_rows_and_scores_equal_brute_force(library, videos):
+def test_ids_rows_and_scores_equal_brute_force(library: Library, videos: set[int] | None) -> None:
     model = tiny_model()
     index = ClipIndex.open(library, model)
     assert len(index) == sum(SIZES)
@@ -70,7 +99,9 @@ def test_ids_rows_and_scores_equal_brute_force(library, videos):
 
 @settings(max_examples=15, deadline=None)
 @given(changes=st.lists(st.integers(0, 9), min_size=1, max_size=8), seed=st.integers(0, 5))
-def test_following_any_changes_equals_a_fresh_index(tmp_path_factory, changes, seed):
+def test_following_any_changes_equals_a_fresh_index(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[int], seed: int
+) -> None:
     """Each change adds a video (even) or removes the oldest (odd); the index only follows."""
     folder = tmp_path_factory.mktemp("library")
     library, model = Library(folder), tiny_model()
@@ -87,7 +118,7 @@ def test_following_any_changes_equals_a_fresh_index(tmp_path_factory, changes, s
     library.close()
 
 
-def test_vectors_of_one_video(library):
+def test_vectors_of_one_video(library: Library) -> None:
     model = tiny_model()
     index = ClipIndex.open(library, model)
     for video in library.videos():
@@ -100,7 +131,7 @@ def test_vectors_of_one_video(library):
         index.vectors(99)
 
 
-def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
+def test_seconds_that_could_not_be_read_are_not_found(library: Library, tmp_path: Path) -> None:
     """They repeat the last picture before the damage: a file cut after a minute, with a header that
     promises an hour, would answer with 59 minutes of it."""
     model = tiny_model()
@@ -120,12 +151,12 @@ def test_seconds_that_could_not_be_read_are_not_found(library, tmp_path):
     assert curve[10:28].max() < 0 < 1 < curve[9]
 
 
-def test_the_cache_is_used_and_adding_encodes_only_what_is_new(library, tmp_path):
+def test_the_cache_is_used_and_adding_encodes_only_what_is_new(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = tiny_model()
     ClipIndex.open(library, model)
-    encoded = []
-    encode = model.encode_clips
-    model.encode_clips = lambda rows: encoded.append(len(rows)) or encode(rows)
+    encoded = noted_encodings(model, monkeypatch)
     ClipIndex.open(library, model)
     assert encoded == []
     plant(library, tmp_path / "new.mp4", random_rows(7, 9))
@@ -133,40 +164,43 @@ def test_the_cache_is_used_and_adding_encodes_only_what_is_new(library, tmp_path
     assert encoded == [7]
 
 
-def damage_cut(file, record):
+Damage = Callable[[Path, Path], None]
+
+
+def damage_cut(file: Path, record: Path) -> None:
     file.write_bytes(file.read_bytes()[:-10])
 
 
-def damage_flip(file, record):
+def damage_flip(file: Path, record: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
 
 
-def damage_gone(file, record):
+def damage_gone(file: Path, record: Path) -> None:
     file.unlink()
 
 
-def damage_record_gone(file, record):
+def damage_record_gone(file: Path, record: Path) -> None:
     record.unlink()
 
 
-def damage_record_text(file, record):
+def damage_record_text(file: Path, record: Path) -> None:
     record.write_text("[")
 
 
-def damage_record_list(file, record):
+def damage_record_list(file: Path, record: Path) -> None:
     record.write_text("[]")
 
 
-def damage_counts(file, record):
+def damage_counts(file: Path, record: Path) -> None:
     """A record that claims more rows than there are: its own checksum still fits."""
     stored = json.loads(record.read_text())
     stored["parts"][0]["count"] += 5
     record.write_text(json.dumps(stored))
 
 
-def damage_counts_under_the_same_total(file, record):
+def damage_counts_under_the_same_total(file: Path, record: Path) -> None:
     """More rows of one video, less of a later one: all between them would be of another second."""
     stored = json.loads(record.read_text())
     stored["parts"][0]["count"] += 2
@@ -190,7 +224,9 @@ def damage_counts_under_the_same_total(file, record):
     ],
 )
 @pytest.mark.parametrize("name", ["index.clips", "index.times"])
-def test_a_damaged_cache_is_made_again(library, damage, name, caplog):
+def test_a_damaged_cache_is_made_again(
+    library: Library, damage: Damage, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     model = tiny_model()
     ClipIndex.open(library, model)
     file, record = library.folder / name, library.folder / "index.json"
@@ -207,7 +243,9 @@ def test_a_damaged_cache_is_made_again(library, damage, name, caplog):
     assert {p.name for p in library.folder.glob("index.*")} == FILES
 
 
-def test_another_model_gets_another_index(library, caplog):
+def test_another_model_gets_another_index(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
     first, other = tiny_model(0), tiny_model(1)
     ClipIndex.open(library, first)
     caplog.set_level(logging.INFO, "vmr")
@@ -217,13 +255,15 @@ def test_another_model_gets_another_index(library, caplog):
     assert f"model {first.fingerprint} and is made anew" in caplog.text
 
 
-def test_features_that_the_model_does_not_read_are_refused(library):
+def test_features_that_the_model_does_not_read_are_refused(library: Library) -> None:
     model = tiny_model(blocks={"appearance": 24, "motion": 8})
     with pytest.raises(LibraryError, match="rescan --reindex"):
         ClipIndex.open(library, model)
 
 
-def test_a_video_with_damaged_features_leaves_the_others_answering(library, caplog):
+def test_a_video_with_damaged_features_leaves_the_others_answering(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "vmr")
     file = library.folder / "features" / "3.safetensors"
     content = bytearray(file.read_bytes())
@@ -238,7 +278,7 @@ def test_a_video_with_damaged_features_leaves_the_others_answering(library, capl
     check_against_brute_force(index, library, model)
 
 
-def test_reading_only_writes_nothing(library):
+def test_reading_only_writes_nothing(library: Library) -> None:
     before = sorted(library.folder.rglob("*"))
     second_stage = Library(library.folder, read_only=True)
     model = tiny_model()
@@ -248,12 +288,12 @@ def test_reading_only_writes_nothing(library):
 
 
 @pytest.mark.parametrize("vector", [np.zeros(3, np.float32), np.full(17, np.nan, np.float32)])
-def test_vectors_that_do_not_fit_are_refused(library, vector):
+def test_vectors_that_do_not_fit_are_refused(library: Library, vector: NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="finite"):
         ClipIndex.open(library, tiny_model()).nearest(vector, 3)
 
 
-def test_an_empty_library_has_no_neighbours(tmp_path):
+def test_an_empty_library_has_no_neighbours(tmp_path: Path) -> None:
     model = tiny_model()
     index = ClipIndex.open(Library(tmp_path / "empty"), model)
     ids, rows, scores = index.nearest(np.zeros(model.width, dtype=np.float32), 5)
@@ -265,13 +305,15 @@ def test_an_empty_library_has_no_neighbours(tmp_path):
 
 
 @pytest.fixture
-def large(monkeypatch):
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every search of more than ten rows goes through the sketch."""
     monkeypatch.setattr("vmr.search.index.EXACT", 10)
 
 
 @pytest.mark.parametrize("videos", [None, {1}, {2, 4}, {3}, {99}, set()])
-def test_the_best_of_the_sketch_are_compared_exactly(library, large, videos):
+def test_the_best_of_the_sketch_are_compared_exactly(
+    library: Library, large: None, videos: set[int] | None
+) -> None:
     """As many candidates as there are rows: the answer is that of brute force, bit for bit."""
     model = tiny_model()
     index = ClipIndex.open(library, model)
@@ -280,7 +322,9 @@ def test_the_best_of_the_sketch_are_compared_exactly(library, large, videos):
         check_against_brute_force(index, library, model, videos=videos, count=count)
 
 
-def test_the_sketch_promises_what_is_near(library, large, monkeypatch, tmp_path):
+def test_the_sketch_promises_what_is_near(
+    library: Library, large: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A hundred candidates of 4,000 rows hold the best ten."""
     plant(library, tmp_path / "long.mp4", random_rows(4000, 7))
     monkeypatch.setattr("vmr.search.index.LEAST", 100)
@@ -290,7 +334,9 @@ def test_the_sketch_promises_what_is_near(library, large, monkeypatch, tmp_path)
         check_against_brute_force(index, library, model, seed, count=10)
 
 
-def test_a_large_library_is_followed_and_opened_again(library, large, tmp_path):
+def test_a_large_library_is_followed_and_opened_again(
+    library: Library, large: None, tmp_path: Path
+) -> None:
     model = tiny_model()
     index = ClipIndex.open(library, model)
     for step in range(3):
@@ -301,7 +347,7 @@ def test_a_large_library_is_followed_and_opened_again(library, large, tmp_path):
         check_against_brute_force(ClipIndex.open(library, model), library, model, step)
 
 
-def test_gaps_are_closed_when_most_rows_are_of_no_video(library):
+def test_gaps_are_closed_when_most_rows_are_of_no_video(library: Library) -> None:
     model = tiny_model()
     index = ClipIndex.open(library, model)
     library.remove(1)
@@ -316,7 +362,7 @@ def test_gaps_are_closed_when_most_rows_are_of_no_video(library):
     check_against_brute_force(ClipIndex.open(library, model), library, model)
 
 
-def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
+def test_two_indexes_of_one_library_follow_each_other(library: Library, tmp_path: Path) -> None:
     """A page and a command: what one has written the other takes, and what it had mapped stays."""
     model = tiny_model()
     one, other = ClipIndex.open(library, model), ClipIndex.open(library, model)
@@ -335,40 +381,45 @@ def test_two_indexes_of_one_library_follow_each_other(library, tmp_path):
 
 @pytest.mark.parametrize("row", [0, 5, 30, sum(SIZES) - 1])
 @pytest.mark.parametrize("number", [np.nan, np.inf, 5.0])
-def test_damage_in_a_large_library_is_made_good_before_it_is_shown(library, large, row, number):
+def test_damage_in_a_large_library_is_made_good_before_it_is_shown(
+    library: Library, large: None, row: int, number: float
+) -> None:
     """Whichever row is hit: its video is encoded again from its features, the others are not."""
     model = tiny_model()
     ClipIndex.open(library, model)
-    clips = np.memmap(library.folder / "index.clips", np.float16, "r+").reshape(-1, model.width)
-    clips[row] = number
+    clips = np.memmap(library.folder / "index.clips", np.float16, "r+")
+    clips.reshape(-1, model.width)[row] = number
     clips.flush()
     index = ClipIndex.open(library, model)
-    encode, encoded = model.encode_clips, []
-    model.encode_clips = lambda rows: encoded.append(len(rows)) or encode(rows)
-    held = [index.vectors(video.id) for video in library.videos()]
-    assert encoded == [SIZES[int(np.searchsorted(np.cumsum(SIZES), row, side="right"))]]
-    for clips, video in zip(held, library.videos(), strict=True):
-        np.testing.assert_array_equal(clips, clips_of(library, model, video))
-    check_against_brute_force(index, library, model)
-    model.encode_clips = encode
+    with pytest.MonkeyPatch.context() as patch:
+        encoded = noted_encodings(model, patch)
+        held = [index.vectors(video.id) for video in library.videos()]
+        assert encoded == [SIZES[int(np.searchsorted(np.cumsum(SIZES), row, side="right"))]]
+        for vectors, video in zip(held, library.videos(), strict=True):
+            np.testing.assert_array_equal(vectors, clips_of(library, model, video))
+        check_against_brute_force(index, library, model)
     check_against_brute_force(ClipIndex.open(library, model), library, model)
 
 
 @pytest.mark.parametrize("damage", [damage_cut, damage_flip, damage_gone])
-def test_damaged_sketches_are_made_again(library, large, damage, caplog):
+def test_damaged_sketches_are_made_again(
+    library: Library, large: None, damage: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "vmr")
     model = tiny_model()
     ClipIndex.open(library, model)
     file = library.folder / "index.faiss"
     whole = file.read_bytes()
-    damage(file, None)
+    damage(file, library.folder / "index.json")
     check_against_brute_force(ClipIndex.open(library, model), library, model)
     assert file.read_bytes() == whole
     assert f"{file}: " in caplog.text
     assert "made anew" in caplog.text
 
 
-def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tmp_path):
+def test_the_file_of_sketches_is_written_when_much_is_missing(
+    library: Library, large: None, tmp_path: Path
+) -> None:
     """It is written whole: not for every video that comes, but before its lack is felt."""
     plant(library, tmp_path / "long.mp4", random_rows(400, 5))
     model = tiny_model()
@@ -386,7 +437,7 @@ def test_the_file_of_sketches_is_written_when_much_is_missing(library, large, tm
     assert file.read_bytes() == whole
 
 
-def test_sketches_of_another_kind_are_not_taken(tmp_path):
+def test_sketches_of_another_kind_are_not_taken(tmp_path: Path) -> None:
     """Another kind of index, another size, under the right digest."""
     space = Space(16)
     background = np.random.default_rng(0).normal(size=(200, 17)).astype(np.float32)
@@ -406,7 +457,9 @@ def test_sketches_of_another_kind_are_not_taken(tmp_path):
         assert len(again) == taken
 
 
-def test_recall_is_measured_against_every_clip(library, large, tmp_path, monkeypatch):
+def test_recall_is_measured_against_every_clip(
+    library: Library, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whole where all are compared, with a gap too; lower when half of the best is lost."""
     model = tiny_model()
     plant(library, tmp_path / "long.mp4", random_rows(500, 6))
@@ -425,7 +478,7 @@ def test_recall_is_measured_against_every_clip(library, large, tmp_path, monkeyp
     assert measure(index, model, queries=7).recall == 0.5
 
 
-def test_nothing_to_measure_is_said(tmp_path):
+def test_nothing_to_measure_is_said(tmp_path: Path) -> None:
     model = tiny_model()
     with pytest.raises(ValueError, match="no searchable video"):
         measure(ClipIndex.open(Library(tmp_path / "empty"), model), model, queries=5)

@@ -1,11 +1,14 @@
 """The forms of a question: how they are read, and that each finds what was planted for it."""
 
 import io
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from feature_extract.extract import Extractor
@@ -17,8 +20,9 @@ from vmr.model.spans import iou
 from vmr.model.text import QueryError, Words
 from vmr.search.picture import PictureError, PictureReader
 from vmr.search.query import WITHIN_SECONDS, ParsedQuery, Scope, parse, suggestions, understand
-from vmr.search.searcher import Moment, Searcher, follow_on
+from vmr.search.searcher import Answer, Moment, Searcher, follow_on
 
+Make = Callable[..., Library]
 A, B = "a dog runs on the beach", "two cooks in a kitchen"
 
 
@@ -45,19 +49,19 @@ A, B = "a dog runs on the beach", "two cooks in a kitchen"
         ("", ParsedQuery((("",),))),  # that there are no words is said by Words
     ],
 )
-def test_parse(text, expected):
+def test_parse(text: str, expected: ParsedQuery) -> None:
     assert parse(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["AND a", "a AND", "a THEN", "THEN", "a AND THEN b", "a AND AND b"]
 )
-def test_operators_need_words(text):
+def test_operators_need_words(text: str) -> None:
     with pytest.raises(QueryError, match="both sides"):
         parse(text)
 
 
-def test_what_makes_no_sense_is_said():
+def test_what_makes_no_sense_is_said() -> None:
     with pytest.raises(QueryError, match="not only what to avoid"):
         parse("-crowd")
     with pytest.raises(QueryError, match="no THEN"):
@@ -74,35 +78,38 @@ def test_what_makes_no_sense_is_said():
         ("a dog AND NOT a cat", "minus sign"),
     ],
 )
-def test_capital_words_that_are_no_operators_are_not_taken_for_words(text, advice):
+def test_capital_words_that_are_no_operators_are_not_taken_for_words(
+    text: str, advice: str
+) -> None:
     with pytest.raises(QueryError, match=advice):
         parse(text)
 
 
-def test_or_and_not_stay_words_in_small_letters_and_within_quotes():
+def test_or_and_not_stay_words_in_small_letters_and_within_quotes() -> None:
     assert parse("a dog or not").steps == (("a dog or not",),)
     assert parse('a dog -"NOT OR"').avoided == ("NOT OR",)
 
 
 @pytest.fixture(scope="module")
-def words():
+def words() -> Words:
     return Words.load()
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> RetrievalModel:
     return tiny_model()
 
 
 @pytest.fixture(scope="module")
-def rows(words, model):
+def rows(words: Words, model: RetrievalModel) -> dict[str, NDArray[np.float16]]:
     """Rows that show A alone, B alone, both or neither, as this model sees it."""
     pool = random_rows(20_000, 7)
     clips = model.encode_clips(pool)
     a, b = (model.curve(clips, model.encode_query(words.query(text))) for text in (A, B))
 
-    def best(measure):
-        return pool[np.argmax(measure)]
+    def best(measure: NDArray[np.float32]) -> NDArray[np.float16]:
+        row: NDArray[np.float16] = pool[np.argmax(measure)]
+        return row
 
     return {
         "a": best(a - 3 * np.abs(b + 0.5)),
@@ -113,11 +120,11 @@ def rows(words, model):
 
 
 @pytest.fixture
-def make(tmp_path, rows):
+def make(tmp_path: Path, rows: dict[str, NDArray[np.float16]]) -> Iterator[Make]:
     """A library of videos that are given as [("neither", 10), ("a", 8), ...], seconds each."""
     library = Library(tmp_path / "library")
 
-    def make_library(**videos):
+    def make_library(**videos: list[tuple[str, int]]) -> Library:
         for name, parts in videos.items():
             timeline = np.concatenate([np.tile(rows[kind], (count, 1)) for kind, count in parts])
             noise = np.random.default_rng(len(name)).normal(scale=0.01, size=timeline.shape)
@@ -128,13 +135,13 @@ def make(tmp_path, rows):
     library.close()
 
 
-def check_first(answer, name, span, overlap=0.6):
+def check_first(answer: Answer, name: str, span: tuple[float, float], overlap: float = 0.6) -> None:
     best = answer.moments[0]
     assert best.name == f"{name}.mp4"
     assert iou([(best.start, best.end)], [span])[0, 0] > overlap
 
 
-def test_and_finds_where_both_are(make, model):
+def test_and_finds_where_both_are(make: Make, model: RetrievalModel) -> None:
     library = make(
         apart=[("a", 10), ("neither", 20), ("b", 10)],
         together=[("neither", 20), ("both", 8), ("neither", 20)],
@@ -144,7 +151,7 @@ def test_and_finds_where_both_are(make, model):
     assert searcher.search(f"{B} AND {A}").moments == searcher.search(f"{A} AND {B}").moments
 
 
-def test_minus_keeps_away_from_what_follows(make, model):
+def test_minus_keeps_away_from_what_follows(make: Make, model: RetrievalModel) -> None:
     library = make(
         mixed=[("neither", 20), ("both", 8), ("neither", 20)],
         pure=[("neither", 30), ("a", 9), ("neither", 20)],
@@ -155,7 +162,7 @@ def test_minus_keeps_away_from_what_follows(make, model):
     assert curve[20:28].max() < searcher.strength_curve(A, 1)[20:28].min()
 
 
-def test_then_finds_the_order(make, model):
+def test_then_finds_the_order(make: Make, model: RetrievalModel) -> None:
     gap = ("neither", 15)
     library = make(
         backwards=[gap, ("b", 8), gap, ("a", 8), gap],
@@ -174,7 +181,7 @@ def test_then_finds_the_order(make, model):
     assert min(curve[15:23].min(), curve[33:41].min()) > curve[:14].max()
 
 
-def test_many_parts_cost_no_more_than_each_of_them():
+def test_many_parts_cost_no_more_than_each_of_them() -> None:
     """A sequence that ends with the same part is kept once: 40 parts are 40 times as much work."""
     hits = [
         Moment(1, "a", Path("a"), 3.0 * i, 3.0 * i + 3, 1.0, 0.5, 3.0 * i + 1, "possible")
@@ -187,21 +194,21 @@ def test_many_parts_cost_no_more_than_each_of_them():
     assert (found.start, found.score) == (6.0, 0.15)  # the best of the three that it could follow
 
 
-def test_a_word_that_was_taught_is_no_slip(words):
+def test_a_word_that_was_taught_is_no_slip(words: Words) -> None:
     model = RetrievalModel.load()
     assert words.meant("kneels") == "knees"  # rare in GloVe, but not in captions
     (offer,) = suggestions("a man kneels by a motocycle", (), model)
     assert (offer.word, offer.instead, offer.unknown) == ("motocycle", ("motorcycle",), False)
 
 
-def test_three_in_a_row(make, model):
+def test_three_in_a_row(make: Make, model: RetrievalModel) -> None:
     gap = ("neither", 10)
     library = make(story=[gap, ("a", 6), gap, ("b", 6), gap, ("both", 6), gap])
     answer = Searcher(library, model).search(f"{A} THEN {B} THEN {A} AND {B}")
     check_first(answer, "story", (10, 48))
 
 
-def test_more_like_this_moment(make, model):
+def test_more_like_this_moment(make: Make, model: RetrievalModel) -> None:
     library = make(
         here=[("neither", 10), ("a", 8), ("neither", 12)],
         there=[("b", 9), ("neither", 10), ("a", 7), ("neither", 10)],
@@ -215,7 +222,7 @@ def test_more_like_this_moment(make, model):
         searcher.like(1, 90.0, 95.0)
 
 
-def test_unknown_words_of_every_part_are_reported(make, model):
+def test_unknown_words_of_every_part_are_reported(make: Make, model: RetrievalModel) -> None:
     searcher = Searcher(make(one=[("a", 9)]), model)
     answer = searcher.search('a dog qqzx AND a wwzzq cat -"vvkqzx crowd" THEN a house')
     assert answer.unknown == ("qqzx", "wwzzq", "vvkqzx")
@@ -223,9 +230,10 @@ def test_unknown_words_of_every_part_are_reported(make, model):
         searcher.search("a dog -vvkqzx")
 
 
-def test_one_thing_alone_is_the_plain_query(model):
+def test_one_thing_alone_is_the_plain_query(model: RetrievalModel) -> None:
     (target,), _ = understand(parse(A), model)
     clips = model.encode_clips(random_rows(50, 1))
+    assert target.query is not None
     assert target.query.text == A
     np.testing.assert_array_equal(
         target.curve(model, clips), model.curve(clips, model.encode_query(target.query))
@@ -233,7 +241,7 @@ def test_one_thing_alone_is_the_plain_query(model):
     assert parse(A).within == WITHIN_SECONDS
 
 
-def test_scope_by_folder_date_and_length(tmp_path):
+def test_scope_by_folder_date_and_length(tmp_path: Path) -> None:
     import os
 
     library = Library(tmp_path / "library")
@@ -244,7 +252,7 @@ def test_scope_by_folder_date_and_length(tmp_path):
         library.register(path)
     videos = library.videos()
 
-    def names(**scope):
+    def names(**scope: Any) -> list[str]:
         chosen = Scope(**scope).choose(videos)
         return [video.path.stem for video in videos if video.id in chosen]
 
@@ -257,7 +265,7 @@ def test_scope_by_folder_date_and_length(tmp_path):
     assert names(folder=tmp_path / "x", min_length=15.0, since=1.0) == ["two"]
 
 
-def test_a_picture_finds_its_own_scene(tmp_path):
+def test_a_picture_finds_its_own_scene(tmp_path: Path) -> None:
     """Real pictures in a real video through the real networks."""
     from skimage import data
 
@@ -275,7 +283,7 @@ def test_a_picture_finds_its_own_scene(tmp_path):
         assert iou([(best.start, best.end)], [(5 * number, 5 * number + 5)])[0, 0] > 0.7
 
 
-def write_video(path, pictures, seconds):
+def write_video(path: Path, pictures: list[Image.Image], seconds: int) -> None:
     import av
 
     with av.open(str(path), "w") as output:
@@ -287,7 +295,7 @@ def write_video(path, pictures, seconds):
         output.mux(stream.encode())
 
 
-def test_what_is_no_picture_is_said(tmp_path):
+def test_what_is_no_picture_is_said(tmp_path: Path) -> None:
     reader = PictureReader()
     (tmp_path / "text.png").write_text("hello")
     for name in ("text.png", "gone.png"):
