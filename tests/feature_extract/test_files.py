@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -31,14 +33,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def noted(tmp_path_factory, monkeypatch):
+def noted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where scratch folders are noted, apart from those of other tests."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("VMR_CACHE", str(cache))
     return cache / "scratch"
 
 
-def test_it_goes_with_its_use_also_when_that_fails(tmp_path):
+def test_it_goes_with_its_use_also_when_that_fails(tmp_path: Path) -> None:
     with scratch_folder(tmp_path) as folder:
         (folder / "half.mp4").touch()
         assert folder.parent == tmp_path
@@ -48,14 +50,18 @@ def test_it_goes_with_its_use_also_when_that_fails(tmp_path):
     assert left(tmp_path) == []
 
 
-def test_what_a_killed_process_left_goes_with_the_next_use_of_the_place(tmp_path, noted):
+def test_what_a_killed_process_left_goes_with_the_next_use_of_the_place(
+    tmp_path: Path, noted: Path
+) -> None:
     folder = killed_in(tmp_path)
     with scratch_folder(tmp_path):
         assert not folder.exists()
     assert left(tmp_path) == []
 
 
-def test_what_a_killed_process_left_goes_at_the_next_start_wherever_it_is(tmp_path, noted):
+def test_what_a_killed_process_left_goes_at_the_next_start_wherever_it_is(
+    tmp_path: Path, noted: Path
+) -> None:
     """An export may go to a folder that is never exported to again."""
     place = tmp_path / "desk"
     place.mkdir()
@@ -66,13 +72,13 @@ def test_what_a_killed_process_left_goes_at_the_next_start_wherever_it_is(tmp_pa
     assert (left(place), left(noted)) == ([], [])
 
 
-def test_clean_runs_leave_no_notes(tmp_path, noted):
+def test_clean_runs_leave_no_notes(tmp_path: Path, noted: Path) -> None:
     with scratch_folder(tmp_path):
         assert len(left(noted)) == 1
     assert left(noted) == []
 
 
-def test_a_note_that_is_not_ours_deletes_nothing(tmp_path, noted):
+def test_a_note_that_is_not_ours_deletes_nothing(tmp_path: Path, noted: Path) -> None:
     precious = tmp_path / "films"
     precious.mkdir()
     noted.mkdir(parents=True)
@@ -81,7 +87,9 @@ def test_a_note_that_is_not_ours_deletes_nothing(tmp_path, noted):
     assert precious.is_dir()
 
 
-def test_where_nothing_can_be_noted_it_works_the_same(tmp_path, monkeypatch):
+def test_where_nothing_can_be_noted_it_works_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("VMR_CACHE", str(tmp_path / "file" / "cache"))
     with scratch_folder(tmp_path) as folder:
@@ -89,11 +97,13 @@ def test_where_nothing_can_be_noted_it_works_the_same(tmp_path, monkeypatch):
     assert left(tmp_path) == ["file"]
 
 
-def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(tmp_path, noted, monkeypatch):
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(
+    tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another process may sweep between the two."""
-    taken = []
+    taken: list[Path] = []
 
-    def swept_first(path, *, wait_seconds):
+    def swept_first(path: Path, *, wait_seconds: float) -> AbstractContextManager[bool]:
         if not taken:
             taken.append(path.parent)
             sweep(tmp_path)
@@ -106,7 +116,7 @@ def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(tmp_path, noted
     assert left(tmp_path) == []
 
 
-def test_what_is_not_ours_to_delete_stays(tmp_path):
+def test_what_is_not_ours_to_delete_stays(tmp_path: Path) -> None:
     elsewhere, named_alike = tmp_path / "elsewhere", tmp_path / "moments.of joy"
     for folder in (elsewhere, named_alike):
         folder.mkdir()
@@ -118,7 +128,7 @@ def test_what_is_not_ours_to_delete_stays(tmp_path):
     assert (tmp_path / f"{PREFIX}file").exists()
 
 
-def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"), scratch_folder(tmp_path / "nowhere"):
         pass
 
@@ -133,7 +143,7 @@ LOCK = (
 )
 
 
-def test_a_lock_is_one_process_s_until_that_is_killed(tmp_path):
+def test_a_lock_is_one_process_s_until_that_is_killed(tmp_path: Path) -> None:
     lock = tmp_path / "a.lock"
     command = [sys.executable, "-c", LOCK, str(lock)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -147,10 +157,10 @@ def test_a_lock_is_one_process_s_until_that_is_killed(tmp_path):
             assert alone
 
 
-def test_a_lock_is_one_thread_s_and_passed_on(tmp_path):
+def test_a_lock_is_one_thread_s_and_passed_on(tmp_path: Path) -> None:
     lock, order = tmp_path / "a.lock", []
 
-    def wait():
+    def wait() -> None:
         with file_lock(lock, wait_seconds=60) as alone:
             order.append(("second", alone))
 
@@ -164,7 +174,7 @@ def test_a_lock_is_one_thread_s_and_passed_on(tmp_path):
     assert order == [("first", True), ("second", True)]
 
 
-def test_a_lock_that_cannot_be_made_is_an_error_and_makes_no_folder(tmp_path):
+def test_a_lock_that_cannot_be_made_is_an_error_and_makes_no_folder(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "nowhere" / "a.lock", tmp_path / "folder"):
         with pytest.raises(OSError, match=r"nowhere|folder"), file_lock(path, wait_seconds=0):
@@ -172,7 +182,7 @@ def test_a_lock_that_cannot_be_made_is_an_error_and_makes_no_folder(tmp_path):
     assert left(tmp_path) == ["folder"]
 
 
-def test_what_fails_under_a_lock_is_said_as_it_is(tmp_path):
+def test_what_fails_under_a_lock_is_said_as_it_is(tmp_path: Path) -> None:
     for held in (True, False):
         with file_lock(tmp_path / f"{held}.lock", wait_seconds=0):
             lock = tmp_path / f"{held}.lock" if not held else tmp_path / "other.lock"
@@ -184,7 +194,7 @@ def test_what_fails_under_a_lock_is_said_as_it_is(tmp_path):
 # Whole or not at all
 
 
-def test_a_file_is_written_whole_with_the_ending_that_savers_look_at(tmp_path):
+def test_a_file_is_written_whole_with_the_ending_that_savers_look_at(tmp_path: Path) -> None:
     target = tmp_path / "a.b.npy"
     target.write_bytes(b"old")
     with replacing(target) as draft:
@@ -195,13 +205,13 @@ def test_a_file_is_written_whole_with_the_ending_that_savers_look_at(tmp_path):
     assert target.stat().st_mode & 0o777 == 0o666 & ~umask()
 
 
-def umask():
+def umask() -> int:
     found = os.umask(0)
     os.umask(found)
     return found
 
 
-def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     target.write_bytes(b"old")
     for write in (lambda draft: draft.write_bytes(b"half" * (1 // 0)), lambda draft: None):
@@ -210,7 +220,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         assert (left(tmp_path), target.read_bytes()) == (["a.json"], b"old")
 
 
-def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path, noted):
+def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path: Path, noted: Path) -> None:
     program = (
         "import os, signal, sys; from pathlib import Path; from feature_extract import files\n"
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -225,7 +235,9 @@ def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path, noted):
     assert (left(tmp_path), left(noted)) == (["a.json"], [])
 
 
-def test_the_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
+def test_the_content_is_on_the_disk_before_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = []
     monkeypatch.setattr(os, "fsync", lambda file: done.append("fsync"))
     replace = os.replace
@@ -235,12 +247,12 @@ def test_the_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
     assert done == ["fsync", "rename", "rename"]
 
 
-def test_text_is_utf_8_with_the_line_ends_it_has(tmp_path):
+def test_text_is_utf_8_with_the_line_ends_it_has(tmp_path: Path) -> None:
     write_text(tmp_path / "a.csv", "é\r\nß\n")
     assert (tmp_path / "a.csv").read_bytes() == "é\r\nß\n".encode()
 
 
-def test_a_link_stays_and_what_it_names_is_written(tmp_path):
+def test_a_link_stays_and_what_it_names_is_written(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link.json").symlink_to(tmp_path / "there" / "a.json")
     write_text(tmp_path / "link.json", "new")
@@ -248,7 +260,7 @@ def test_a_link_stays_and_what_it_names_is_written(tmp_path):
     assert (tmp_path / "there" / "a.json").read_text() == "new"
 
 
-def test_threads_that_write_one_file_do_not_meet(tmp_path):
+def test_threads_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
     contents = [bytes([number]) * 100_000 for number in range(8)]
     threads = [
         threading.Thread(target=write_bytes, args=(tmp_path / "a", content)) for content in contents
@@ -261,17 +273,19 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path):
     assert left(tmp_path) == ["a"]
 
 
-def test_where_a_folder_is_missing_the_error_names_it(tmp_path):
+def test_where_a_folder_is_missing_the_error_names_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         write_text(tmp_path / "nowhere" / "a.json", "")
     assert raised.value.filename == str(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
-def test_a_disk_without_locks_is_written_all_the_same(tmp_path, noted, monkeypatch, number):
+def test_a_disk_without_locks_is_written_all_the_same(
+    tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     import fcntl
 
-    def refuse(*_):
+    def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
@@ -287,7 +301,7 @@ def test_a_disk_without_locks_is_written_all_the_same(tmp_path, noted, monkeypat
 # Where files lie
 
 
-def test_the_environment_names_the_folders(tmp_path, monkeypatch):
+def test_the_environment_names_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VMR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("VMR_LIBRARY", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "cache"
@@ -302,8 +316,8 @@ def test_the_environment_names_the_folders(tmp_path, monkeypatch):
     ],
 )
 def test_caches_and_data_lie_where_the_system_keeps_them(
-    tmp_path, monkeypatch, system, cache, data
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, cache: str, data: str
+) -> None:
     """As version 0.1 had it for data; its cache is used where it is, and no other."""
     from importlib import import_module
 
@@ -329,7 +343,9 @@ def test_caches_and_data_lie_where_the_system_keeps_them(
     assert cache_folder() == tmp_path / cache
 
 
-def test_assets_are_found_in_a_checkout_and_in_a_wheel(tmp_path, monkeypatch):
+def test_assets_are_found_in_a_checkout_and_in_a_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (assets_folder() / "weights" / "base" / "config.json").is_file()
     monkeypatch.setattr(files, "ROOT", tmp_path)
     assert assets_folder() == tmp_path / "assets"
@@ -339,7 +355,9 @@ def test_assets_are_found_in_a_checkout_and_in_a_wheel(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("writer", ["motion", "model"])
 @pytest.mark.parametrize("failing", [1, 2])
-def test_weights_and_their_config_are_whole_or_not_at_all(tmp_path, monkeypatch, writer, failing):
+def test_weights_and_their_config_are_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str, failing: int
+) -> None:
     """Of a save that ends before either file is in place nothing is left; between the two, both
     are whole and do not fit, which is said when they are read."""
     import torch
@@ -348,14 +366,14 @@ def test_weights_and_their_config_are_whole_or_not_at_all(tmp_path, monkeypatch,
     from feature_extract.networks.c3d import C3D, SMALL, WeightsError
     from vmr.model.weights import ModelError, read_weights, write_weights
 
-    def write(seed):
+    def write(seed: int) -> None:
         torch.manual_seed(seed)
         if writer == "motion":
             save_motion(C3D(SMALL), tmp_path)
         else:
             write_weights(tmp_path, {"seed": seed}, {"a": torch.rand(3)})
 
-    def read():
+    def read() -> Any:
         return load_motion(tmp_path) if writer == "motion" else read_weights(tmp_path)
 
     write(0)
@@ -363,7 +381,7 @@ def test_weights_and_their_config_are_whole_or_not_at_all(tmp_path, monkeypatch,
     assert sorted(old) == ["config.json", "weights.safetensors"]
     replace, count = os.replace, 0
 
-    def fail(*names):
+    def fail(*names: Any) -> None:
         nonlocal count
         count += 1
         if count == failing:

@@ -9,6 +9,7 @@ has every library read again), the three are made anew, at a commit before the n
 import json
 import shutil
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from vmr.library.ingest import Ingest
 from vmr.library.rescan import missing, rescan
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
 from vmr.search.searcher import Searcher
 
 BEFORE = Path(__file__).with_name("before")
@@ -26,27 +26,22 @@ STORED = json.loads((BEFORE / "answers.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
-def moved(tmp_path):
+def moved(tmp_path: Path) -> Path:
     """The library and its videos, copied elsewhere, as they are after a clone."""
     return Path(shutil.copytree(BEFORE, tmp_path / "elsewhere"))
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> RetrievalModel:
     return RetrievalModel.load()
 
 
-@pytest.fixture(scope="module")
-def words():
-    return Words.load()
-
-
-def no_extractor():
+def no_extractor() -> NoReturn:
     raise AssertionError("a video was to be read again")
 
 
-def answers(library, model, words):
-    searcher = Searcher(library, model, words)
+def answers(library: Library, model: RetrievalModel) -> dict[str, Any]:
+    searcher = Searcher(library, model)
     found = {}
     for query in STORED["answers"]:
         answer = searcher.search(query)
@@ -55,7 +50,7 @@ def answers(library, model, words):
     return found
 
 
-def check(found):
+def check(found: dict[str, Any]) -> None:
     """The same moments in the same order, to .01 s and a thousandth of a score."""
     for query, stored in STORED["answers"].items():
         verdict, moments = found[query]
@@ -68,7 +63,7 @@ def check(found):
         assert scores == pytest.approx(np.array([m["score"] for m in before]), abs=1e-3)
 
 
-def test_what_is_compared_is_something():
+def test_what_is_compared_is_something() -> None:
     assert len(STORED["answers"]) == 7
     assert {answer["verdict"] for answer in STORED["answers"].values()} == {
         "strong",
@@ -79,8 +74,8 @@ def test_what_is_compared_is_something():
 
 
 def test_it_is_followed_to_another_place_and_answers_the_same_without_reading_a_video(
-    moved, model, words
-):
+    moved: Path, model: RetrievalModel
+) -> None:
     library = Library(moved / "library")
     assert len(missing(library)) == 0
     library.check_presence()
@@ -94,12 +89,14 @@ def test_it_is_followed_to_another_place_and_answers_the_same_without_reading_a_
     for video in library.videos():
         assert (video.state, video.path.parent) == ("ready", moved / "videos")
         assert library.thumbnails(video.id, [0])[0].startswith(b"\xff\xd8")
-    check(answers(library, model, words))
+    check(answers(library, model))
     library.close()
 
 
 @pytest.mark.parametrize("index", ["kept", "lost"])
-def test_it_may_only_be_read_and_its_index_may_be_lost(moved, model, words, index):
+def test_it_may_only_be_read_and_its_index_may_be_lost(
+    moved: Path, model: RetrievalModel, index: str
+) -> None:
     if index == "lost":
         for file in moved.glob("library/index.*"):
             file.unlink()
@@ -107,5 +104,5 @@ def test_it_may_only_be_read_and_its_index_may_be_lost(moved, model, words, inde
         record = json.loads((moved / "library" / "index.json").read_text())
         assert record["model"] == STORED["model"]
     library = Library(moved / "library", read_only=True)
-    check(answers(library, model, words))
+    check(answers(library, model))
     library.close()

@@ -9,12 +9,15 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +41,7 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 class Pausing(PlantedExtractor):
     """Takes 20 ms a file, so that kills fall inside and outside of the extraction."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(steps=4, pause_seconds=0.005)
 
 
@@ -52,7 +55,7 @@ def index_all(folder: Path, paths: list[Path]) -> None:
     library.close()
 
 
-def run_child(target, *arguments) -> int:
+def run_child(target: Callable[..., None], *arguments: object) -> int:
     """Run to the end in a child process; its exit code."""
     child = START.Process(target=target, args=arguments)
     child.start()
@@ -62,13 +65,15 @@ def run_child(target, *arguments) -> int:
 
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory):
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("films")
     return [write_file(folder / f"{i}.mp4", b"film %d" % i) for i in range(20)]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(paths, tmp_path_factory):
+def undisturbed(
+    paths: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[Path, tuple[bytes, ...]]:
     """What a run without trouble makes: the bytes of every feature and thumbnail file, by film."""
     folder = tmp_path_factory.mktemp("undisturbed") / "library"
     assert run_child(index_all, folder, paths) == 0
@@ -81,7 +86,7 @@ def undisturbed(paths, tmp_path_factory):
     return made
 
 
-def contents(library):
+def contents(library: Library) -> dict[Path, tuple[bytes, ...]]:
     return {
         video.path: tuple(
             (library.folder / name).read_bytes()
@@ -92,7 +97,7 @@ def contents(library):
     }
 
 
-def answers(library):
+def answers(library: Library) -> list[tuple[Path, int, float]]:
     """Every clip's path, row and score for a fixed query, best first."""
     model = tiny_model()
     vector = np.ones(model.width, np.float32) / 4
@@ -104,7 +109,9 @@ def answers(library):
     )
 
 
-def check_sound(folder, finished, undisturbed):
+def check_sound(
+    folder: Path, finished: set[Path], undisturbed: dict[Path, tuple[bytes, ...]]
+) -> set[Path]:
     """The library opens; what was finished still is; what answers is whole."""
     library = Library(folder)
     made = contents(library)
@@ -119,7 +126,9 @@ def check_sound(folder, finished, undisturbed):
     return set(made)
 
 
-def check_completes(folder, paths, undisturbed):
+def check_completes(
+    folder: Path, paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]]
+) -> None:
     """The next run ends with what an undisturbed one makes."""
     assert run_child(index_all, folder, paths) == 0
     library = Library(folder)
@@ -132,7 +141,9 @@ def check_completes(folder, paths, undisturbed):
 # Kills
 
 
-def kill_at_random_moments(kills, paths, undisturbed, tmp_path):
+def kill_at_random_moments(
+    kills: int, paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     moments = random.Random(5)
     done, library = 0, tmp_path / "library0"
     finished: set[Path] = set()
@@ -152,12 +163,16 @@ def kill_at_random_moments(kills, paths, undisturbed, tmp_path):
     check_completes(library, paths, undisturbed)
 
 
-def test_killed_at_random_moments(paths, undisturbed, tmp_path):
+def test_killed_at_random_moments(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     kill_at_random_moments(8, paths, undisturbed, tmp_path)
 
 
 @pytest.mark.soak
-def test_killed_at_200_random_moments(paths, undisturbed, tmp_path):
+def test_killed_at_200_random_moments(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     kill_at_random_moments(200, paths, undisturbed, tmp_path)
 
 
@@ -171,14 +186,14 @@ def die_at_write(folder: Path, paths: list[Path], boundary: int, count: Path) ->
         if seen == boundary:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def watch(event, arguments):
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
         opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES
         if opened or event in ("os.rename", "os.remove", "os.mkdir"):
             write()
 
     connect = vmr.library.database._connect
 
-    def connect_watched(uri):
+    def connect_watched(uri: str) -> sqlite3.Connection:
         db = connect(uri)
         db.set_trace_callback(lambda statement: write())
         return db
@@ -189,7 +204,9 @@ def die_at_write(folder: Path, paths: list[Path], boundary: int, count: Path) ->
     count.write_text(str(seen))
 
 
-def kill_before_writes(share, paths, undisturbed, tmp_path):
+def kill_before_writes(
+    share: int, paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> int:
     count = tmp_path / "count"
     assert run_child(die_at_write, tmp_path / "whole", paths[:2], 0, count) == 0
     writes = int(count.read_text())
@@ -204,13 +221,17 @@ def kill_before_writes(share, paths, undisturbed, tmp_path):
     return writes
 
 
-def test_killed_before_every_eleventh_write(paths, undisturbed, tmp_path):
+def test_killed_before_every_eleventh_write(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     """Opening, renaming and deleting files, and every statement of SQLite."""
     kill_before_writes(11, paths, undisturbed, tmp_path)
 
 
 @pytest.mark.soak
-def test_killed_before_every_write(paths, undisturbed, tmp_path):
+def test_killed_before_every_write(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     print(kill_before_writes(1, paths, undisturbed, tmp_path), "writes")
 
 
@@ -218,7 +239,9 @@ def test_killed_before_every_write(paths, undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 3_000])
-def test_the_newest_files_cut_short(paths, undisturbed, tmp_path, cut):
+def test_the_newest_files_cut_short(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path, cut: int
+) -> None:
     """As after a power cut on a disk that lied about what it had written."""
     folder = tmp_path / "library"
     child = START.Process(target=index_all, args=(folder, paths))
@@ -255,7 +278,9 @@ def expect_library_error(folder: Path, paths: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 2_000, 150_000])
-def test_where_files_cannot_grow(paths, undisturbed, tmp_path, limit):
+def test_where_files_cannot_grow(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path, limit: int
+) -> None:
     folder = tmp_path / "library"
     assert run_child(index_with_small_files, folder, paths, limit) == 7
     check_sound(folder, set(), undisturbed)
@@ -263,7 +288,9 @@ def test_where_files_cannot_grow(paths, undisturbed, tmp_path, limit):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk(paths, undisturbed, tmp_path):
+def test_a_full_disk(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(disk)]
@@ -297,7 +324,7 @@ def read_as_nobody(folder: Path, expected: int) -> None:
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_read_only_library_answers(paths, killed):
+def test_a_read_only_library_answers(paths: list[Path], killed: bool) -> None:
     """Also when the last writer was killed and left its journal behind."""
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)  # tmp_path is closed to other users
@@ -325,7 +352,9 @@ def die_after(folder: Path, paths: list[Path]) -> None:
 # Company
 
 
-def test_two_processes_index_the_same_library(paths, undisturbed, tmp_path):
+def test_two_processes_index_the_same_library(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     folder = tmp_path / "library"
     children = [
         START.Process(target=index_all, args=(folder, order)) for order in (paths, paths[::-1])
@@ -338,7 +367,9 @@ def test_two_processes_index_the_same_library(paths, undisturbed, tmp_path):
     check_completes(folder, paths, undisturbed)
 
 
-def test_searching_while_another_process_indexes(paths, undisturbed, tmp_path):
+def test_searching_while_another_process_indexes(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
     folder = tmp_path / "library"
     library = Library(folder)
     searcher = Searcher(library, tiny_model())
@@ -358,12 +389,12 @@ def test_searching_while_another_process_indexes(paths, undisturbed, tmp_path):
     library.close()
 
 
-def test_searching_while_videos_come_and_go(paths, tmp_path):
+def test_searching_while_videos_come_and_go(paths: list[Path], tmp_path: Path) -> None:
     library = Library(tmp_path / "library")
     searcher = Searcher(library, tiny_model())
     stop, failures = threading.Event(), []
 
-    def ask():
+    def ask() -> None:
         while not stop.is_set():
             try:
                 searcher.search("a dog on a beach")
@@ -388,8 +419,11 @@ def test_searching_while_videos_come_and_go(paths, tmp_path):
 
 
 def test_a_locked_database_stops_the_run_in_one_line_and_loses_nothing(
-    paths, undisturbed, tmp_path, monkeypatch
-):
+    paths: list[Path],
+    undisturbed: dict[Path, tuple[bytes, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import sqlite3
 
     monkeypatch.setattr("vmr.library.database.BUSY_SECONDS", 0.1)

@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def noted(tmp_path_factory, monkeypatch):
+def noted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where scratch folders are noted, apart from those of other tests."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("VMR_CACHE", str(cache))
     return cache / "scratch"
 
 
-def test_exports_and_previews_leave_only_what_was_asked_for(tmp_path):
+def test_exports_and_previews_leave_only_what_was_asked_for(tmp_path: Path) -> None:
     film = tmp_path / "films" / "film.mp4"
     film.parent.mkdir()
     counter_video(film, 3.0)
@@ -49,7 +49,7 @@ def test_exports_and_previews_leave_only_what_was_asked_for(tmp_path):
         write_clip(Cut(film, 0, 1, 30), tmp_path / "nowhere" / "clip.mp4")
 
 
-def test_an_export_that_was_killed_is_tidied_by_the_next(tmp_path):
+def test_an_export_that_was_killed_is_tidied_by_the_next(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     counter_video(film, 3.0)
     out = tmp_path / "out"
@@ -72,7 +72,7 @@ def test_an_export_that_was_killed_is_tidied_by_the_next(tmp_path):
     assert left(out) == ["clip.mp4"]
 
 
-def test_what_a_killed_page_left_goes_at_its_next_start(tmp_path, noted):
+def test_what_a_killed_page_left_goes_at_its_next_start(tmp_path: Path, noted: Path) -> None:
     page = planted_page(tmp_path)
     with page.editor().uploads.draft_folder() as coming:
         uploads = coming.parent
@@ -96,7 +96,9 @@ def test_what_a_killed_page_left_goes_at_its_next_start(tmp_path, noted):
     page.ingest.close()
 
 
-def test_a_killed_set_up_of_the_samples_is_tidied(tmp_path, monkeypatch):
+def test_a_killed_set_up_of_the_samples_is_tidied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vmr.cli.samples.SAMPLES", {})
     assert killed_in(tmp_path).is_dir()
     (tmp_path / "mine.mp4").write_bytes(b"mine")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path: Path) -> Iterator[Library]:
     """One video in each state, named after it."""
     library = Library(tmp_path / "library")
     library.adopt(FINGERPRINT)
@@ -54,7 +55,9 @@ def library(tmp_path):
     library.close()
 
 
-def test_list_shows_every_state_and_its_reason(library, capsys):
+def test_list_shows_every_state_and_its_reason(
+    library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["list", "--library", str(library.folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     for state in get_args(State):
@@ -69,7 +72,7 @@ def test_list_shows_every_state_and_its_reason(library, capsys):
     }
 
 
-def test_the_page_shows_every_state_and_has_words_for_it(library, tmp_path):
+def test_the_page_shows_every_state_and_has_words_for_it(library: Library, tmp_path: Path) -> None:
     model = tiny_model()
     previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
     page = Page(library, model, Ingest(library, lambda: None), previews)
@@ -86,7 +89,7 @@ def test_the_page_shows_every_state_and_has_words_for_it(library, tmp_path):
         assert state == "ready" or re.search(rf'^ +"?{state}"?: "', english, re.MULTILINE)
 
 
-def test_only_what_is_ready_answers(library):
+def test_only_what_is_ready_answers(library: Library) -> None:
     hits = Searcher(library, tiny_model()).search("a dog on a beach", top=1000)
     assert {hit.name for hit in hits.moments} <= {"ready.mp4", "partly readable.mp4"}
     assert {hit.name for hit in hits.moments} != set()

@@ -129,6 +129,8 @@ def test_trained_on_colours_it_finds_colours(
     again = RetrievalModel.load(tmp_path / "again")
     kept = json.loads((tmp_path / "again" / "config.json").read_text())["training"]["space"]
     assert kept == {"weights": model.fingerprint, "training": record}
+    assert again.movements is not None
+    assert model.movements is not None
     np.testing.assert_allclose(again.movements.weight, model.movements.weight, atol=1e-3)
     np.testing.assert_allclose(again.background, model.background, atol=0.01)
     _second_stage_goes_on(data, tmp_path, model, config, monkeypatch)

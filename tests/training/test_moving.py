@@ -125,6 +125,6 @@ def test_the_same_seed_makes_the_same_clips_and_labels_are_of_their_classes() ->
 
 def test_every_clip_has_one_kind_of_motion_or_none() -> None:
     labels = draw_motions(500, torch.Generator().manual_seed(2)).labels()
-    kinds = sum((labels[name] > 0).long() for name in ("shift", "growth", "turn"))
+    kinds = torch.stack([labels[name] > 0 for name in ("shift", "growth", "turn")]).sum(0)
     assert set(kinds.tolist()) == {0, 1}
     assert ((labels["shift"] > 0) == (labels["speed"] > 0)).all()

@@ -20,7 +20,8 @@ def network() -> nn.Sequential:
 
 def loss_of(model: nn.Module, rng: random.Random) -> Tensor:
     inputs = torch.tensor([[rng.uniform(-1, 1) for _ in range(4)] for _ in range(6)])
-    return (model(inputs) - inputs.sum(1, keepdim=True)).square().mean()
+    loss: Tensor = (model(inputs) - inputs.sum(1, keepdim=True)).square().mean()
+    return loss
 
 
 def run(
@@ -60,7 +61,7 @@ def test_it_does_what_is_written_out_here(decays_all: bool) -> None:
     )
     for step in range(1, STEPS + 1):
         optimizer.zero_grad()
-        loss_of(twin.train(), rng).backward()
+        loss_of(twin.train(), rng).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(twin.parameters(), 5.0)
         optimizer.step()
         schedule.step()
@@ -110,5 +111,5 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_does_harm() -> None:
     trainer = Trainer(model, Optimisation(STEPS, 0.05, 0.1))
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(ArithmeticError, match="step 0: the loss is nan"):
-        trainer.step(model[0].weight.sum() * torch.nan)
+        trainer.step(next(model.parameters()).sum() * torch.nan)
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())

@@ -90,7 +90,9 @@ def rows() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 @pytest.fixture
-def extractor(rows, monkeypatch) -> Extractor:
+def extractor(
+    rows: tuple[NDArray[np.float32], NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> Extractor:
     """The real one, with a network that reads the numbers."""
     extractor = Extractor.__new__(Extractor)
     extractor.blocks, extractor.fingerprint = BLOCKS, "numbers"
@@ -113,7 +115,7 @@ def numbers(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_from_the_file_to_the_clip(tmp_path, extractor, name):
+def test_from_the_file_to_the_clip(tmp_path: Path, extractor: Extractor, name: str) -> None:
     path = tmp_path / name
     times = FILES[name](path)
     library = Library(tmp_path / "library")
@@ -140,7 +142,7 @@ def test_from_the_file_to_the_clip(tmp_path, extractor, name):
     library.close()
 
 
-def test_a_film_of_several_clocks(tmp_path):
+def test_a_film_of_several_clocks(tmp_path: Path) -> None:
     late(tmp_path / "late.mkv")
     trimmed(tmp_path / "trimmed.mp4")
     cuts = [Cut(tmp_path / "late.mkv", 2, 3, 30), Cut(tmp_path / "trimmed.mp4", 2, 3, 30)]
