@@ -44,7 +44,7 @@ def main() -> None:
     recall = text_to_picture(model, sets["flickr8k"], options.split)
     print(f"Flickr8k {options.split}, text -> picture: {recall}")
     moved = moved_rows(options.data, options.cache, sets["flickr8k"], options.split)
-    asked = partial(trials, words=model.words, pictures=sets["flickr8k"], split=options.split)
+    asked = partial(trials, pictures=sets["flickr8k"], split=options.split)
     strength, right = timelines(model, list(asked(model, bank=moved.bank, seed=1)))
     kinds(
         {

@@ -155,9 +155,7 @@ def measured(model: RetrievalModel, material: Material) -> str:
     main, bank = material.sets[MAIN], material.moved["dev"].bank
     recall = text_to_picture(model, main, "dev")
     count = material.timelines
-    done = list(
-        trials(model, material.words, main, "dev", bank, seed=5, timelines=count, kind=None)
-    )
+    done = list(trials(model, main, "dev", bank, seed=5, timelines=count, kind=None))
     both = [done, [trial for trial in done if trial.kind == "thing"]]
     right = [100 * np.mean([trial.right for trial in some if trial.present]) for some in both]
     shares = [*right, *map(called_none, both)]

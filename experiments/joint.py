@@ -82,7 +82,7 @@ def main() -> None:
     for weight in options.weight or [0.0, 0.1]:
         model = train(words, sets, moved, config, weight)
         print(f"\nweight {weight}: {text_to_picture(model, sets[MAIN], 'dev')}")
-        kinds(arms(model, words, sets[MAIN], moved["dev"]))
+        kinds(arms(model, sets[MAIN], moved["dev"]))
 
 
 def train(
@@ -129,7 +129,7 @@ def train(
     model.second_stage = (
         kept[1].eval()
         if weight
-        else train_second_stage(model, words, {MAIN: sets[MAIN]}, MAIN, banks, config)
+        else train_second_stage(model, {MAIN: sets[MAIN]}, MAIN, banks, config)
     )
     return model
 
@@ -159,7 +159,7 @@ class Timelines:
         unit /= np.linalg.norm(unit, axis=1, keepdims=True)
         self._pool = pool_of(main.of("train"), main.groups, main.captions, unit, 2)
         self._bank = moved.bank
-        self._noise = config.noise * noise_of_the_unknown(start, words, main)
+        self._noise = config.noise * noise_of_the_unknown(start, main)
         self._chaos = np.random.default_rng(config.seed)
         self._unrelated = torch.from_numpy(start.background)
         self._asked = torch.from_numpy(start.sentences(1000)[:, : start.space.shared_width])
@@ -238,15 +238,13 @@ class _Reads(RetrievalModel):
         return self.second_stage.propose(windows, matches, query.vectors)
 
 
-def arms(
-    model: RetrievalModel, words: Words, main: Pictures, moved: Moved
-) -> dict[str, list[Trial]]:
+def arms(model: RetrievalModel, main: Pictures, moved: Moved) -> dict[str, list[Trial]]:
     """Trials by the curve, by the second stage, and by both as the product has them."""
     curve, reads = copy.copy(model), copy.copy(model)
     curve.second_stage, reads.__class__ = None, _Reads
     ways = {"curve": curve, "second stage": reads, "as in the product": model}
     return {
-        name: list(trials(way, words, main, "dev", moved.bank, seed=5, timelines=240, kind=None))
+        name: list(trials(way, main, "dev", moved.bank, seed=5, timelines=240, kind=None))
         for name, way in ways.items()
     }
 

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from feature_extract.networks.appearance import Appearance
 from vmr.model.retrieval import BASE, Mix, RetrievalModel
 from vmr.model.strength import Calibration
-from vmr.model.text import Words
 from vmr.training.calibration import Trial, calibration_of, trials
 from vmr.training.compose import MOVES
 from vmr.training.pictures import Pictures, squashed_pictures
@@ -44,12 +43,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for their features")
     parser.add_argument("--out", type=Path, help="write the config.json of the weights here")
     options = parser.parse_args()
-    model, words = RetrievalModel.load(), Words.load()
+    model = RetrievalModel.load()
     flickr = read(options.data, options.cache, "flickr8k", "dev", "")
     people = read(options.data, options.cache, "coco", "train", "people")
     mix, was = model.mix, model.calibration
     model.second_stage = None  # no question here is in two parts
-    calibration = fitted(model, words, joined(flickr, people), "both")
+    calibration = fitted(model, joined(flickr, people), "both")
     if options.out:
         config = json.loads((BASE / "config.json").read_text("utf-8"))
         config["calibration"] = asdict(calibration)
@@ -57,7 +56,7 @@ def main() -> None:
         config["training"]["calibration"] = record(flickr, people)
         options.out.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     for label, pictures in (("Flickr8k dev", flickr), ("COCO, people's captions", people)):
-        fitted(model, words, pictures, label)
+        fitted(model, pictures, label)
 
 
 def read(data: Path, cache: Path, name: str, split: str, by: str) -> Pictures:
@@ -101,15 +100,14 @@ def auc(present: NDArray[np.floating], absent: NDArray[np.floating]) -> float:
     return float(100 * (present[:, None] > absent[None]).mean())
 
 
-def fitted(model: RetrievalModel, words: Words, pictures: Pictures, label: str) -> Calibration:
+def fitted(model: RetrievalModel, pictures: Pictures, label: str) -> Calibration:
     """The calibration on timelines of some pictures, and what it and the present one are worth."""
     assert model.movements is not None
     still = np.zeros((1, model.movements.rows), np.float16)
     bank = dict.fromkeys(("", "cut", *MOVES), still)  # no question here asks for a movement
     options: dict[str, Any] = {"seed": SEED, "timelines": TIMELINES}
     done = [
-        list(trials(model, words, pictures, "dev", bank, long=long, **options))
-        for long in (False, True)
+        list(trials(model, pictures, "dev", bank, long=long, **options)) for long in (False, True)
     ]
     calibration = calibration_of(*done)
     print(f"{label}: {calibration}")

@@ -153,9 +153,7 @@ def _second_stage_goes_on(
     short = replace(config.second_stage, steps=2, batch=2, validate_every=1)
 
     def trained(state: Path | None) -> dict[str, torch.Tensor]:
-        second_stage = train_second_stage(
-            model, Words.load(), sets, "flickr8k", banks, short, state
-        )
+        second_stage = train_second_stage(model, sets, "flickr8k", banks, short, state)
         return second_stage.state_dict()
 
     whole, checks = trained(None), iter([check])

@@ -130,15 +130,15 @@ def train_base(
         kept = RetrievalModel.load(space, moving=False)
         record["space"] = {"weights": kept.fingerprint, "training": _record_of(space)}
         model = with_movements(kept.towers, kept.names, words, sets, moved["train"])
-    calibrate(model, words, sets, banks["dev"], config.timelines)
+    calibrate(model, sets, banks["dev"], config.timelines)
     model.save(out, record)
-    share = partial(_share_right, model, words, sets[MAIN], banks["dev"], config)
+    share = partial(_share_right, model, sets[MAIN], banks["dev"], config)
     curve = share()
     space_mix, space_calibration = model.mix, model.calibration
     model.second_stage = train_second_stage(
-        model, words, sets, MAIN, banks, config.second_stage, states[1]
+        model, sets, MAIN, banks, config.second_stage, states[1]
     )
-    calibrate(model, words, sets, banks["dev"], config.timelines)
+    calibrate(model, sets, banks["dev"], config.timelines)
     read = share()
     print(f"right on dev timelines: {read:.1f} % with the second stage, {curve:.1f} % without")
     if read <= curve:  # it has to earn its time
@@ -156,7 +156,6 @@ def _record_of(weights: Path) -> Any:
 
 def calibrate(
     model: RetrievalModel,
-    words: Words,
     sets: dict[str, Pictures],
     bank: Bank,
     timelines: int = TIMELINES,
@@ -166,16 +165,14 @@ def calibrate(
     pictures = sets[MAIN]
     if "har15" in sets:
         pictures = pictures.and_some(sets["har15"], "dev", ACTIONS)
-    fit_calibration(model, words, pictures, "dev", bank, timelines=timelines)
+    fit_calibration(model, pictures, "dev", bank, timelines=timelines)
 
 
 def _share_right(
-    model: RetrievalModel, words: Words, pictures: Pictures, bank: Bank, config: BaseConfig
+    model: RetrievalModel, pictures: Pictures, bank: Bank, config: BaseConfig
 ) -> float:
     """R@1 at IoU .5 on dev timelines that the calibration has not seen, in %."""
-    asked = trials(
-        model, words, pictures, "dev", bank, seed=2, timelines=config.timelines, kind=None
-    )
+    asked = trials(model, pictures, "dev", bank, seed=2, timelines=config.timelines, kind=None)
     return 100 * float(np.mean([trial.right for trial in asked if trial.present]))
 
 

@@ -1,6 +1,6 @@
 """Score -> strength: fitted on timelines whose truth is known.
 
-    fit_calibration(model, words, pictures, "dev", bank)   # sets model.mix and .calibration
+    fit_calibration(model, pictures, "dev", bank)   # sets model.mix and .calibration
 
 Composed timelines (compose.py) are searched for what is shown (present) and what is not (absent).
 Strength is a logistic function of the score of the best moment: the chance that it is the right
@@ -21,7 +21,7 @@ from vmr.model.localise import Proposal
 from vmr.model.retrieval import Mix, RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.strength import Calibration
-from vmr.model.text import Query, QueryError, Words
+from vmr.model.text import Query, QueryError
 from vmr.model.windows import Window, cut_windows, distinct
 from vmr.training.compose import SHOTS, compose, pool_of
 from vmr.training.movements import Bank
@@ -89,7 +89,6 @@ class _Asked:
 
 def trials(
     model: RetrievalModel,
-    words: Words,
     pictures: Pictures,
     split: str,
     bank: Bank,
@@ -106,14 +105,13 @@ def trials(
         kind: what is asked for; None: everything, by the shares of questions.py.
         long: timelines as long as a small library, fewer of them.
     """
-    for asked in _asked(model, words, pictures, split, bank, seed, timelines, kind=kind, long=long):
+    for asked in _asked(model, pictures, split, bank, seed, timelines, kind=kind, long=long):
         moments = distinct(asked.windows, model.localise(asked.windows, asked.query))
         yield Trial(tuple(moments), asked.question.spans, asked.question.kind, asked.rows)
 
 
 def fit_calibration(
     model: RetrievalModel,
-    words: Words,
     pictures: Pictures,
     split: str,
     bank: Bank,
@@ -122,12 +120,12 @@ def fit_calibration(
 ) -> None:
     """Set the model's mix (with a second stage), logistic strength and thresholds, and how both
     change with how much is searched."""
-    tried = partial(trials, model, words, pictures, split, bank, seed=1, timelines=timelines)
+    tried = partial(trials, model, pictures, split, bank, seed=1, timelines=timelines)
     second_stage, model.second_stage = model.second_stage, None
     calibration = model.calibration = calibration_of(list(tried()), list(tried(long=True)))
     model.second_stage = second_stage
     if second_stage is not None:
-        asked = _asked(model, words, pictures, split, bank, 0, timelines, kind="order")
+        asked = _asked(model, pictures, split, bank, 0, timelines, kind="order")
         model.mix = _mix(asked, model, calibration.slope, calibration.offset)
 
 
@@ -173,7 +171,6 @@ def _fall(
 
 def _asked(
     model: RetrievalModel,
-    words: Words,
     pictures: Pictures,
     split: str,
     bank: Bank,
@@ -199,7 +196,7 @@ def _asked(
         for number in range(2 * QUESTIONS * times):
             try:
                 question = ask_any(timeline, pool, rng, present=number % 2 == 0, kind=kind)
-                query = words.query(question.text)
+                query = model.query(question.text)
             except (AbsentError, QueryError):  # all is shown; three captions have no known word
                 continue
             yield _Asked(query, question, windows, len(clips))

@@ -1,6 +1,6 @@
 """Trains the second stage of `base` (second_stage.py) on composed timelines.
 
-    second_stage = train_second_stage(model, words, sets, SecondStageTraining())
+    second_stage = train_second_stage(model, sets, SecondStageTraining())
 
 The pictures that the shared space was trained on are known to it too well: a network that learns
 from their matches trusts them too much on anything new. So every picture and every sentence gets
@@ -29,7 +29,7 @@ from vmr.model.second_stage import (
     second_stage_config,
     window_rows,
 )
-from vmr.model.text import Query, QueryError, Words
+from vmr.model.text import Query, QueryError
 from vmr.model.windows import WINDOW, Window
 from vmr.research.loss import LossConfig
 from vmr.training.compose import Pool, Timeline, compose, pool_of
@@ -130,7 +130,6 @@ def table_of(
 
 def train_second_stage(
     model: RetrievalModel,
-    words: Words,
     sets: dict[str, Pictures],
     main: str,
     banks: dict[str, Bank],
@@ -151,12 +150,12 @@ def train_second_stage(
     """
     torch.manual_seed(config.seed)
     table = table_of(model, sets, main, config.actions, banks)
-    composer = _Composer(model, words, table, config)
-    composer.noise = config.noise * noise_of_the_unknown(model, words, sets[main])
+    composer = _Composer(model, table, config)
+    composer.noise = config.noise * noise_of_the_unknown(model, sets[main])
     print(f"noise {composer.noise:.2f}", flush=True)
     checks = composer.examples("dev", random.Random(1), config.validation)
     print(f"dev R@1 at IoU .5 of the curve alone: {rounded(check_curve(checks))}", flush=True)
-    network = MomentModel(second_stage_config(model.space, word_width=words.width))
+    network = MomentModel(second_stage_config(model.space, word_width=model.words.width))
     second_stage = SecondStage(network, model.space)
     rng = random.Random(config.seed)
     optimisation = Optimisation(
@@ -194,10 +193,8 @@ def _digest(model: RetrievalModel, table: Table) -> str:
 class _Composer:
     """Makes examples in the shared space: timelines are composed, and asked questions."""
 
-    def __init__(
-        self, model: RetrievalModel, words: Words, table: Table, config: SecondStageTraining
-    ) -> None:
-        self._model, self._words, self._table, self._config = model, words, table, config
+    def __init__(self, model: RetrievalModel, table: Table, config: SecondStageTraining) -> None:
+        self._model, self._table, self._config = model, table, config
         self.noise = 0.0
         self._space = model.towers.config.width
         self._queries: dict[str, tuple[Query, NDArray[np.float32]] | None] = {}
@@ -246,7 +243,7 @@ class _Composer:
         where no word is known. What was looked up once is remembered."""
         if text not in self._queries:
             try:
-                query = self._words.query(text)
+                query = self._model.query(text)
                 vectors = [
                     self._model.encode_query(part)
                     for part in (query, *(query.parts or (query, query)))
@@ -301,13 +298,13 @@ def answers_in(spans: Sequence[Span], first: int, length: int) -> tuple[Span, ..
     return tuple((a, b) for a, b in inside if b - a >= 1)
 
 
-def noise_of_the_unknown(model: RetrievalModel, words: Words, pictures: Pictures) -> float:
+def noise_of_the_unknown(model: RetrievalModel, pictures: Pictures) -> float:
     """Length of the noise that makes training pictures as hard to find as development ones."""
-    wanted = _found(model, words, pictures, "dev", 0.0)
+    wanted = _found(model, pictures, "dev", 0.0)
     low, high = 0.0, 4.0
     for _ in range(8):
         middle = (low + high) / 2
-        if _found(model, words, pictures, "train", middle) > wanted:
+        if _found(model, pictures, "train", middle) > wanted:
             low = middle
         else:
             high = middle
@@ -316,7 +313,6 @@ def noise_of_the_unknown(model: RetrievalModel, words: Words, pictures: Pictures
 
 def _found(
     model: RetrievalModel,
-    words: Words,
     pictures: Pictures,
     split: str,
     noise: float,
@@ -326,7 +322,7 @@ def _found(
     captions are given an error of length `noise`."""
     places, noise_rng = pictures.of(split)[:count], np.random.default_rng(0)
     clips = model.encode_clips(pictures.rows[places, 0])
-    texts = [words.query(max(pictures.captions[i], key=len)) for i in places]
+    texts = [model.query(max(pictures.captions[i], key=len)) for i in places]
     queries = np.stack([model.encode_query(text) for text in texts])
     for vectors in (clips, queries):
         space = vectors[:, : model.towers.config.width]  # a view
