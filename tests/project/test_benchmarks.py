@@ -256,7 +256,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     towers = TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32)
     config = BaseConfig(epochs=1, batch=12, classes=2, towers=towers)
     library = Library(folder / "library")
-    return Material(Words.load(), sets, moved, config, library, timelines=2)
+    return Material(Words.load(), sets, moved, config, library, timelines=8)
 
 
 @pytest.mark.parametrize(
