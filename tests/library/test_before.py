@@ -1,9 +1,11 @@
 """A library made before the files moved into rooms: it opens, answers the same, and reads nothing.
 
 before/library was made by `python -m vmr index before/videos`, and before/answers.json by `python
--m vmr search`, at commit 20e6249, whose 77 files lay in one folder. Answers hold for the weights
-of then. When better weights are shipped, or the networks that read videos change on purpose (which
-has every library read again), the three are made anew, at a commit before the next change of form.
+-m vmr search`, at commit 20e6249, whose 77 files lay in one folder. Answers hold for the weights of
+then; verdicts, and the scores of a movement alone and of a query in two parts, are those of the
+calibration of 2026-11-30, which gave scores another unit there. When better weights are shipped, or
+the networks that read videos change on purpose (which has every library read again), the three are
+made anew, at a commit before the next change of form.
 """
 
 import json
