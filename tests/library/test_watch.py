@@ -134,7 +134,7 @@ def test_a_folder_that_is_moved_in_and_out(followed, tmp_path):
 def test_a_folder_that_may_not_be_listed_does_not_end_it(followed, monkeypatch):
     films, library = followed
 
-    def denied(folder):
+    def denied(folder, left_out):
         raise LibraryError(f"{folder}: permission denied")
 
     monkeypatch.setattr("vmr.library.watch.videos_inside", denied)

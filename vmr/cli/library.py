@@ -33,6 +33,8 @@ def add_parsers(command: Commands) -> None:
     index.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     index.add_argument("--json", action="store_true", help="print what became of every file")
 
+    _add_exclude(index)
+
     listing = command("list", _list, "Show the videos and their state.")
     listing.add_argument("--json", action="store_true")
 
@@ -50,8 +52,11 @@ def add_parsers(command: Commands) -> None:
     )
     rescan.add_argument("--reindex", action="store_true", help="redo what other networks made")
 
+    _add_exclude(rescan)
+
     watch = command("watch", _watch, "Follow a folder: index what comes, once its copy is whole.")
     watch.add_argument("folder", type=Path, metavar="DIR")
+    _add_exclude(watch)
 
     doctor = command("doctor", _doctor, "Say what is installed and what is missing.")
     doctor.add_argument(
@@ -60,15 +65,29 @@ def add_parsers(command: Commands) -> None:
     doctor.add_argument("--json", action="store_true")
 
 
+def _add_exclude(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="leave out what matches, as a line of a .gitignore; as often as needed",
+    )
+
+
 def _index(options: argparse.Namespace) -> int:
     from vmr.library.rescan import find_and_remember
     from vmr.library.store import Library
 
     library = Library(options.library)
-    files, problems = find_and_remember(library, options.paths)
+    passed: list[Path] = []
+    files, problems = find_and_remember(
+        library, options.paths, exclude=options.exclude, passed=passed
+    )
     jobs = ingest_files(library, files)
     if options.json:
         print(json.dumps({"files": [_job_record(job) for job in jobs], "problems": problems}))
+    _say_passed(passed)
     return report(jobs, problems)
 
 
@@ -85,12 +104,13 @@ def _rescan(options: argparse.Namespace) -> int:
         library.adopt(extractor_fingerprint(), reindex=True)
         ClipIndex.open(library, RetrievalModel.load())  # of other weights it is made anew
     with Ingest(library, Extractor) as ingest:
-        found = rescan(library, ingest, options.paths)
+        found = rescan(library, ingest, options.paths, exclude=options.exclude)
         jobs = _finish(library, ingest)
     for video in missing(library):
         line = one_line(f"missing: {video.path}")
         print(f"{line}; `remove --missing` forgets it", file=sys.stderr)
     unfinished = [f"{path}: still being written; rescan when it is whole" for path in found.growing]
+    _say_passed(found.passed)
     return report(jobs, [*found.problems, *unfinished])
 
 
@@ -117,7 +137,7 @@ def _watch(options: argparse.Namespace) -> int:
     print(f"following {options.folder}; Ctrl-C stops", file=sys.stderr)
     signal.signal(signal.SIGINT, interrupted)
     with Ingest(library, Extractor) as ingest:
-        for job in keep_indexed(library, ingest, options.folder, stop):
+        for job in keep_indexed(library, ingest, options.folder, stop, exclude=options.exclude):
             print(one_line(f"{job.state}: {job.path}  {job.reason}").rstrip(), flush=True)
     raise KeyboardInterrupt  # nothing else ends it
 
@@ -157,6 +177,12 @@ def _show(ingest: "Ingest") -> None:
             current = [job.path.name for job in progress.jobs if job.state == "indexing"]
             bar.set_description(progress.note or "".join(current[:1]), refresh=True)
         bar.n = total
+
+
+def _say_passed(passed: Sequence[Path]) -> None:
+    """How many files were taken for no videos, where there are any."""
+    if passed:
+        print(f"{len(passed)} passed over as no videos; --verbose names them", file=sys.stderr)
 
 
 def report(jobs: Sequence["Job"], problems: Sequence[str]) -> int:

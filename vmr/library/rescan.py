@@ -27,6 +27,8 @@ class Rescan:
     "files that were still being written; each waits in the library for the next rescan"
     problems: tuple[str, ...]
     "one line for each path that could not be looked through: what is wrong with it"
+    passed: tuple[Path, ...] = ()
+    "files that are no videos by their names or beginnings"
 
 
 def rescan(
@@ -34,6 +36,7 @@ def rescan(
     ingest: Ingest,
     paths: Sequence[Path] = (),
     *,
+    exclude: Sequence[str] = (),
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Rescan:
     """Queue every known video and every video file under `paths`; see which paths are gone.
@@ -42,13 +45,17 @@ def rescan(
 
     Args:
         paths: files or folders; by default all folders that the library was made from.
+        exclude: patterns as in a .gitignore: what they match is not looked for.
         patience_seconds: how long to wait for files that are being written at this moment.
 
     Raises:
         LibraryError: the library could not be written.
     """
     library.check_presence()
-    found, problems = find_and_remember(library, paths or library.folders())
+    passed: list[Path] = []
+    found, problems = find_and_remember(
+        library, paths or library.folders(), exclude=exclude, passed=passed
+    )
     known = [video.path for video in library.videos() if video.state != "missing"]
     files = [*dict.fromkeys([*known, *(path.absolute() for path in found)])]
     growing = wait_for_copies(files, patience_seconds=patience_seconds)
@@ -56,13 +63,20 @@ def rescan(
         library.register_unread(path, "waiting", "waiting for its copy to finish")
     whole = tuple(path for path in files if path not in growing)
     ingest.add(whole, retry=False)
-    return Rescan(whole, tuple(growing), tuple(problems))
+    return Rescan(whole, tuple(growing), tuple(problems), tuple(passed))
 
 
-def find_and_remember(library: Library, paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+def find_and_remember(
+    library: Library,
+    paths: Iterable[Path],
+    *,
+    exclude: Sequence[str] = (),
+    passed: list[Path] | None = None,
+) -> tuple[list[Path], list[str]]:
     """The video files that these paths name, and one line for each path that names none.
 
-    Later rescans look through the folders among them, too.
+    Later rescans look through the folders among them, too. `exclude` and `passed`
+    are those of `find_videos`.
 
     Raises:
         LibraryError: the library could not be written.
@@ -71,7 +85,7 @@ def find_and_remember(library: Library, paths: Iterable[Path]) -> tuple[list[Pat
     problems = []
     for path in paths:
         try:
-            files += find_videos([path])
+            files += find_videos([path], exclude=exclude, passed=passed)
         except LibraryError as error:
             problems.append(str(error))
         if path.is_dir():

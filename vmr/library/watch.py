@@ -11,7 +11,7 @@ size and time have stood still for a while.
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -21,7 +21,7 @@ from watchfiles import Change as Kind
 from watchfiles import watch
 
 from vmr.library.content import ContentError, FileStamp
-from vmr.library.folders import is_hidden, is_video, videos_inside
+from vmr.library.folders import LeftOut, is_video, videos_inside
 from vmr.library.ingest import Ingest, Job
 from vmr.library.store import Library, LibraryError
 
@@ -55,7 +55,11 @@ class _Pending:
 
 
 def follow(
-    folder: Path, stop: Event, *, settle_seconds: float = SETTLE_SECONDS
+    folder: Path,
+    stop: Event,
+    *,
+    exclude: Sequence[str] = (),
+    settle_seconds: float = SETTLE_SECONDS,
 ) -> Iterator[Change]:
     """Ticks, twice a second, until `stop` is set; the first one with everything that is there.
 
@@ -73,12 +77,13 @@ def follow(
         yield_on_timeout=True,
     )
     for event in events:
+        left_out = LeftOut(folder, exclude)  # each time, as the ignore files may have changed
         if not looked:  # only now, with the watch in place, so that nothing falls between the two
-            pending |= dict.fromkeys(videos_inside(folder))
+            pending |= dict.fromkeys(videos_inside(folder, left_out))
             looked = True
         for kind, name in event:
             if kind != Kind.deleted:
-                pending |= {path: pending.get(path) for path in _videos_at(Path(name), folder)}
+                pending |= {path: pending.get(path) for path in _videos_at(Path(name), left_out)}
         pending = {path: seen for path, seen in pending.items() if os.path.lexists(path)}
         ready = tuple(path for path in pending if _settled(pending, path, settle_seconds))
         for path in ready:
@@ -93,6 +98,7 @@ def keep_indexed(
     folder: Path,
     stop: Event,
     *,
+    exclude: Sequence[str] = (),
     settle_seconds: float = SETTLE_SECONDS,
 ) -> Iterator[Job]:
     """Index whatever comes into a folder until `stop` is set; every job, as it ends.
@@ -101,7 +107,7 @@ def keep_indexed(
         LibraryError: the library could not be written.
     """
     told: set[Job] = set()
-    for change in follow(folder, stop, settle_seconds=settle_seconds):
+    for change in follow(folder, stop, exclude=exclude, settle_seconds=settle_seconds):
         for path in change.growing:
             library.register_unread(path, "waiting", "waiting for its copy to finish")
         if change.gone:
@@ -141,16 +147,15 @@ def _is_fresh(path: Path, settle_seconds: float) -> bool:
         return False  # nothing to wait for; whoever takes it says why
 
 
-def _videos_at(path: Path, folder: Path) -> list[Path]:
+def _videos_at(path: Path, left_out: LeftOut) -> list[Path]:
     """The videos that an event names: the file itself, or all of a folder that was moved in; that
     folder, where it cannot be looked into: whoever takes it says why."""
-    inside = [path, *path.parents][: len(path.parts) - len(folder.parts)]
-    if any(is_hidden(part) for part in inside):
+    if left_out.holds_any(path):
         return []
     if not os.path.isdir(path):  # noqa: PTH112  # False where one may not look
         return [path] if is_video(path) else []
     try:
-        return videos_inside(path)
+        return videos_inside(path, left_out)
     except LibraryError as error:
         logger.info("%s: cannot be looked into: %s", path, error)
         return [path]
