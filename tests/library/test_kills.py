@@ -6,11 +6,13 @@ decoder, a network and a file of weights. `pytest -m soak` runs the long form.
 
 import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -87,36 +89,59 @@ def answers(folder: Path) -> list[tuple[str, float, float, float]]:
     return [(Path(m["path"]).name, m["start"], m["end"], m["score"]) for m in moments]
 
 
+def steps(child: "subprocess.Popen[bytes]", library: Path) -> Iterator[int]:
+    """1, 2, 3 ... each time that something has changed in a library's folder, while a run lasts.
+
+    A run is told apart by what it has written, not by a clock: on a machine that is ten times as
+    fast, or as busy, it takes the same steps.
+    """
+    seen: frozenset[tuple[str, int]] = frozenset()
+    number = 0
+    while child.poll() is None:
+        now = frozenset(_files(library))
+        if now != seen:
+            seen, number = now, number + 1
+            yield number
+        time.sleep(0.001)
+
+
+def _files(library: Path) -> Iterator[tuple[str, int]]:
+    for folder, _, names in os.walk(library):  # unlike rglob, heeds folders that go meanwhile
+        for name in names:
+            file = Path(folder) / name
+            with contextlib.suppress(OSError):  # gone meanwhile
+                yield str(file), file.stat().st_size
+
+
 def kill(arguments: tuple[str, ...], kills: int, films: Path, tmp_path: Path) -> None:
-    """Kill so many runs, each time look, and let the last one end."""
-    began = time.monotonic()
+    """Kill so many runs, each after some of its steps, each time look, and let the last one end."""
     child = start(arguments, films, tmp_path / "undisturbed")
-    begun = time.monotonic()
+    most = max(steps(child, tmp_path / "undisturbed"), default=1)
     assert child.wait(LONG) == 0
-    whole, work = time.monotonic() - began, time.monotonic() - begun
     undisturbed = contents(tmp_path / "undisturbed")
     states = {name: state for name, (state, *_) in undisturbed.items()}
     assert states == dict.fromkeys(("a.mp4", "b.mkv", "c.webm"), "ready") | {
         "cut.mp4": "partly readable"
     }
-    moments, done, library = random.Random(11), 0, tmp_path / "library0"
+    rng, done, library = random.Random(11), 0, tmp_path / "library0"
     finished: Contents = {}
     halfway = 0
     while done < kills:
-        fresh = not library.exists()
         child = start(arguments, films, library)
-        # Later runs have nothing to wait for, and spend more of their time on Python's start.
-        time.sleep(moments.uniform(0, work) if fresh else moments.uniform(whole - work, whole))
-        if child.poll() is None:
-            child.kill()
-            done += 1
-        assert child.wait(LONG) in (0, -signal.SIGKILL)
+        wanted = rng.randint(1, most)
+        for number in steps(child, library):
+            if number >= wanted:
+                child.kill()
+                break
+        status = child.wait(LONG)
+        assert status in (0, -signal.SIGKILL)
+        done += status != 0  # a run that goes on from another has fewer steps, and may end before
         now = contents(library)
         assert finished.items() <= now.items() <= undisturbed.items()
         halfway += 0 < len(now) < len(undisturbed)
         finished = now
         if len(now) == len(undisturbed):
-            library, finished = tmp_path / f"library{done}", {}
+            library, finished = library.with_name(f"{library.name}+"), {}
     assert start(arguments, films, library).wait(LONG) == 0
     assert contents(library) == undisturbed
     print(f"{done} kills, {halfway} of them with some videos done and others not")
