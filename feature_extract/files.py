@@ -207,7 +207,8 @@ def cache_folder() -> Path:
         return Path(named)
     earlier = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vmr"
     usual = platformdirs.user_cache_path("vmr", appauthor=False)
-    if usual.is_dir() or not earlier.is_dir():
+    # Unlike Path.is_dir, False where one may not look.
+    if os.path.isdir(usual) or not os.path.isdir(earlier):  # noqa: PTH112
         return usual
     logger.info("the cache of version 0.1 is used: %s", earlier)
     return earlier
