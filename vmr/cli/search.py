@@ -27,6 +27,7 @@ ASKING = """forms of WORDS:
   a dog AND a ball                              both at the same time
   a dog -crowd -"parked car"                    without what follows a minus sign
   a man enters THEN sits down WITHIN 20         in this order, at most 20 s apart (default: 60)
+OR and NOT are not understood: ask twice, or use the minus sign
 words that begin with a minus sign go after --, as in: search -- -crowd a dog"""
 
 

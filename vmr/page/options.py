@@ -5,6 +5,7 @@ options.open_to_others      # whether other computers can reach the page
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ def read_options(arguments: Sequence[str] | None) -> ServerOptions:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python app.py", description="Open the page over a library of videos."
+        prog="python app.py" if Path(sys.argv[0]).name == "app.py" else "vmr page",
+        description="Open the page over a library of videos.",
     )
     parser.add_argument(
         "--library",
