@@ -88,9 +88,9 @@ HOMES = {
     "safetensors": _READS_AND_WRITES,
     "sqlite3": {
         "vmr/cli/doctor.py",  # its version
+        "vmr/library/connection.py",
         "vmr/library/database.py",
         "vmr/library/locks.py",  # its errors as ours
-        "vmr/library/store.py",
     },
     "starlette": {"vmr/page/routes.py"},
     "torchvision": {"feature_extract/networks/backbones.py"},

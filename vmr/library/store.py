@@ -13,20 +13,15 @@ content: paths are names for it, and may be several, change, or go missing.
 import json
 import logging
 import os
-import re
-import sqlite3
-import threading
 import time
-import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_extract.features import Features, FeaturesError
-from feature_extract.files import sweep
 from vmr.library.catalogue import (
     COLUMNS,
     SEARCHABLE,
@@ -36,9 +31,11 @@ from vmr.library.catalogue import (
     describe_damage,
     read_video,
 )
+from vmr.library.connection import Connection
 from vmr.library.content import FileStamp, covers_all, full_digest, quick_digest
-from vmr.library.database import make_folders, open_database, open_for_reading
+from vmr.library.database import make_folders
 from vmr.library.locks import LibraryError, hold_lock, plain_errors
+from vmr.library.recovery import put_right
 from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
@@ -58,9 +55,6 @@ __all__ = [
 ]
 
 
-_OURS = re.compile(r"\.?\d+\.(safetensors|zip)(\.\d+\.tmp)?")  # and drafts of version 0.1
-
-
 class NoVideoError(LibraryError):
     """There is no video of this id, or no longer."""
 
@@ -75,20 +69,21 @@ class Library:
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.folder = folder
         self.read_only = read_only
-        self._lock = threading.RLock()
         self._features, self._thumbnails = folder / "features", folder / "thumbnails"
+        if not read_only:
+            make_folders(folder, self._features, self._thumbnails)
+        self._db = Connection(folder, read_only=read_only)
         if read_only:
-            self._db = open_for_reading(folder / "library.db")
             return
-        make_folders(folder, self._features, self._thumbnails)
-        self._db = open_database(folder / "library.db")
-        weakref.finalize(self, self._db.close)  # also where the process ends in a hurry
-        self._recover()
+        with self.exclusive() as alone:
+            if not alone:
+                logger.info("%s: another process indexes; nothing is put right now", folder)
+                return  # somebody is indexing: what looks left over is in use
+            put_right(folder, self._db, self._files, self._demote)
 
     def close(self) -> None:
         """Let go of the database."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     def videos(self) -> list[Video]:
         """Every video, oldest first."""
@@ -137,7 +132,7 @@ class Library:
     @property
     def fingerprint(self) -> str:
         """Of the extractor that all features of this library come from; empty in a new one."""
-        rows = self._all("SELECT value FROM settings WHERE key = 'features'")
+        rows = self._db.fetch("SELECT value FROM settings WHERE key = 'features'")
         return str(rows[0][0]) if rows else ""
 
     def register(self, path: Path) -> Video:
@@ -160,7 +155,7 @@ class Library:
         while True:  # until nobody registers the same content while we compare
             candidates = self._candidates(quick)
             twin = self._twin(path, stamp, candidates)
-            with self._transaction():
+            with self._db.transaction():
                 if self._candidates(quick) == candidates:
                     id = twin or self._insert("new", quick)
                     self._name(path, id, stamp)
@@ -174,14 +169,14 @@ class Library:
             if known.state in ("refused", "waiting") and new:
                 self.mark(known.id, state, reason)
             return known.id
-        with self._transaction():
+        with self._db.transaction():
             id = self._insert(state, "", reason)
             self._name(path, id, FileStamp(0, 0))
         return id
 
     def mark(self, id: int, state: State, reason: str = "", *, progress: float = 0.0) -> None:
         """Set the state of a video that is not, or no longer, indexed."""
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.execute(
                 "UPDATE videos SET state = ?, reason = ?, progress = ? WHERE id = ?",
                 (state, reason, progress, id),
@@ -189,29 +184,31 @@ class Library:
 
     def check_presence(self) -> None:
         """Look whether every known path is still there; a video without one becomes `missing`."""
-        paths = [path for (path,) in self._all("SELECT path FROM paths")]
+        paths = [path for (path,) in self._db.fetch("SELECT path FROM paths")]
         seen = [(int(os.path.lexists(path)), path) for path in paths]
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.executemany("UPDATE paths SET present = ? WHERE path = ?", seen)
 
     def drop_unnamed(self) -> None:
         """Forget the videos that no path names any more: their content was overwritten."""
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.execute("DELETE FROM videos WHERE id NOT IN (SELECT video FROM paths)")
 
     def folders(self) -> list[Path]:
         """The folders that a rescan looks through."""
-        return [Path(os.fsdecode(path)) for (path,) in self._all("SELECT path FROM folders")]
+        return [Path(os.fsdecode(path)) for (path,) in self._db.fetch("SELECT path FROM folders")]
 
     def ratings(self) -> list[Rating]:
         """What people said of answers, oldest first; of videos that are still here."""
-        rows = self._all("SELECT query, video, start, end, good FROM judgements ORDER BY rowid")
+        rows = self._db.fetch(
+            "SELECT query, video, start, end, good FROM judgements ORDER BY rowid"
+        )
         return [Rating(q, id, start, end, bool(good)) for q, id, start, end, good in rows]
 
     def rate(self, rating: Rating) -> None:
         """Keep a rating; a later one of the same query and overlapping span replaces it."""
         self.video(rating.video)
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             self.withdraw(rating)
             db.execute("INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", astuple(rating))
 
@@ -219,12 +216,12 @@ class Library:
         """Forget what was said of the same query and any overlapping span."""
         query, video, start, end, _ = astuple(rating)
         about = "DELETE FROM judgements WHERE query = ? AND video = ? AND start < ? AND end > ?"
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.execute(about, (query, video, end, start))
 
     def remember(self, folder: Path) -> None:
         """Have later rescans look through this folder, too."""
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (_key(folder),))
 
     def adopt(self, fingerprint: str, *, reindex: bool = False) -> None:
@@ -241,7 +238,7 @@ class Library:
                 f"{self.folder} was indexed with other networks or settings; "
                 "`rescan --reindex` brings every video up to date"
             )
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.execute("INSERT OR REPLACE INTO settings VALUES ('features', ?)", (fingerprint,))
             db.execute(
                 "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "  # noqa: S608  # no part of it comes from outside
@@ -280,14 +277,14 @@ class Library:
             "unreadable": json.dumps(features.unreadable),
         }
         columns = ", ".join(f"{column} = ?" for column in row)
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             statement = f"UPDATE videos SET {columns} WHERE id = ?"  # noqa: S608  # no part of it comes from outside
             db.execute(statement, (*row.values(), id))
 
     def remove(self, id: int) -> None:
         """Forget a video: its row, features and thumbnails. The file itself stays."""
         self.video(id)
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.execute("DELETE FROM videos WHERE id = ?", (id,))
         with plain_errors(self.folder):
             for file in self._files(id):
@@ -300,40 +297,10 @@ class Library:
         """
         return hold_lock(self.folder / "indexing.lock", wait_seconds=wait_seconds)
 
-    def _recover(self) -> None:
-        """Put right what a killed run left: half-written files, orphaned states, cut files."""
-        with self.exclusive() as alone:
-            if not alone:
-                logger.info("%s: another process indexes; nothing is put right now", self.folder)
-                return  # somebody is indexing: what looks left over is in use
-            with self._transaction() as db:
-                db.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
-            stored = (
-                "SELECT id, fingerprint, features_bytes, thumbnails_bytes FROM videos WHERE rows"
-            )
-            for id, fingerprint, *sizes in self._all(stored):
-                if [_size(file) for file in self._files(id)] != sizes:
-                    logger.info("%s: files of video %d are not whole", self.folder, id)
-                    self._demote(id, fingerprint)
-            self._sweep()
-
-    def _sweep(self) -> None:
-        """Delete every file of ours that belongs to no indexed video."""
-        ids = self._all("SELECT id FROM videos WHERE rows > 0")
-        kept = {file for (id,) in ids for file in self._files(id)}
-        with plain_errors(self.folder):
-            for folder in (self.folder, self._features, self._thumbnails):
-                sweep(folder)
-            found = (*self._features.iterdir(), *self._thumbnails.iterdir())
-            ours = {file for file in found if _OURS.fullmatch(file.name)}
-            for file in (ours - kept).union(self.folder.glob("index.*.tmp")):
-                logger.info("%s: belongs to no indexed video; deleted", file)
-                file.unlink(missing_ok=True)
-
     def _demote(self, id: int, fingerprint: str) -> None:
         """Have a video indexed again, unless that has happened since its files were looked at."""
         reason = "its stored features were damaged; to be indexed again"
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.execute(
                 "UPDATE videos SET state = 'new', rows = 0, reason = ? "
                 "WHERE id = ? AND fingerprint = ?",
@@ -343,20 +310,20 @@ class Library:
     def _candidates(self, quick: str) -> list[tuple[int, str]]:
         return [
             (int(id), str(full))
-            for id, full in self._all("SELECT id, full FROM videos WHERE quick = ?", quick)
+            for id, full in self._db.fetch("SELECT id, full FROM videos WHERE quick = ?", quick)
         ]
 
     def _twin(self, path: Path, stamp: FileStamp, candidates: list[tuple[int, str]]) -> int | None:
         """The candidate that has the content of `path`."""
         for id, full in candidates:
-            names = self._all("SELECT modified_ns FROM paths WHERE video = ?", id)
+            names = self._db.fetch("SELECT modified_ns FROM paths WHERE video = ?", id)
             moved = (stamp.modified_ns,) in names
             if covers_all(stamp.size_bytes) or moved or (full and full == full_digest(path)):
                 return id
         return None
 
     def _insert(self, state: State, quick: str, reason: str = "") -> int:
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             cursor = db.execute(
                 "INSERT INTO videos (state, quick, reason, added) VALUES (?, ?, ?, ?)",
                 (state, quick, reason, time.time()),
@@ -365,9 +332,9 @@ class Library:
 
     def _name(self, path: Path, id: int, stamp: FileStamp) -> None:
         """Let `path` name this video; names of it that are gone from the disk are forgotten."""
-        names = self._all("SELECT path FROM paths WHERE video = ?", id)
+        names = self._db.fetch("SELECT path FROM paths WHERE video = ?", id)
         gone = [name for name in names if not os.path.lexists(name[0])]
-        with self._transaction() as db:
+        with self._db.transaction() as db:
             db.executemany("DELETE FROM paths WHERE path = ?", gone)
             db.execute(
                 "INSERT INTO paths VALUES (?, ?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET video = "
@@ -377,45 +344,21 @@ class Library:
             )
 
     def _stamp(self, path: Path) -> FileStamp | None:
-        rows = self._all("SELECT size_bytes, modified_ns FROM paths WHERE path = ?", _key(path))
+        rows = self._db.fetch(
+            "SELECT size_bytes, modified_ns FROM paths WHERE path = ?", _key(path)
+        )
         return FileStamp(*rows[0]) if rows else None
 
     def _files(self, id: int) -> tuple[Path, Path]:
         return self._features / f"{id}.safetensors", self._thumbnails / f"{id}.zip"
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing; a transaction inside another is part of it."""
-        if self.read_only:
-            raise LibraryError(f"{self.folder} is open for reading only")
-        with self._lock, plain_errors(self.folder):
-            if self._db.in_transaction:
-                yield self._db
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock, plain_errors(self.folder):
-            return self._db.execute(query, values).fetchall()
-
     def _select(self, where: str, *values: Any) -> list[Video]:
         names = f"path, size_bytes, modified_ns, present, {COLUMNS.replace(' ', ', ')}"
         query = f"SELECT {names} FROM videos JOIN paths ON video = id"  # noqa: S608  # no part of it comes from outside
-        rows = self._all(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
+        rows = self._db.fetch(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
         return [read_video(tuple(group)) for _, group in groupby(rows, key=lambda row: row[4])]
 
 
 def _key(path: Path) -> bytes:
     """How a path is stored: absolute, links kept as the user named them, as bytes."""
     return os.fsencode(os.path.abspath(path))  # noqa: PTH100  # links stay as named
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else -1
