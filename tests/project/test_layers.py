@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # From the bottom up. Rooms of one floor do not know each other; a room imports from floors below.
 FLOORS = (
-    ("feature_extract/files.py", "feature_extract/logs.py"),
+    ("feature_extract/files.py", "feature_extract/logs.py", "feature_extract/transcript.py"),
     ("feature_extract/video",),
     ("feature_extract/networks",),
     ("feature_extract",),
