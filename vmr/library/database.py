@@ -17,10 +17,12 @@ from vmr.library.locks import LibraryError, plain_errors
 logger = logging.getLogger(__name__)
 
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
+READABLE: Final = 3
+"""Since which version a library that may not be written is brought up to date in memory."""
 BUSY_SECONDS: Final = 10.0
 
-_SCHEMA = """
+_VIDEOS: Final = """
 CREATE TABLE IF NOT EXISTS videos (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: the index relies on it
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', progress REAL NOT NULL DEFAULT 0,
@@ -43,11 +45,42 @@ CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) 
 CREATE TABLE IF NOT EXISTS judgements (
     query TEXT NOT NULL, video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
     start REAL NOT NULL, end REAL NOT NULL, good INTEGER NOT NULL);
-PRAGMA user_version = 3;
-COMMIT;
 """
 
-_ORIGIN: Final = "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"  # version 3
+# What is said and written; transcripts.py. A passage is a run of spans, and what is searched. Its
+# words lie in the index by a trigger, so that they go with the video, whoever deletes it.
+_TRANSCRIPTS: Final = """
+CREATE TABLE IF NOT EXISTS transcripts (
+    video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE, sense TEXT NOT NULL,
+    origin TEXT NOT NULL, language TEXT, passages INTEGER NOT NULL,
+    PRIMARY KEY (video, sense)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spans (
+    video INTEGER NOT NULL, sense TEXT NOT NULL, place INTEGER NOT NULL,
+    start REAL NOT NULL, end REAL NOT NULL, text TEXT NOT NULL,
+    words TEXT NOT NULL DEFAULT '', confidence REAL,
+    PRIMARY KEY (video, sense, place),
+    FOREIGN KEY (video, sense) REFERENCES transcripts ON DELETE CASCADE) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passages (
+    id INTEGER PRIMARY KEY,                 -- says of which video and sense it is
+    video INTEGER NOT NULL, sense TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    said TEXT, written TEXT,                -- one of them: a search may be for either
+    FOREIGN KEY (video, sense) REFERENCES transcripts ON DELETE CASCADE);
+CREATE INDEX IF NOT EXISTS passages_video ON passages (video, sense);
+CREATE VIRTUAL TABLE IF NOT EXISTS passage_words USING fts5 (
+    said, written, content = 'passages', content_rowid = 'id', prefix = '3',
+    tokenize = 'porter unicode61 remove_diacritics 2');   -- as tokens.py has it
+CREATE TRIGGER IF NOT EXISTS passages_come AFTER INSERT ON passages BEGIN
+    INSERT INTO passage_words (rowid, said, written)
+    VALUES (new.id, new.said, new.written); END;
+CREATE TRIGGER IF NOT EXISTS passages_go AFTER DELETE ON passages BEGIN
+    INSERT INTO passage_words (passage_words, rowid, said, written)
+    VALUES ('delete', old.id, old.said, old.written); END;
+"""
+
+_STEPS: Final = {3: "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"}
+"""What a table of an older library lacks, by the version that brought it; whole new tables are
+made because they are missing."""
 
 
 def default_library() -> Path:
@@ -91,7 +124,8 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The database without a right to write, even to its folder.
+    """The database without a right to write, even to its folder. One of an older version that
+    only lacks tables is read as a copy in memory, which gets them.
 
     Raises:
         LibraryError: there is none, it is damaged, or of another version.
@@ -101,6 +135,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     with plain_errors(path.parent):
         try:
             db = _connect(f"{path.absolute().as_uri()}?mode=ro")
+            if READABLE <= _version(db) < SCHEMA_VERSION:
+                db.close()
+                db = _copy_in_memory(path)
             _check_version(db, path)
         except sqlite3.OperationalError as error:
             logger.info("%s: read as a copy in memory: %s", path, error)
@@ -123,9 +160,11 @@ def _version(db: sqlite3.Connection) -> int:
 
 def _create(db: sqlite3.Connection) -> None:
     """Make what is missing: of a new library everything, of an older one what came later."""
-    older = _ORIGIN if _version(db) else ""
+    held = _version(db)
+    older = "".join(step for version, step in _STEPS.items() if 0 < held < version)
+    done = f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     try:
-        db.executescript(f"BEGIN IMMEDIATE;{older}{_SCHEMA}")
+        db.executescript(f"BEGIN IMMEDIATE;{older}{_VIDEOS}{_TRANSCRIPTS}{done}")
     except sqlite3.OperationalError:
         if db.in_transaction:
             db.rollback()
@@ -157,4 +196,6 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
         memory = _connect("file::memory:")
         copy.backup(memory)
         copy.close()
+    if READABLE <= _version(memory) < SCHEMA_VERSION:
+        _create(memory)
     return memory

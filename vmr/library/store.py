@@ -37,6 +37,7 @@ from vmr.library.database import make_folders
 from vmr.library.locks import LibraryError, hold_lock, plain_errors
 from vmr.library.recovery import put_right
 from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
+from vmr.library.transcripts import Transcripts
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
     from feature_extract.extract import Extraction
@@ -73,6 +74,8 @@ class Library:
         if not read_only:
             make_folders(folder, self._features, self._thumbnails)
         self._db = Connection(folder, read_only=read_only)
+        self.transcripts = Transcripts(self._db)
+        """What is said and written in the videos."""
         if read_only:
             return
         with self.exclusive() as alone:

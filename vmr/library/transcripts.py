@@ -1,0 +1,247 @@
+"""What is said and written in the videos of a library: kept, given back, and searched by word.
+
+    library.transcripts.replace(3, transcript)          # whole, or not at all
+    library.transcripts.of(3, "said")                   # the same Transcript, or None
+    library.transcripts.search(["thank you"], limit=20) # passages that hold the phrase, best first
+
+Spans are kept as they came. Searched are passages: runs of spans of half a minute that overlap, so
+that words which are said one after the other lie together in one, whatever spans they are in. What
+has words is part of no fingerprint: no row of pictures and no index of clips depends on it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from feature_extract.transcript import SENSES, Sense, TextSpan, TimedWord, Transcript
+from vmr.library.connection import Connection
+from vmr.library.locks import LibraryError
+from vmr.library.tokens import Stems, index_form
+
+PASSAGE_SECONDS: Final = 30.0
+"""As long as a passage gets, unless its two first spans are longer."""
+OVERLAP_SECONDS: Final = 8.0
+"""How much of a passage the next one repeats, at least its last span."""
+MOST_SPANS: Final = 64
+"""Of a passage: what lies in one picture may be many lines."""
+COUNTED: Final = 5000
+"""How far passages with a word are counted: one with more is common, which is all to know."""
+_NUMBERS: Final = 1 << 20
+"""Passages that a transcript may have: ten thousand hours."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Half a minute of a transcript, in which something was found."""
+
+    video: int
+    sense: Sense
+    first: int
+    "place of its first span in the transcript"
+    spans: tuple[TextSpan, ...]
+
+
+class Transcripts:
+    """The transcripts of a library. `Library.transcripts` is the one to use."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+        self.stems = Stems()
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._db.fetch("SELECT 1 FROM transcripts LIMIT 1"))
+
+    def replace(self, video: int, transcript: Transcript) -> None:
+        """Keep what one sense found in a video, instead of what it had found before.
+
+        Raises:
+            LibraryError: there is no such video (any more), or the library may only be read.
+        """
+        key = video, transcript.sense
+        runs = list(_runs(transcript.spans))
+        if len(runs) > _NUMBERS:
+            raise LibraryError(f"video {video}: a transcript of {len(runs)} passages is too long")
+        first_id = _first_id(*key)
+        with self._db.transaction() as db:
+            self._remove(db, *key)
+            if not db.execute("SELECT 1 FROM videos WHERE id = ?", (video,)).fetchone():
+                raise LibraryError(f"no video {video}; `list` shows what there is")
+            db.execute(
+                "INSERT INTO transcripts VALUES (?, ?, ?, ?, ?)",
+                (*key, transcript.origin, transcript.language, len(runs)),
+            )
+            db.executemany(
+                "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*key, place, *_as_row(span)) for place, span in enumerate(transcript.spans)],
+            )
+            db.executemany(
+                f"INSERT INTO passages (id, video, sense, first, last, {transcript.sense}) "  # noqa: S608  # no part of it comes from outside
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (first_id + number, *key, first, last, _text(transcript.spans, first, last))
+                    for number, (first, last) in enumerate(runs)
+                ],
+            )
+
+    def remove(self, video: int, sense: Sense | None = None) -> None:
+        """Forget what one sense found in a video, or all of it; nothing where there is nothing."""
+        with self._db.transaction() as db:
+            for each in SENSES if sense is None else (sense,):
+                self._remove(db, video, each)
+
+    def of(self, video: int, sense: Sense) -> Transcript | None:
+        """What one sense found in a video; None where it has not looked."""
+        query = "SELECT origin, language FROM transcripts WHERE video = ? AND sense = ?"
+        for origin, language in self._db.fetch(query, video, sense):
+            return Transcript(sense, origin, language, self.spans(video, sense))
+        return None
+
+    def spans(
+        self, video: int, sense: Sense, *, first: int = 0, last: int = 1 << 62
+    ) -> tuple[TextSpan, ...]:
+        """The spans of a transcript by their places, both ends among them."""
+        query = (
+            "SELECT start, end, text, words, confidence FROM spans "
+            "WHERE video = ? AND sense = ? AND place BETWEEN ? AND ? ORDER BY place"
+        )
+        return tuple(_as_span(*row) for row in self._db.fetch(query, video, sense, first, last))
+
+    def known(self) -> dict[int, dict[Sense, str]]:
+        """Which senses have looked at which video, and where their words come from."""
+        found: dict[int, dict[Sense, str]] = {}
+        for video, sense, origin in self._db.fetch("SELECT video, sense, origin FROM transcripts"):
+            found.setdefault(video, {})[sense] = origin
+        return found
+
+    def passages(self) -> int:
+        """How many passages can be searched."""
+        return int(self._db.fetch("SELECT coalesce(sum(passages), 0) FROM transcripts")[0][0])
+
+    def count(self, term: str, sense: Sense | None = None) -> int:
+        """In how many passages a term is, at most `COUNTED`.
+
+        Args:
+            term: words that follow each other; with a star at its end, the last one begins so.
+        """
+        match = self._match([term], "AND", sense)
+        query = (
+            "SELECT count(*) FROM (SELECT 1 FROM passage_words WHERE passage_words MATCH ? LIMIT ?)"
+        )
+        return int(self._db.fetch(query, match, COUNTED)[0][0]) if match else 0
+
+    def search(
+        self,
+        terms: Sequence[str],
+        scope: Collection[int] | None = None,
+        limit: int = 64,
+        *,
+        sense: Sense | None = None,
+    ) -> list[Passage]:
+        """Passages with all of these terms, best first (bm25), then such with some of them.
+
+        Args:
+            terms: each one or more words that follow each other; "exi*" for all that begin so.
+            scope: ids of the videos to look into; all by default.
+            sense: what is said or what is written only.
+        """
+        counts = {term: self.count(term, sense) for term in dict.fromkeys(terms)}
+        present = sorted((term for term in counts if counts[term]), key=lambda term: counts[term])
+        rare = [term for term in present if counts[term] < COUNTED]
+        if not present:
+            return []
+        match = self._match(present, "AND", sense)
+        ids = dict.fromkeys(self._holding(match, scope, limit, ordered=present == rare))
+        if len(ids) < limit and len(present) > 1:
+            match = self._match(rare or present[:1], "OR", sense)
+            ids |= dict.fromkeys(self._holding(match, scope, limit, ordered=bool(rare)))
+        return [passage for id in list(ids)[:limit] for passage in self._passage(id)]
+
+    def _holding(
+        self, match: str, scope: Collection[int] | None, limit: int, *, ordered: bool
+    ) -> list[int]:
+        """Ids of passages, best first; of common words in no order: any passage is like any other,
+        and ranking all of them would take its time."""
+        only = next(iter(scope)) if scope is not None and len(scope) == 1 else None
+        first, last = (0, 1 << 62) if only is None else _ids_of(only)
+        query = (
+            "SELECT rowid FROM passage_words WHERE passage_words MATCH ? "  # noqa: S608  # no part of it comes from outside
+            f"AND rowid BETWEEN ? AND ? {'ORDER BY rank' if ordered else ''} LIMIT ?"
+        )
+        most = limit if scope is None or only is not None else -1
+        found = self._db.fetch(query, match, first, last, most)
+        return [id for (id,) in found if scope is None or _video_of(id) in scope][:limit]
+
+    def _passage(self, id: int) -> list[Passage]:
+        rows = self._db.fetch("SELECT video, sense, first, last FROM passages WHERE id = ?", id)
+        return [
+            Passage(video, sense, first, self.spans(video, sense, first=first, last=last))
+            for video, sense, first, last in rows
+        ]  # none where it was removed just now
+
+    def _match(self, terms: Sequence[str], joined: str, sense: Sense | None) -> str:
+        """Terms in the language of FTS5: phrases of one column or both; empty where there is no
+        word in any of them."""
+        told = [term for term in terms if self.stems.of([term])[0]]
+        phrases = [
+            f'"{index_form(term.rstrip("*")).replace(chr(34), " ")}"' + " *" * term.endswith("*")
+            for term in told
+        ]
+        match = f" {joined} ".join(phrases)
+        return f"{{{sense}}} : ({match})" if match and sense else match
+
+    def _remove(self, db: sqlite3.Connection, video: int, sense: Sense) -> None:
+        db.execute("DELETE FROM transcripts WHERE video = ? AND sense = ?", (video, sense))
+
+
+def _runs(spans: Sequence[TextSpan]) -> Iterator[tuple[int, int]]:
+    """First and last span of each passage; every two spans that follow each other share one."""
+    first = last = 0
+    while first < len(spans):
+        last = min(first + 1, len(spans) - 1)
+        while (
+            last + 1 < min(len(spans), first + MOST_SPANS)
+            and spans[last + 1].end - spans[first].start <= PASSAGE_SECONDS
+        ):
+            last += 1
+        yield first, last
+        if last == len(spans) - 1:
+            return
+        least = max(first + 1, last - MOST_SPANS // 4)
+        repeated = (
+            place
+            for place in range(least, last)
+            if spans[last].end - spans[place].start <= OVERLAP_SECONDS
+        )
+        first = next(repeated, last)
+
+
+def _text(spans: Sequence[TextSpan], first: int, last: int) -> str:
+    return index_form(" ".join(span.text for span in spans[first : last + 1]))
+
+
+def _first_id(video: int, sense: Sense) -> int:
+    """The ids of passages tell of which video and sense they are, so that a search need not ask."""
+    return (video * len(SENSES) + SENSES.index(sense)) * _NUMBERS
+
+
+def _ids_of(video: int) -> tuple[int, int]:
+    """The first and last id that passages of a video may have."""
+    return _first_id(video, SENSES[0]), _first_id(video + 1, SENSES[0]) - 1
+
+
+def _video_of(id: int) -> int:
+    return id // _NUMBERS // len(SENSES)
+
+
+def _as_row(span: TextSpan) -> tuple[float, float, str, str, float | None]:
+    words = [[word.start, word.end, word.text] for word in span.words]
+    stored = json.dumps(words, ensure_ascii=False, separators=(",", ":")) if words else ""
+    return span.start, span.end, span.text, stored, span.confidence
+
+
+def _as_span(start: float, end: float, text: str, words: str, confidence: float | None) -> TextSpan:
+    timed = tuple(TimedWord(*word) for word in json.loads(words)) if words else ()
+    return TextSpan(start, end, text, timed, confidence)
