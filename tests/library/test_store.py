@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -324,12 +325,67 @@ def test_an_older_version_is_brought_up_to_date(library, tmp_path):
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     library.close()
     with sqlite3.connect(library.folder / "library.db") as db:
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute("DROP TABLE changes")
         db.execute("ALTER TABLE videos DROP COLUMN origin")
         db.execute("PRAGMA user_version = 2")
-    with pytest.raises(LibraryError, match=r"older version .* open it once"):
-        Library(library.folder, read_only=True)
+    content = (library.folder / "library.db").read_bytes()
+    older = Library(library.folder, read_only=True)
+    assert (older.video(id).origin, len(older.changes())) == (0, 1)
+    older.close()
+    assert (library.folder / "library.db").read_bytes() == content
     assert Library(library.folder).video(id).origin == 0
     assert Library(library.folder, read_only=True).video(id).rows == 4
+
+
+def test_changes_say_what_became_of_every_video(library, tmp_path):
+    """Each once, whatever was done to it, to its paths, or by another process; progress too."""
+    first, second = (plant(library, tmp_path / f"{n}.mp4", random_rows(4, n)) for n in (1, 2))
+    seen = library.changes()
+    assert ([video.id for video in seen.videos], seen.gone) == ([first, second], ())
+    assert seen.videos == tuple(library.videos())
+    assert not library.changes(seen.number)
+    assert library.has_change(seen.number)
+    other = Library(library.folder)
+    done = [
+        lambda: other.mark(first, "indexing", progress=0.5),
+        lambda: (tmp_path / "1.mp4").unlink() or other.check_presence(),
+        lambda: library.register(write_file(tmp_path / "copy.mp4", b"1.mp4" * 50)),
+        lambda: other.store(first, planted_extraction(random_rows(6, 3)), full="x"),
+    ]
+    for change in done:
+        change()
+        found = library.changes(seen.number)
+        assert [video.id for video in found.videos] == [first]
+        assert found.videos[0] == library.video(first)
+        assert found.number > seen.number
+        seen = found
+    for nothing in (library.check_presence, library.drop_unnamed, library.videos):
+        nothing()
+    assert not library.changes(seen.number)
+    library.remove(second)
+    assert library.changes(seen.number).gone == (second,)
+    assert len(library.changes()) == 2
+    assert [len(library.changes(0, at_most=1)), len(library.changes(0, at_most=9))] == [1, 2]
+    other.close()
+
+
+def test_a_copy_that_goes_its_own_way_gives_out_other_numbers(library, tmp_path):
+    """A number of one is none of the other's, so that an index knows whose changes it follows."""
+    for seed in range(3):
+        plant(library, tmp_path / f"{seed}.mp4", random_rows(4, seed))
+    other = Library(Path(shutil.copytree(library.folder, tmp_path / "copy")))
+    shared = library.changes().number
+    for one in (library, other):
+        plant(one, tmp_path / f"{one.folder.name}.mp4", random_rows(4, 9))
+    assert library.has_change(shared)
+    assert other.has_change(shared)
+    assert not library.has_change(other.changes().number)
+    assert not other.has_change(library.changes().number)
+    other.close()
 
 
 def test_no_library_is_one_line(tmp_path):

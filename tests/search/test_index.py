@@ -2,7 +2,9 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +22,12 @@ from vmr.library.store import Library, LibraryError
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Space
 from vmr.search.index import ClipIndex
+from vmr.search.parts import PART, Parts
 from vmr.search.quantised import QuantisedIndex
 from vmr.search.recall import measure
 
 SIZES = (5, 1, 40, 17)
-FILES = {"index.clips", "index.times", "index.cuts", "index.json", "index.lock"}
+FILES = {"index.clips", "index.times", "index.cuts", "index.json", "index.lock", "index.parts"}
 
 
 @pytest.fixture
@@ -195,19 +198,28 @@ def damage_record_list(file: Path, record: Path) -> None:
 
 def damage_counts(file: Path, record: Path) -> None:
     """A record that claims more rows than there are: its own checksum still fits."""
-    stored = json.loads(record.read_text())
-    stored["parts"][0]["count"] += 5
-    record.write_text(json.dumps(stored))
+    rewrite_parts(record, lambda log: log["count"].__setitem__(0, log["count"][0] + 5))
 
 
 def damage_counts_under_the_same_total(file: Path, record: Path) -> None:
     """More rows of one video, less of a later one: all between them would be of another second."""
-    stored = json.loads(record.read_text())
-    stored["parts"][0]["count"] += 2
-    stored["parts"][1]["row"] += 2
-    stored["parts"][2]["row"] += 2
-    stored["parts"][2]["count"] -= 2
-    record.write_text(json.dumps(stored))
+
+    def moved(log: NDArray[np.void]) -> None:
+        log["count"][0] += 2
+        log["row"][1] += 2
+        log["row"][2] += 2
+        log["count"][2] -= 2
+
+    rewrite_parts(record, moved)
+
+
+def rewrite_parts(record: Path, change: Callable[[NDArray[np.void]], None]) -> None:
+    """Have the list of parts, and its checksum in the record, be what they were not."""
+    file, stored = record.with_name("index.parts"), json.loads(record.read_text())
+    log = np.fromfile(file, PART)
+    change(log)
+    log.tofile(file)
+    record.write_text(json.dumps(stored | {"checksum": zlib.crc32(log.tobytes())}))
 
 
 @pytest.mark.parametrize(
@@ -376,7 +388,67 @@ def test_two_indexes_of_one_library_follow_each_other(library: Library, tmp_path
             one.sync()
     for index in (one, other):
         check_against_brute_force(index, library, model)
-    assert len(json.loads((library.folder / "index.json").read_text())["parts"]) == len(SIZES) + 4
+    held = Parts()
+    stored = json.loads((library.folder / "index.json").read_text())
+    held.read(library.folder / "index.parts", stored["parts"], stored["checksum"])
+    assert len(held) == len(SIZES) + 4
+
+
+def test_where_nothing_changed_no_video_is_looked_at(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for a question nor at the start; and where one has changed, only that one."""
+    model = tiny_model()
+    index = ClipIndex.open(library, model)
+    looked: list[list[int]] = []
+
+    def none() -> list[Video]:
+        raise AssertionError("the whole library was read")
+
+    def noting(ids: Iterable[int]) -> dict[int, Video]:
+        looked.append([*ids])
+        return found_in(looked[-1])
+
+    found_in = library.videos_of
+    monkeypatch.setattr(library, "videos", none)
+    monkeypatch.setattr(library, "within", lambda _: none())
+    monkeypatch.setattr(library, "videos_of", noting)
+    for _ in range(3):
+        index.sync()
+        ClipIndex.open(library, model)
+    assert looked == []
+    library.mark(2, "refused", "planted")
+    index.sync()
+    ClipIndex.open(library, model)
+    assert {id for ids in looked for id in ids} == {2}
+    assert len(index) == sum(SIZES) - SIZES[1]
+
+
+@pytest.mark.parametrize("lead", [0, 1, 5])
+def test_a_library_put_back_to_an_earlier_day_gets_its_own_index(
+    library: Library, tmp_path: Path, lead: int
+) -> None:
+    """Only library.db is put back: the index has followed another history, in which other videos
+    had the same ids."""
+    model = tiny_model()
+    ClipIndex.open(library, model)
+    earlier = tmp_path / "earlier.db"
+    with sqlite3.connect(earlier) as copy, sqlite3.connect(library.folder / "library.db") as db:
+        db.backup(copy)
+    for seed in range(3):
+        plant(library, tmp_path / f"lost{seed}.mp4", random_rows(11, 20 + seed))
+    library.remove(1)
+    ClipIndex.open(library, model)
+    library.close()
+    for file in library.folder.glob("library.db*"):
+        file.unlink()
+    earlier.rename(library.folder / "library.db")
+    again = Library(library.folder)
+    for seed in range(lead):
+        plant(again, tmp_path / f"other{seed}.mp4", random_rows(11, 30 + seed))
+    for _ in range(2):
+        check_against_brute_force(ClipIndex.open(again, model), again, model, count=1000)
+    again.close()
 
 
 @pytest.mark.parametrize("row", [0, 5, 30, sum(SIZES) - 1])

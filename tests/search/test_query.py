@@ -14,12 +14,13 @@ from PIL import Image
 from feature_extract.extract import Extractor
 from tests.support.planted import plant, random_rows, tiny_model
 from vmr.library.ingest import Ingest
+from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import QueryError, Words
 from vmr.search.picture import PictureError, PictureReader
-from vmr.search.query import WITHIN_SECONDS, ParsedQuery, Scope, parse, suggestions, understand
+from vmr.search.query import WITHIN_SECONDS, ParsedQuery, parse, suggestions, understand
 from vmr.search.searcher import Answer, Moment, Searcher, follow_on
 
 Make = Callable[..., Library]
@@ -253,7 +254,7 @@ def test_scope_by_folder_date_and_length(tmp_path: Path) -> None:
     videos = library.videos()
 
     def names(**scope: Any) -> list[str]:
-        chosen = Scope(**scope).choose(videos)
+        chosen = library.within(Scope(**scope))
         return [video.path.stem for video in videos if video.id in chosen]
 
     assert names() == ["one", "two", "three"]

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vmr.cli.console import DONE, Commands, clock, one_line, open_library, video_named
 
 if TYPE_CHECKING:
-    from vmr.library.store import Library
+    from vmr.library.scope import Scope
     from vmr.search.query import Suggestion
     from vmr.search.searcher import Answer
 
@@ -143,7 +143,7 @@ def _answer(options: argparse.Namespace) -> int:
 
     library = open_library(options.library)
     video = None if options.video is None else video_named(library, options.video).id
-    among = _among(options, library)
+    among = _among(options)
     model = RetrievalModel.load(words=Words.load(options.words_file))
     for mismatch in mismatches(library, model):
         print(f"note: {mismatch}", file=sys.stderr)
@@ -170,13 +170,10 @@ def _answer(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _among(options: argparse.Namespace, library: "Library") -> Collection[int] | None:
-    if options.folder is None and not (options.since or options.until or options.min_length):
-        return None
-    from vmr.search.query import Scope
+def _among(options: argparse.Namespace) -> "Scope":
+    from vmr.library.scope import Scope
 
-    since, until = options.since or -math.inf, options.until or math.inf
-    return Scope(options.folder, since, until, options.min_length).choose(library.videos())
+    return Scope(options.folder, options.since, options.until, options.min_length)
 
 
 def _answer_record(answer: "Answer") -> dict[str, Any]:

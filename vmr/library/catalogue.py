@@ -15,7 +15,7 @@ State = Literal["new", "waiting", "indexing", "ready", "partly readable", "refus
 SEARCHABLE: Final = ("ready", "partly readable")
 COLUMNS: Final = (
     "id state reason progress duration width height fps codec origin rows unreadable added "
-    "fingerprint"
+    "fingerprint full"
 )
 
 
@@ -47,6 +47,8 @@ class Video:
     "POSIX seconds"
     fingerprint: str
     "of the extractor that made the features; empty before"
+    full: str
+    "digest of the whole file; empty before it was read"
     size_bytes: int
     modified: float
     "POSIX seconds"
@@ -60,6 +62,21 @@ class Video:
     def searchable(self) -> bool:
         """Whether its moments can be found and played."""
         return self.state in SEARCHABLE
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What became of a library's videos, from one look at it to the next."""
+
+    number: int
+    "of the last change: where the next look begins"
+    videos: tuple[Video, ...]
+    "new ones, and those that something has changed of, in order of id"
+    gone: tuple[int, ...]
+    "ids of those that were removed"
+
+    def __len__(self) -> int:
+        return len(self.videos) + len(self.gone)
 
 
 @dataclass(frozen=True)

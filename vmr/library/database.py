@@ -17,12 +17,9 @@ from vmr.library.locks import LibraryError, plain_errors
 logger = logging.getLogger(__name__)
 
 
-SCHEMA_VERSION: Final = 4
-READABLE: Final = 3
-"""Since which version a library that may not be written is brought up to date in memory."""
 BUSY_SECONDS: Final = 10.0
 
-_VIDEOS: Final = """
+_FIRST: Final = """
 CREATE TABLE IF NOT EXISTS videos (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: the index relies on it
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', progress REAL NOT NULL DEFAULT 0,
@@ -46,6 +43,7 @@ CREATE TABLE IF NOT EXISTS judgements (
     query TEXT NOT NULL, video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
     start REAL NOT NULL, end REAL NOT NULL, good INTEGER NOT NULL);
 """
+"""The tables of version 3, with what versions 1 and 2 had not."""
 
 # What is said and written; transcripts.py. A passage is a run of spans, and what is searched. Its
 # words lie in the index by a trigger, so that they go with the video, whoever deletes it.
@@ -78,9 +76,42 @@ CREATE TRIGGER IF NOT EXISTS passages_go AFTER DELETE ON passages BEGIN
     VALUES ('delete', old.id, old.said, old.written); END;
 """
 
-_STEPS: Final = {3: "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;"}
-"""What a table of an older library lacks, by the version that brought it; whole new tables are
-made because they are missing."""
+_CHANGES: Final = """
+CREATE TABLE changes (                      -- a row a video, also of those that are gone
+    number INTEGER PRIMARY KEY,             -- of the last change, always rising
+    video INTEGER NOT NULL);
+CREATE INDEX changes_video ON changes (video);
+INSERT INTO changes (video) SELECT id FROM videos;
+"""
+_CHANGED: Final = """
+    -- By leaps, so that no copy of a library that went its own way has given out the same number.
+    INSERT INTO changes VALUES (
+        (SELECT coalesce(max(number), 0) FROM changes) + 1 + abs(random() % 1048576), {video});
+    DELETE FROM changes WHERE video = {video} AND number < (SELECT max(number) FROM changes);
+"""
+_TOUCHED: Final = (
+    ("INSERT ON videos", "NEW.id"),
+    ("UPDATE ON videos", "NEW.id"),
+    ("DELETE ON videos", "OLD.id"),
+    ("INSERT ON paths", "NEW.video"),
+    ("UPDATE ON paths", "OLD.video", "NEW.video"),
+    ("DELETE ON paths", "OLD.video"),
+)
+_TRIGGERS: Final = "".join(
+    f"CREATE TRIGGER changed_{event.lower().replace(' ', '_')} AFTER {event} BEGIN "
+    + "".join(_CHANGED.format(video=video) for video in videos)
+    + "END;\n"
+    for event, *videos in _TOUCHED
+)
+"""Whatever is done to a video or to its paths gives the video a new number."""
+
+_STEPS: Final = {
+    3: "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;",
+    4: _TRANSCRIPTS,
+    5: _CHANGES + _TRIGGERS,
+}
+"""What each version has that the one before had not."""
+SCHEMA_VERSION: Final = max(_STEPS)
 
 
 def default_library() -> Path:
@@ -117,15 +148,14 @@ def open_database(path: Path) -> sqlite3.Connection:
         # FULL: a power cut must not undo a video that was reported as ready.
         db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         db.execute("PRAGMA foreign_keys = ON")
-        if _version(db) < SCHEMA_VERSION:
-            _create(db)  # so far, newer versions only add tables and columns
+        _bring_up_to_date(db)
         _check_version(db, path)
     return db
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The database without a right to write, even to its folder. One of an older version that
-    only lacks tables is read as a copy in memory, which gets them.
+    """The database without a right to write, even to its folder; one of an older version as a copy
+    in memory, brought up to date.
 
     Raises:
         LibraryError: there is none, it is damaged, or of another version.
@@ -135,16 +165,18 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     with plain_errors(path.parent):
         try:
             db = _connect(f"{path.absolute().as_uri()}?mode=ro")
-            if READABLE <= _version(db) < SCHEMA_VERSION:
-                db.close()
-                db = _copy_in_memory(path)
-            _check_version(db, path)
+            older = 0 < _version(db) < SCHEMA_VERSION
         except sqlite3.OperationalError as error:
             logger.info("%s: read as a copy in memory: %s", path, error)
             # WAL wants to write a file of shared memory beside the database; where it may not, a
             # copy serves: a folder that nobody can write does not change under us.
             db = _copy_in_memory(path)
-            _check_version(db, path)
+        else:
+            if older:
+                logger.info("%s: of an older version; read as a copy in memory", path)
+                db.close()
+                db = _copy_in_memory(path)
+        _check_version(db, path)
     return db
 
 
@@ -158,13 +190,16 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _create(db: sqlite3.Connection) -> None:
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
     """Make what is missing: of a new library everything, of an older one what came later."""
-    held = _version(db)
-    older = "".join(step for version, step in _STEPS.items() if 0 < held < version)
-    done = f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+    version = _version(db)
+    if version >= SCHEMA_VERSION:
+        return
+    # A new library has all of version 3 by its first tables.
+    later = [step for number, step in _STEPS.items() if number > (version or 3)]
+    script = "".join([_FIRST, *later])
     try:
-        db.executescript(f"BEGIN IMMEDIATE;{older}{_VIDEOS}{_TRANSCRIPTS}{done}")
+        db.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
     except sqlite3.OperationalError:
         if db.in_transaction:
             db.rollback()
@@ -174,11 +209,6 @@ def _create(db: sqlite3.Connection) -> None:
 
 def _check_version(db: sqlite3.Connection, path: Path) -> None:
     version = _version(db)
-    if 0 < version < SCHEMA_VERSION:  # met by readers only: writers have just brought it up to date
-        raise LibraryError(
-            f"{path.parent}: made by an older version of this program; open it once where it may "
-            "be written, such as with `rescan`"
-        )
     if version != SCHEMA_VERSION:
         raise LibraryError(
             f"{path.parent}: made by another version of this program (library version {version}, "
@@ -196,6 +226,6 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
         memory = _connect("file::memory:")
         copy.backup(memory)
         copy.close()
-    if READABLE <= _version(memory) < SCHEMA_VERSION:
-        _create(memory)
+    if _version(memory):
+        _bring_up_to_date(memory)
     return memory

@@ -25,6 +25,7 @@ from feature_extract.features import Features, FeaturesError
 from vmr.library.catalogue import (
     COLUMNS,
     SEARCHABLE,
+    Changes,
     Rating,
     State,
     Video,
@@ -36,6 +37,7 @@ from vmr.library.content import FileStamp, covers_all, full_digest, quick_digest
 from vmr.library.database import make_folders
 from vmr.library.locks import LibraryError, hold_lock, plain_errors
 from vmr.library.recovery import put_right
+from vmr.library.scope import Scope
 from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
 from vmr.library.transcripts import Transcripts
 
@@ -46,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 __all__ = [
+    "Changes",
     "Library",
     "LibraryError",
     "NoVideoError",
@@ -91,6 +94,32 @@ class Library:
     def videos(self) -> list[Video]:
         """Every video, oldest first."""
         return self._select("")
+
+    def videos_of(self, ids: Iterable[int]) -> dict[int, Video]:
+        """The videos with these ids, as far as they are there."""
+        wanted = json.dumps(list(ids))
+        found = self._select("WHERE id IN (SELECT value FROM json_each(?))", wanted)
+        return {video.id: video for video in found}
+
+    def changes(self, since: int = 0, *, at_most: int = 10_000) -> Changes:
+        """What has changed after the change of this number; from 0 on, every video. It costs what
+        it finds; where more than `at_most` have changed, the others come with the next call."""
+        query = "SELECT number, video FROM changes WHERE number > ? ORDER BY number LIMIT ?"
+        rows = self._db.fetch(query, since, at_most)
+        if not rows:
+            return Changes(since, (), ())
+        found = self.videos_of(id for _, id in rows)
+        gone = tuple(id for _, id in rows if id not in found)
+        return Changes(rows[-1][0], tuple(found.values()), gone)
+
+    def within(self, scope: Scope) -> list[int]:
+        """The ids of the videos in this part of the library."""
+        statement, values = scope.query()
+        return [id for (id,) in self._db.fetch(statement, *values)]
+
+    def has_change(self, number: int) -> bool:
+        """Whether a number is of this library's history, and its change the last of some video."""
+        return bool(self._db.fetch("SELECT 1 FROM changes WHERE number = ?", number))
 
     def video(self, id: int) -> Video:
         """The video with this id; LibraryError when there is none."""
@@ -190,7 +219,8 @@ class Library:
         paths = [path for (path,) in self._db.fetch("SELECT path FROM paths")]
         seen = [(int(os.path.lexists(path)), path) for path in paths]
         with self._db.transaction() as db:
-            db.executemany("UPDATE paths SET present = ? WHERE path = ?", seen)
+            statement = "UPDATE paths SET present = ?1 WHERE path = ?2 AND present != ?1"
+            db.executemany(statement, seen)  # what is as it was is no change
 
     def drop_unnamed(self) -> None:
         """Forget the videos that no path names any more: their content was overwritten."""

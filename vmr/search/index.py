@@ -12,20 +12,21 @@ The files are a cache: what is missing, damaged or made by another model is made
 import json
 import logging
 import threading
-from collections.abc import Collection, Iterable
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_extract.features import Features
 from vmr.library.locks import hold_lock
+from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.retrieval import RetrievalModel
+from vmr.search.encoding import known_as, rows_of
 from vmr.search.quantised import QuantisedIndex, exact
-from vmr.search.vectors import Part, Vectors
+from vmr.search.vectors import Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,13 @@ LEAST: Final = 1000
 UNWRITTEN: Final = 1 / 16
 """Share of the quantised rows that may be missing in their file, which is written whole; they are
 made again in no time."""
+NOTED: Final = 256
+"""From so many changes on, they are noted in the record although they concern no row: every start
+of a command looks at those that are not."""
 _WAIT_SECONDS: Final = 30.0
 """For another process that writes the same index."""
-_UNSEEN: Final = -0.25
-"""Score of a second that could not be read, whatever is asked: about what unrelated footage gets,
-so that it is never an answer and does not drag down the seconds beside it."""
+Videos: TypeAlias = Collection[int] | NDArray[np.int64]
+"""Ids, each once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,11 @@ class ClipIndex:
         index.sync()
         return index
 
+    @property
+    def change(self) -> int:
+        """Number of the library's last change that is known here."""
+        return self._vectors.change
+
     @staticmethod
     def stored_model(library: Library) -> str:
         """The fingerprint of the model that made the file on the disk; empty when there is none."""
@@ -90,31 +98,23 @@ class ClipIndex:
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
-    def sync(self) -> list[Video]:
-        """Follow the library: drop what went, add what came; the videos that can be searched now.
+    def sync(self) -> None:
+        """Follow the library: drop what went, add what came. It costs what has changed since.
 
         The files follow when they can be written.
         """
-        videos = [video for video in self._library.videos() if video.searchable]
-        wanted = {(video.id, video.fingerprint): video for video in videos}
         with self._lock:
-            if self._places.keys() == wanted.keys():
-                return videos
-            with ExitStack() as stack:
-                if self._may_write(stack):
-                    self._read()
-                else:
-                    logger.info(
-                        "%s: the index is brought up to date in memory only: the library may only "
-                        "be read, or another process writes it",
-                        self._library.folder,
-                    )
-                    self._vectors.on_disk = False
-                self._follow(wanted)
-        return videos
+            while changes := self._library.changes(self._vectors.change):
+                news = changes.number if self._vectors.change else 0
+                gone, came = self._differences(changes.videos, changes.gone)
+                if news and len(changes) < NOTED and not (gone or came):
+                    self._vectors.change = changes.number
+                    continue
+                with self._files_held():
+                    self._follow()
 
     def nearest(
-        self, vector: NDArray[np.float32], count: int, *, videos: Collection[int] | None = None
+        self, vector: NDArray[np.float32], count: int, *, videos: Videos | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """The best clips for a query vector: all of them where few rows are asked for, nearly all
         in a large library; always with their exact scores.
@@ -131,9 +131,17 @@ class ClipIndex:
             raise ValueError(f"vector must be ({self._model.width},) and finite")
         query = np.ascontiguousarray(vector, dtype=np.float32)
         with self._lock:
-            places, scores = self._nearest(query, count, videos)
-            part = np.searchsorted(self._first, places, side="right") - 1
-            return self._ids[part], places - self._first[part], scores
+            asked = None if videos is None else self._parts_of(videos)
+            places = self._candidates(query, count, asked)
+            best, scores = exact(query, self._floats(places), count)
+            part = np.searchsorted(self._first, places[best], side="right") - 1
+            return self._ids[part], places[best] - self._first[part], scores
+
+    def lengths(self, videos: Videos) -> NDArray[np.int64]:
+        """(V,) rows of each of these videos, 0 where there are none here."""
+        with self._lock:
+            places = self._places(_array(videos))
+            return np.where(places < 0, 0, self._counts[places]) if len(self._counts) else places
 
     def compare_all(
         self, vector: NDArray[np.float32], count: int
@@ -142,7 +150,8 @@ class ClipIndex:
         `nearest` is measured against. Slow in a large library."""
         best: list[tuple[float, int, int]] = []
         with self._lock:
-            for video, place in self._by_video.items():
+            for place in np.flatnonzero(self._alive).tolist():
+                video = int(self._ids[place])
                 scores = self._vectors.of(place)[0].astype(np.float32) @ vector
                 top = np.argsort(-scores)[:count]
                 best += [(-float(scores[row]), video, int(row)) for row in top]
@@ -163,16 +172,16 @@ class ClipIndex:
     def __contains__(self, video: int) -> bool:
         """Whether a video has clips here."""
         with self._lock:
-            return video in self._by_video
+            return self._at(video) is not None
 
     def __len__(self) -> int:
         """How many clips."""
-        return sum(self._vectors.parts[place].count for place in self._places.values())
+        return self._total
 
     def _place(self, video: int) -> int:
         """Where a video is, looked at once; made again where its bytes are damaged."""
         for _ in range(2):
-            place = self._by_video.get(video)
+            place = self._at(video)
             if place is None:
                 break
             if place in self._checked or self._vectors.whole(place):
@@ -181,23 +190,33 @@ class ClipIndex:
             self._again([place])
         raise LibraryError(f"video {video} is not in the index: it is not ready")
 
-    def _again(self, places: Iterable[int]) -> None:
+    def _again(self, places: list[int]) -> None:
         """Make the clips of these parts again: their bytes are not what was written."""
         logger.info("%s: damaged clips of the index are made again", self._library.folder)
+        ids = self._ids[places].tolist()
         self._vectors.drop(places)
         self._settle()
-        self.sync()
+        with self._files_held():
+            self._take([*self._library.videos_of(ids).values()], ())
+            self._keep()
 
-    def _nearest(
-        self, query: NDArray[np.float32], count: int, videos: Collection[int] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The places (K,) of the best rows, and their scores."""
-        asked = [
-            place for (video, _), place in self._places.items() if videos is None or video in videos
-        ]
-        places = self._candidates(query, count, sorted(asked))
-        best, scores = exact(query, self._floats(places), count)
-        return places[best], scores
+    def _places(self, videos: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where these (V,) videos are; -1 where they are not."""
+        if not len(self._sorted):
+            return np.full(len(videos), -1)
+        near = np.minimum(np.searchsorted(self._sorted, videos), len(self._sorted) - 1)
+        return np.where(self._sorted[near] == videos, self._order[near], -1)
+
+    def _at(self, video: int) -> int | None:
+        place = int(self._places(np.array([video]))[0])
+        return None if place < 0 else place
+
+    def _parts_of(self, videos: Videos) -> NDArray[np.bool_]:
+        """(P,) which parts are of these videos."""
+        place = self._places(_array(videos))
+        asked = np.zeros(len(self._ids), dtype=bool)
+        asked[place[place >= 0]] = True
+        return asked
 
     def _floats(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         """Rows (K, E) of the file; those of a small library are kept as numbers of full width."""
@@ -206,6 +225,22 @@ class ClipIndex:
         if self._wide is None:
             self._wide = self._vectors.clips.astype(np.float32)
         return self._wide if len(places) == len(self._wide) else self._wide[places]
+
+    @contextmanager
+    def _files_held(self) -> Iterator[None]:
+        """Be the one who appends to the files, and know what others have appended; where they may
+        not be written, what is new stays in memory."""
+        with ExitStack() as stack:
+            if self._may_write(stack):
+                self._read()
+            else:
+                logger.info(
+                    "%s: the index is brought up to date in memory only: the library may only "
+                    "be read, or another process writes it",
+                    self._library.folder,
+                )
+                self._vectors.on_disk = False
+            yield
 
     def _may_write(self, stack: ExitStack) -> bool:
         """Whether the files are ours while the context is open: one process at a time appends."""
@@ -219,38 +254,60 @@ class ClipIndex:
             return False
 
     def _candidates(
-        self, query: NDArray[np.float32], count: int, asked: list[int]
+        self, query: NDArray[np.float32], count: int, asked: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:
-        """The rows (K,) to compare, of the parts at these places."""
-        rows = sum(self._vectors.parts[place].count for place in asked)
+        """The rows (K,) to compare, of the parts (P,) that are asked for; None is all."""
+        rows = int(self._counts[self._alive if asked is None else asked].sum())
+        # Without a bitmap to ask, the search is faster.
+        allowed = self._live if asked is None else np.repeat(asked, self._counts)
         if self._quantised is None or rows <= EXACT:
-            spans = [np.arange(self._first[place], self._first[place + 1]) for place in asked]
-            return np.concatenate([np.zeros(0, np.int64), *spans])
-        allowed = None  # without a bitmap to ask, the search is faster
-        if len(asked) < len(self._vectors.parts):
-            allowed = np.zeros(self._first[-1], dtype=bool)
-            for place in asked:
-                allowed[self._first[place] : self._first[place + 1]] = True
+            return np.arange(rows) if allowed is None else np.flatnonzero(allowed)
         # In the order of the file, which reads pages of it once and breaks ties as above.
         return np.sort(
             self._quantised.nearest(query, min(rows, max(LEAST, WIDER * count)), allowed)
         )
 
-    def _follow(self, wanted: dict[tuple[int, str], Video]) -> None:
-        before = len(self._vectors.parts)
-        gone = [place for name, place in self._places.items() if name not in wanted]
-        self._vectors.drop(gone)
-        held = self._places.keys()
-        for name, video in wanted.items():
-            if name not in held:
+    def _follow(self) -> None:
+        """Take every change that is not known here, and write what has become of the rows."""
+        while changes := self._library.changes(self._vectors.change):
+            self._take(changes.videos, changes.gone)
+            self._vectors.change = changes.number
+        self._keep()
+
+    def _take(self, videos: Sequence[Video], removed: Sequence[int]) -> None:
+        """Have the rows of these videos as the library has them now."""
+        gone, came = self._differences(videos, removed)
+        try:
+            self._vectors.drop(gone)
+            for video in came:
                 self._add(video)
+        finally:
+            if gone or came:
+                self._settle()
+
+    def _differences(
+        self, videos: Sequence[Video], removed: Sequence[int]
+    ) -> tuple[list[int], list[Video]]:
+        """The places of rows that go, and the videos whose rows are to come."""
+        held = self._places(np.array([video.id for video in videos], np.int64)).tolist()
+        lost = self._places(np.array(removed, np.int64))
+        gone, came = lost[lost >= 0].tolist(), []
+        for video, place in zip(videos, held, strict=True):
+            named = self._names[place] if place >= 0 else None
+            if video.searchable and named == known_as(video):
+                continue
+            gone += [place] if place >= 0 else []
+            came += [video] if video.searchable else []
+        return gone, came
+
+    def _keep(self) -> None:
+        """Write the files."""
         if self._vectors.has_gaps():
             self._vectors.close_gaps()
             self._quantised = None
-        if gone or len(self._vectors.parts) != before:
             self._settle()
-            self._extend_quantised()
-            self._vectors.write(self._model.fingerprint)
+        self._extend_quantised()
+        self._vectors.write(self._model.fingerprint)
 
     def _add(self, video: Video) -> None:
         try:
@@ -263,20 +320,22 @@ class ClipIndex:
                 f"{self._library.folder} holds features of {sorted(features.blocks)}, the model "
                 f"reads {sorted(self._model.blocks)}; run `rescan --reindex`"
             )
-        clips = self._model.encode_clips(features.rows)
-        clips[_unseen(features)] = np.append(np.zeros(self._model.width - 1), _UNSEEN)
-        times = np.stack([features.starts, features.ends], axis=1)  # (T, 2)
-        self._vectors.add(video.id, video.fingerprint, clips, times, features.cuts)
+        clips, times = rows_of(features, self._model)
+        self._vectors.add(video.id, known_as(video), clips, times, features.cuts)
 
     def _settle(self) -> None:
         """Work out what follows from the parts."""
-        parts = enumerate(self._vectors.parts)
-        self._places = {_name(part): place for place, part in parts if not part.gone}
-        self._by_video = {video: place for (video, _), place in self._places.items()}
-        self._ids = np.array([part.video for part in self._vectors.parts], dtype=np.int64)
-        ends = [part.row + part.count for part in self._vectors.parts]
-        self._first = np.array([0, *ends], dtype=np.int64)
-        """(P + 1,): the row at which each part begins, and the total."""
+        parts = self._vectors.parts.all
+        self._ids, self._names = parts["video"].copy(), parts["name"].copy()  # (P,)
+        self._first, self._counts = parts["row"].copy(), parts["count"].copy()  # (P,)
+        self._alive = self._vectors.parts.alive.copy()  # (P,)
+        held = np.flatnonzero(self._alive)
+        self._order = held[np.argsort(self._ids[held], kind="stable")]
+        """(V,) places of the videos that are here, by their ids."""
+        self._sorted = self._ids[self._order]  # (V,)
+        self._live = None if len(held) == len(parts) else np.repeat(self._alive, self._counts)
+        """(N,) which rows are of a video; None where all are."""
+        self._total = int(self._counts[self._alive].sum())
         self._checked: set[int] = set()
         self._wide = None
 
@@ -289,9 +348,18 @@ class ClipIndex:
             return
         self._quantised = None
         self._settle()
-        if len(self) <= EXACT and not all(map(self._vectors.whole, self._places.values())):
+        if len(self) <= EXACT and not all(map(self._vectors.whole, self._order.tolist())):
             logger.info("%s: the index is damaged and is made anew", self._library.folder)
             self._forget()
+        if self._vectors.change and not self._library.has_change(self._vectors.change):
+            # The library may be a copy that went its own way. Seldom: of the video that changed
+            # last, more has changed since.
+            logger.info("%s: every video is compared with the index", self._library.folder)
+            self._vectors.change = 0
+            known = np.array(self._library.within(Scope()), np.int64)
+            strays = self._order[~np.isin(self._sorted, known)].tolist()
+            self._vectors.drop(strays)
+            self._settle()
         self._extend_quantised()
 
     def _forget(self) -> None:
@@ -317,14 +385,8 @@ class ClipIndex:
             self._vectors.write(self._model.fingerprint)
 
 
-def _unseen(features: Features) -> NDArray[np.bool_]:
-    """(T,) which rows lie in a damaged span: they repeat the last picture before it, which is not
-    what happened then, and must not be found."""
-    unseen = np.zeros(len(features.rows), dtype=bool)
-    for start, end in features.unreadable:
-        unseen |= (features.starts >= start) & (features.ends <= end)
-    return unseen
-
-
-def _name(part: Part) -> tuple[int, str]:
-    return part.video, part.fingerprint
+def _array(videos: Videos) -> NDArray[np.int64]:
+    """(V,) ids."""
+    if isinstance(videos, np.ndarray):
+        return videos
+    return np.fromiter(videos, np.int64, len(videos))

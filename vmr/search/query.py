@@ -13,15 +13,13 @@ The operators are words in capitals, so that "and" and "then" stay words of a qu
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.library.catalogue import Video
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Vector
@@ -168,28 +166,3 @@ def suggestions(text: str, unknown: Iterable[str], model: RetrievalModel) -> lis
     return [Suggestion(word, others, True) for word, others in near.items() if others] + [
         Suggestion(word, (other,), False) for word, other in meant.items()
     ]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which part of a library to look into."""
-
-    folder: Path | None = None
-    since: float = -np.inf
-    "POSIX seconds: the file was last changed then or later"
-    until: float = np.inf
-    "POSIX seconds, exclusive"
-    min_length: float = 0.0
-    "seconds"
-
-    def choose(self, videos: Iterable[Video]) -> Collection[int]:
-        """The ids of the videos in it."""
-        return {video.id for video in videos if self._holds(video)}
-
-    def _holds(self, video: Video) -> bool:
-        folder = None if self.folder is None else self.folder.absolute()
-        return (
-            (folder is None or any(folder in path.parents for path in (video.path, *video.also)))
-            and self.since <= video.modified < self.until
-            and video.duration >= self.min_length
-        )

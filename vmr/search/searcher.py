@@ -18,13 +18,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.strength import Verdict
 from vmr.model.windows import Window, cut_windows, distinct, distinct_indices, window_of
 from vmr.search.feedback import Feedback
-from vmr.search.index import ClipIndex, RowTimes
+from vmr.search.index import ClipIndex, RowTimes, Videos
 from vmr.search.query import QueryStep, Suggestion, parse, suggestions, understand
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ CANDIDATES: Final = 512
 """Clips that stage one returns."""
 WINDOWS: Final = 24
 """Windows that stage two reads: enough for recall, few enough for an answer at once."""
+PARTS: Final = 16
+"""Parts of the library whose ids are remembered."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Searcher:
         self.model = model
         self.use_feedback = use_feedback
         self._index = ClipIndex.open(library, model)
+        self._parts: dict[tuple[int, Scope], Videos] = {}
         self._learnt: tuple[object, Feedback] = (None, Feedback(model))
 
     def search(
@@ -86,7 +90,7 @@ class Searcher:
         text: str,
         *,
         video: int | None = None,
-        among: Collection[int] | None = None,
+        among: Scope | Collection[int] | None = None,
         top: int = 10,
     ) -> Answer:
         """The moments that match a question, in the whole library or in a part of it.
@@ -94,7 +98,7 @@ class Searcher:
         Args:
             text: words, or one of the forms that query.py describes.
             video: the only video to look into.
-            among: ids of the videos to look into; what is not searchable is passed over.
+            among: the videos to look into, or their ids; what is not searchable is passed over.
 
         Raises:
             QueryError: no word of the query, or of one of its parts, is known.
@@ -114,7 +118,7 @@ class Searcher:
         start: float,
         end: float,
         *,
-        among: Collection[int] | None = None,
+        among: Scope | Collection[int] | None = None,
         top: int = 10,
     ) -> Answer:
         """Moments that look like one of them; that one itself is left out.
@@ -139,7 +143,7 @@ class Searcher:
         row: NDArray[np.float32],
         *,
         video: int | None = None,
-        among: Collection[int] | None = None,
+        among: Scope | Collection[int] | None = None,
         top: int = 10,
     ) -> Answer:
         """Moments that look like a picture.
@@ -184,12 +188,23 @@ class Searcher:
         verdict = best[0].verdict if best else "none"
         return Answer(text, verdict, tuple(best))
 
-    def _chosen(self, video: int | None, among: Collection[int] | None) -> dict[int, Video]:
-        """The searchable videos to look into, with the index up to date for them."""
-        videos = {video.id: video for video in self._index.sync()}
+    def _chosen(self, video: int | None, among: Scope | Collection[int] | None) -> Videos | None:
+        """Ids of the videos to look into, None for all, with the index up to date for them."""
+        self._index.sync()
         if video is not None:
-            return {video: self._searchable(video)}
-        return videos if among is None else {id: videos[id] for id in videos.keys() & set(among)}
+            return [self._searchable(video).id]
+        return self._within(among) if isinstance(among, Scope) else among
+
+    def _within(self, scope: Scope) -> Videos | None:
+        """The ids of a part of the library, kept until something changes in it."""
+        if scope == Scope():
+            return None
+        change = self._index.change
+        if (change, scope) not in self._parts:
+            if len(self._parts) >= PARTS:
+                self._parts.clear()
+            self._parts[change, scope] = np.array(self.library.within(scope), np.int64)
+        return self._parts[change, scope]
 
     def _searchable(self, id: int) -> Video:
         video = self.library.video(id)
@@ -219,9 +234,9 @@ class Searcher:
             self._learnt = known, learnt
         return self._learnt[1]
 
-    def _find_as_taught(self, step: QueryStep, videos: dict[int, Video]) -> list[Moment]:
+    def _find_as_taught(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
         feedback = self._feedback()
-        found = self._find(step.moved(feedback.adjust), videos)
+        found = self._find(step.moved(feedback.adjust), chosen)
         if len(step.wanted) > 1 or not feedback.lessons:
             return found
         edges = [feedback.edges(step.wanted[0], hit.video, hit.best) for hit in found]
@@ -230,22 +245,27 @@ class Searcher:
             for hit, known in zip(found, edges, strict=True)
         ]
 
-    def _find(self, step: QueryStep, videos: dict[int, Video]) -> list[Moment]:
-        """Every moment of these videos that the two stages find."""
+    def _find(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
+        """Every moment of these videos, or of all, that the two stages find."""
         directions = step.directions(self.model)
-        near = [self._index.nearest(v, CANDIDATES, videos=videos) for v in directions]
+        near = [self._index.nearest(v, CANDIDATES, videos=chosen) for v in directions]
         ids = np.stack([found[0] for found in near], axis=1).ravel()  # the best of each, in turn
         rows = np.stack([found[1] for found in near], axis=1).ravel()
-        lengths = {id: video.rows for id, video in videos.items()}
+        hit = np.unique(ids)
+        lengths = dict(zip(hit.tolist(), self._index.lengths(hit).tolist(), strict=True))
+        places = open_windows(ids, rows, lengths)
+        videos = self.library.videos_of(id for id, _ in places)
         opened = [
             (videos[id], windows)
-            for id, firsts in open_windows(ids, rows, lengths)
+            for id, firsts in places
+            if id in videos  # else it was removed since stage one
             for windows in [self._windows(videos[id], firsts)]
         ]
         read = step.propose(self.model, [w for _, windows in opened for w in windows])
         # What moves so is no chance find, however many rows there are.
         movement_alone = any(self.model.space.is_movement_alone(wanted) for wanted in step.wanted)
-        searched = None if movement_alone else sum(lengths.values())
+        asked = len(self._index) if chosen is None else int(self._index.lengths(chosen).sum())
+        searched = None if movement_alone else asked
         hits = []
         for video, windows in opened:
             hits += self._hits(video, distinct(windows, read[: len(windows)]), searched)

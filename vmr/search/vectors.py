@@ -7,7 +7,7 @@ has named is ever written again, and files that start anew are new files.
 
     vectors = Vectors(library.folder, width=513)
     vectors.read(model)                                     # what is on the disk, if it fits
-    vectors.add(video, fingerprint, clips, times, cuts)
+    vectors.add(video, short(fingerprint), clips, times, cuts)
     vectors.write(model)
 """
 
@@ -15,7 +15,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,37 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.files import write_text
+from vmr.search.parts import Parts
 
 logger = logging.getLogger(__name__)
 
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 GAPS: Final = 0.5
 """Share of rows that no video has any more, from which the files are written anew."""
 _CHUNK: Final = 1 << 16  # rows copied at once
 
 Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """What belongs to one video."""
-
-    video: int
-    fingerprint: str
-    "of its features"
-    row: int
-    "its first one"
-    count: int
-    "rows"
-    cut: int
-    "its first one"
-    cuts: int
-    "shot cuts"
-    digest: str
-    "of its bytes"
-    gone: bool = False
-    "no video's any more"
 
 
 class Vectors:
@@ -75,7 +54,9 @@ class Vectors:
         """Digest of the file of sketches that belongs to the rows; the owner keeps it."""
         self.sketched = 0
         """How many of the rows, from the first on, are in that file."""
-        self.parts: list[Part] = []
+        self.change = 0
+        """Number of the library's last change that the rows follow; the owner keeps it."""
+        self.parts = Parts()
 
     @property
     def clips(self) -> NDArray[np.float16]:
@@ -91,17 +72,22 @@ class Vectors:
 
     def whole(self, place: int) -> bool:
         """Whether the bytes of a part are those that were written."""
-        return _digest(self._slices(place)) == self.parts[place].digest
+        digest: bytes = self.parts[place]["digest"].tobytes()
+        return _digest(self._slices(place)) == digest
 
     def add(
         self,
         video: int,
-        fingerprint: str,
+        known_as: int,
         clips: NDArray[np.floating],
         times: NDArray[np.float64],
         cuts: NDArray[np.float64],
     ) -> None:
-        """Append a video; in memory where the disk is full or may not be written."""
+        """Append a video; in memory where the disk is full or may not be written.
+
+        Args:
+            known_as: its content and networks, see `parts.short`.
+        """
         new: Arrays = {"clips": clips.astype(np.float16), "times": times, "cuts": cuts}
         if self.on_disk:
             try:
@@ -114,33 +100,31 @@ class Vectors:
             for name, values in new.items():
                 held = self._arrays[name][: self._count(name)]
                 self._arrays[name] = np.concatenate([held, values])
-        row, cut = self._count("clips"), self._count("cuts")
-        digest = _digest(new)
-        self.parts.append(Part(video, fingerprint, row, len(clips), cut, len(cuts), digest))
+        self.parts.add(video, known_as, count=len(clips), cuts=len(cuts), digest=_digest(new))
 
     def drop(self, places: Iterable[int]) -> None:
         """Let videos go."""
-        for place in places:
-            self.parts[place] = replace(self.parts[place], gone=True)
+        self.parts.let_go(places)
 
     def has_gaps(self) -> bool:
         """Whether it is time to close the gaps."""
-        rows = sum(part.count for part in self.parts)
-        return sum(part.count for part in self.parts if part.gone) > GAPS * rows
+        counts = self.parts.all["count"]
+        return int(counts[~self.parts.alive].sum()) > GAPS * self.parts.rows
 
     def close_gaps(self) -> None:
         """Copy what is still a video's into new files."""
-        kept = [place for place, part in enumerate(self.parts) if not part.gone]
-        old, slices = self.parts, [self._slices(place) for place in kept]
+        kept = np.flatnonzero(self.parts.alive).tolist()
+        old, slices, change = self.parts, [self._slices(place) for place in kept], self.change
         self.clear()
+        self.change = change
         for place, values in zip(kept, slices, strict=True):
-            part = old[place]
-            self.add(part.video, part.fingerprint, *(values[name] for name in self._types))
+            video, known_as = int(old[place]["video"]), int(old[place]["name"])
+            self.add(video, known_as, *(values[name] for name in self._types))
 
     def clear(self) -> None:
         """Forget everything; what is mapped elsewhere stays as it is."""
-        self.parts, self._arrays = [], dict(self._types)
-        self.sketch, self.sketched = "", 0
+        self.parts, self._arrays = Parts(), dict(self._types)
+        self.sketch, self.sketched, self.change = "", 0, 0
 
     def read(self, model: str) -> bool:
         """Take what is on the disk; False when it is as it was when last read or written.
@@ -163,8 +147,9 @@ class Vectors:
                 made = f"format {stored['format']}, model {stored['model']}"
                 logger.info("%s: the index is of %s and is made anew", self._folder, made)
             else:
-                self.parts = _in_order([Part(**part) for part in stored["parts"]])
+                self.parts.read(self._file("parts"), stored["parts"], stored["checksum"])
                 self.sketch, self.sketched = str(stored["sketch"]), int(stored["sketched"])
+                self.change = int(stored["change"])
                 self._arrays = {name: self._mapped(name) for name in self._types}
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.info("%s: the index is damaged (%r) and is made anew", self._folder, error)
@@ -175,15 +160,17 @@ class Vectors:
         """Name what was added in the record. A full disk costs the next start time, no answer."""
         if not self.on_disk:
             return
-        stored = {
-            "format": FORMAT,
-            "model": model,
-            "sketch": self.sketch,
-            "sketched": self.sketched,
-            "parts": [asdict(part) for part in self.parts],
-        }
-        text = json.dumps(stored)
         try:
+            stored = {
+                "format": FORMAT,
+                "model": model,
+                "sketch": self.sketch,
+                "sketched": self.sketched,
+                "change": self.change,
+                "checksum": self.parts.write(self._file("parts")),
+                "parts": len(self.parts.log),
+            }
+            text = json.dumps(stored)
             write_text(self._file("json"), text, sync=False)
             self._stamp = text
         except OSError as error:
@@ -208,10 +195,7 @@ class Vectors:
         return np.asarray(np.memmap(self._file(name), like.dtype, "r", shape=shape))
 
     def _count(self, name: str) -> int:
-        if not self.parts:
-            return 0
-        last = self.parts[-1]
-        return last.cut + last.cuts if name == "cuts" else last.row + last.count
+        return self.parts.cuts if name == "cuts" else self.parts.rows
 
     def _row_bytes(self, name: str) -> int:
         like = self._types[name]
@@ -219,29 +203,20 @@ class Vectors:
 
     def _slices(self, place: int) -> Arrays:
         part = self.parts[place]
-        rows = slice(part.row, part.row + part.count)
+        rows = slice(int(part["row"]), int(part["row"] + part["count"]))
+        cuts = slice(int(part["cut"]), int(part["cut"] + part["cuts"]))
         return {
             "clips": self._arrays["clips"][rows],
             "times": self._arrays["times"][rows],
-            "cuts": self._arrays["cuts"][part.cut : part.cut + part.cuts],
+            "cuts": self._arrays["cuts"][cuts],
         }
 
     def _file(self, name: str) -> Path:
         return self._folder / f"index.{name}"
 
 
-def _in_order(parts: list[Part]) -> list[Part]:
-    """The parts of a record; ValueError where they do not follow one another without a hole."""
-    row = cut = 0
-    for part in parts:
-        if (part.row, part.cut) != (row, cut) or min(part.count, part.cuts) < 0:
-            raise ValueError(f"{part} does not begin at row {row} and cut {cut}")
-        row, cut = row + part.count, cut + part.cuts
-    return parts
-
-
-def _digest(arrays: Arrays) -> str:
+def _digest(arrays: Arrays) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for name in ("clips", "times", "cuts"):
         digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()
+    return digest.digest()
