@@ -172,7 +172,7 @@ export const words = {
   state: {
     new: "Waiting",
     unread: "Not read yet",
-    waiting: "Waiting until the file is whole",
+    waiting: "Waiting until it can be read whole",
     indexing: "Reading",
     paused: "Paused",
     uploading: "Uploading",

@@ -32,6 +32,7 @@ import numpy as np
 from feature_extract.video.av_reader import AvReader
 from feature_extract.video.decord_reader import DecordReader, DistrustError
 from feature_extract.video.facts import facts
+from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.libav_log import Complaints
 from feature_extract.video.sound_reader import SoundReader
 from feature_extract.video.source import Picture, RefusedError, describe, is_webp
@@ -277,7 +278,11 @@ def main() -> None:
             width, height = request["size"]
             read(sender, request["path"], request["rate"], (width, height), request["after"])
     except RefusedError as refusal:
-        sender.message("refused", reason=str(refusal))
+        sender.message("refused", reason=str(refusal), passing=refusal.passing)
+    except OSError as error:  # of a file that Python reads here; a broken pipe is no such thing
+        if not is_fault(error):
+            raise
+        sender.message("refused", reason=in_words(error), passing=True)
     # Not sys.exit: the readers' threads may be busy in native code, and nobody waits for them.
     os._exit(0)
 

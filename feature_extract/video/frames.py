@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.video.child import NOTHING, Child, LostError, Message
+from feature_extract.video.faults import in_words, is_fault
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,10 @@ make of them, leave holes between rows that stay, which add up to a gigabyte in 
 
 class VideoError(ValueError):
     """A file that cannot be read as video: one line with its name, what is wrong, what to do."""
+
+
+class NotNowError(VideoError):
+    """A disk, a network or a permission kept the file from being read; it may be sound."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ class FrameReader:
             patience = WAIT_SECONDS + self._stat.st_size / DISK_BYTES_A_SECOND
             kind, fields, _ = child.next(patience)
             if kind == "refused":
-                raise self._error(fields["reason"])
+                raise refusal(self._path, **fields)
             return child, VideoInfo(**fields, size_bytes=self._stat.st_size)
         except BaseException as error:
             child.close()
@@ -141,7 +146,7 @@ class FrameReader:
             if count % GIVE_BACK_BATCHES == 0:
                 give_back_memory()
             if kind == "refused":
-                raise self._error(fields["reason"])
+                raise refusal(self._path, **fields)
             if kind == "end":
                 self._finish(fields["end"], fields["unreadable"])
                 return
@@ -163,6 +168,8 @@ class FrameReader:
             try:
                 self._child, _ = self._start(after=self._last)
                 yield from self._waited_for()
+            except NotNowError:
+                raise
             except (LostError, VideoError) as again:
                 if self._last < 0:
                     reason = f"{lost} before its first picture; convert it and index the copy"
@@ -211,6 +218,7 @@ def read_frames(
         deadline_seconds: of waiting in all; by default in proportion to the duration.
 
     Raises:
+        NotNowError: a disk, a network or a permission kept it from being read, which may pass.
         VideoError: the file cannot be read as video. Damage further in is no error: the pictures
             around it come, and `unreadable` says where it was.
     """
@@ -229,10 +237,16 @@ def probe(path: Path) -> VideoInfo:
         return reader.info
 
 
+def refusal(path: Path, *, reason: str, passing: bool) -> VideoError:
+    """The error that a decoder's refusal stands for."""
+    return (NotNowError if passing else VideoError)(f"{shown_name(path)}: {reason}")
+
+
 def check_file(path: Path) -> os.stat_result:
     """The state of a regular file that may be read; never blocks on a pipe or a device.
 
     Raises:
+        NotNowError: the system does not let it be read now.
         VideoError: anything else.
     """
     name = shown_name(path)
@@ -241,7 +255,9 @@ def check_file(path: Path) -> os.stat_result:
     except OSError as error:
         if error.errno == errno.ENOENT and path.is_symlink():
             raise VideoError(f"{name}: a link to a file that is not there") from error
-        raise VideoError(f"{name}: {(error.strerror or str(error)).lower()}") from error
+        raise (NotNowError if is_fault(error) else VideoError)(
+            f"{name}: {in_words(error)}"
+        ) from error
     if stat.S_ISDIR(state.st_mode):
         raise VideoError(f"{name}: a folder, not a video file")
     if not stat.S_ISREG(state.st_mode):
@@ -249,7 +265,7 @@ def check_file(path: Path) -> os.stat_result:
     if state.st_size == 0:
         raise VideoError(f"{name}: empty (0 bytes); copy or record it again")
     if not os.access(path, os.R_OK):
-        raise VideoError(f"{name}: no permission to read it; change its mode or owner")
+        raise NotNowError(f"{name}: no permission to read it; change its mode or owner")
     return state
 
 

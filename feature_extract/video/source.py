@@ -17,6 +17,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.formats import FORMATS
 from feature_extract.video.header_checks import contradiction, last_second, seconds_of
 
@@ -41,6 +42,11 @@ COVER: Final = av.stream.Disposition.attached_pic
 
 class RefusedError(Exception):
     """The file is no video that can be read; the text says why."""
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        """`passing`: the system kept it from being read now, which says nothing of the file."""
+        super().__init__(reason)
+        self.passing = passing
 
 
 class Turn(NamedTuple):
@@ -126,6 +132,8 @@ def open_video(path: str) -> tuple[Any, Any]:
     try:
         container = av.open(path, options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError, OSError) as error:
+        if is_fault(error, of_libav=True):
+            raise RefusedError(in_words(error), passing=True) from error
         raise RefusedError(_reason(error)) from error
     streams = [s for s in container.streams.video if not s.disposition & COVER]
     if not streams:
@@ -148,10 +156,16 @@ def threads_for(codec: str) -> int:
 
 
 def packets(container: Any, *streams: Any) -> Iterator[Any]:
-    """Packets of the streams as stored; None once where reading breaks off."""
+    """Packets of the streams as stored; None once where reading breaks off.
+
+    Raises:
+        RefusedError: the system could not read on, which says nothing of the file.
+    """
     try:
         yield from container.demux(*streams)
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError) as error:
+        if is_fault(error, of_libav=True):
+            raise RefusedError(in_words(error), passing=True) from error
         yield None
 
 
@@ -266,4 +280,5 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if isinstance(error, av.InvalidDataError | av.ArgumentError):
         return "not a video, or its index is missing (an unfinished copy or recording)"
-    return f"cannot be opened ({text.splitlines()[0] if text else type(error).__name__})"
+    said = in_words(error) if isinstance(error, OSError) else text.partition("\n")[0]
+    return f"cannot be opened ({said or type(error).__name__})"

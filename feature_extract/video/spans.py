@@ -34,6 +34,7 @@ from feature_extract.video.frames import (
     VideoError,
     VideoInfo,
     check_file,
+    refusal,
     shown_name,
 )
 
@@ -124,7 +125,7 @@ class _SpanReader:
         except LostError as lost:
             raise self._error(f"{lost}; convert it and try the copy") from lost
         if message[0] == "refused":
-            raise self._error(message[1]["reason"])
+            raise refusal(self._path, **message[1])
         return message
 
     def _error(self, reason: str) -> VideoError:

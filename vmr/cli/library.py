@@ -186,18 +186,23 @@ def _say_passed(passed: Sequence[Path]) -> None:
 
 
 def report(jobs: Sequence["Job"], problems: Sequence[str]) -> int:
-    """Say what was refused, and how many files were taken; the exit status."""
-    refused = [f"{job.path}: {job.reason}" for job in jobs if not job.taken]
-    for line in (*problems, *refused):
+    """Say what was not taken, and how many files were; the exit status."""
+    left = [job for job in jobs if not job.taken]
+    waiting = [job for job in left if job.state == "waiting"]
+    for line in problems:
         print(f"refused: {one_line(line)}", file=sys.stderr)
+    for job in left:
+        said = "waiting" if job.state == "waiting" else "refused"
+        print(f"{said}: {one_line(f'{job.path}: {job.reason}')}", file=sys.stderr)
     for job in jobs:
         if job.state == "partly readable":
             print(f"partly readable: {one_line(f'{job.path}: {job.reason}')}", file=sys.stderr)
     skipped = sum(job.skipped and job.taken for job in jobs)
-    indexed = len(jobs) - skipped - len(refused)
-    count = len(problems) + len(refused)
-    print(f"{indexed} indexed, {skipped} unchanged, {count} refused", file=sys.stderr)
-    return REFUSED if count else DONE
+    indexed = len(jobs) - skipped - len(left)
+    refused = len(problems) + len(left) - len(waiting)
+    summary = f"{indexed} indexed, {skipped} unchanged, {refused} refused"
+    print(summary + (f", {len(waiting)} waiting" if waiting else ""), file=sys.stderr)
+    return REFUSED if problems or left else DONE
 
 
 def _job_record(job: "Job") -> dict[str, Any]:

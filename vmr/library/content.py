@@ -5,23 +5,36 @@ copied; the full digest settles the doubt that remains.
 
     stamp = FileStamp.of(path)
     quick, full = quick_digest(path), full_digest(path)
+    with RunningDigest(path) as digest:      # beside something else that reads the file
+        digest.up_to(0.5)
+        full = digest.finish(report)
 """
 
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Final
 
+from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.frames import shown_name
 
-SAMPLE_BYTES = 1 << 18
+SAMPLE_BYTES: Final = 1 << 18
+_PIECE_BYTES: Final = 1 << 22
+_LONGEST_STEP_BYTES: Final = 1 << 26
+"""Of a digest in between two looks at whether it is still wanted: a tenth of a second."""
 _LATEST_NS = (1 << 63) - 1
 """11 April 2262, the last moment that SQLite can count in nanoseconds; XFS and others go beyond."""
 
 
 class ContentError(ValueError):
     """A path that is no readable regular file; one line that names it and says why."""
+
+
+class NotReadError(ContentError):
+    """A disk, a network or a permission kept the file from being read; it may be sound."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +50,17 @@ class FileStamp:
         """The stamp of a regular file, links followed.
 
         Raises:
-            ContentError: nothing there, a dangling or looping link, a folder, a pipe, or no
-                permission.
+            NotReadError: nothing there, or no permission.
+            ContentError: a dangling or looping link, a folder, a pipe.
         """
         try:
             status = path.stat()
         except OSError as error:
-            raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
+            raise _not_read(path, error) from error
         except ValueError as error:  # a zero byte in it
             raise ContentError(f"{shown_name(path)}: no file can have this name") from error
         if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
-            raise ContentError(f"{shown_name(path)}: no permission to look into this folder")
+            raise NotReadError(f"{shown_name(path)}: no permission to look into this folder")
         if not stat.S_ISREG(status.st_mode):
             raise ContentError(f"{shown_name(path)}: not a regular file")
         modified = min(max(status.st_mtime_ns, -_LATEST_NS), _LATEST_NS)
@@ -64,13 +77,10 @@ def quick_digest(path: Path) -> str:
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     tail = max(size - SAMPLE_BYTES, 0)
     offsets = range(0, size, SAMPLE_BYTES) if covers_all(size) else (0, tail // 2, tail)
-    try:
-        with path.open("rb", buffering=0) as file:
-            for offset in offsets:
-                file.seek(offset)
-                digest.update(file.read(SAMPLE_BYTES))
-    except OSError as error:
-        raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
+    with _open(path) as file:
+        for offset in offsets:
+            file.seek(offset)
+            digest.update(_read(path, file, min(SAMPLE_BYTES, size - offset)))
     return digest.hexdigest()
 
 
@@ -85,17 +95,74 @@ def full_digest(path: Path) -> str:
     Raises:
         ContentError: the file cannot be read.
     """
+    with RunningDigest(path) as digest:
+        return digest.finish(lambda _: None)
+
+
+class RunningDigest:
+    """The full digest, taken piece by piece behind something else that reads the file: the system
+    still holds those bytes, so that a disk or a network gives each once.
+
+    Raises:
+        ContentError: the file cannot be read; from every method, too.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read = path, 0
+        self._digest = hashlib.blake2b()
+        self._size = FileStamp.of(path).size_bytes
+        self._file = _open(path)
+
+    def __enter__(self) -> "RunningDigest":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def up_to(self, fraction: float) -> None:
+        """Take in the bytes up to this share of the file, 0..1, if that is not too much at once."""
+        until = min(int(self._size * fraction), self._read + _LONGEST_STEP_BYTES)
+        while self._read < until:
+            piece = _read(self._path, self._file, min(_PIECE_BYTES, self._size - self._read))
+            self._digest.update(piece)
+            self._read += len(piece)
+
+    def finish(self, report: Callable[[float], None]) -> str:
+        """Take in the rest; the digest of the whole file.
+
+        Args:
+            report: told the share that is read, 0..1, in between; what it raises ends the reading.
+        """
+        while self._read < self._size:
+            self.up_to(1.0)
+            report(self._read / self._size)
+        return self._digest.hexdigest()[:32]
+
+
+def _open(path: Path) -> BinaryIO:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+        return path.open("rb")
     except OSError as error:
-        raise ContentError(f"{shown_name(path)}: {_plain(path, error)}") from error
+        raise _not_read(path, error) from error
 
 
-def _plain(path: Path, error: OSError) -> str:
+def _read(path: Path, file: BinaryIO, count: int) -> bytes:
+    """The next bytes of a file, as many as there have to be."""
+    try:
+        found = file.read(count)
+    except OSError as error:
+        raise _not_read(path, error) from error
+    if len(found) < count:  # of a regular file that is cut off while we look, or by its network
+        raise NotReadError(f"{shown_name(path)}: it ends before its size says")
+    return found
+
+
+def _not_read(path: Path, error: OSError) -> ContentError:
+    name = shown_name(path)
     if isinstance(error, FileNotFoundError):
-        dangling = path.is_symlink()
-        return "a link to a file that is not there" if dangling else "no such file or folder"
+        if path.is_symlink():
+            return ContentError(f"{name}: a link to a file that is not there")
+        return NotReadError(f"{name}: no such file or folder")
     if isinstance(error, PermissionError):
-        return "no permission to read it"
-    return (error.strerror or str(error)).lower()
+        return NotReadError(f"{name}: no permission to read it")
+    return (NotReadError if is_fault(error) else ContentError)(f"{name}: {in_words(error)}")

@@ -20,12 +20,16 @@ from typing import Any, Final
 
 from feature_extract.extract import Extractor
 from feature_extract.video.frames import VideoError, shown_name
-from vmr.library.content import ContentError, FileStamp, full_digest
+from vmr.library.content import ContentError, FileStamp
+from vmr.library.locks import RowError
+from vmr.library.reading import FaultError, in_the_way, read_file
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
 
 logger = logging.getLogger(__name__)
 
 
+NO_VIDEO: Final = 0
+"""The id of a job whose file the library cannot even show: none that a video has."""
 _REPORT_SECONDS: Final = 0.5
 """How often the progress of a file reaches the database, for `list` in another process."""
 
@@ -35,7 +39,7 @@ class Job:
     """One file in the queue, or done."""
 
     video: int
-    "its id in the library"
+    "its id in the library; NO_VIDEO where it has none"
     path: Path
     state: State
     fraction: float = 0.0
@@ -45,6 +49,8 @@ class Job:
     "of the file when it was queued; None for one that cannot be read"
     skipped: bool = False
     "it was in the library already, unchanged"
+    faulty: bool = False
+    "disk, network or permission kept it from being read: it is to be tried again"
 
     @property
     def size_bytes(self) -> int:
@@ -90,6 +96,7 @@ class Progress:
 
 
 _GROWING: Final = "it changed while it was read; index it again when it is whole"
+_FAULT: Final = "could not be read now"
 
 
 class _Cancelled(Exception):  # noqa: N818 - not an error: the way out of a running extraction
@@ -210,6 +217,9 @@ class Ingest:
                 job = self._open_jobs()[0]
             try:
                 self._take(job)
+            except RowError as error:  # of this file alone
+                logger.info("%s: cannot be kept", job.path, exc_info=error)
+                self._update(job.video, state="refused", reason=_why(error, job.path))
             except Exception as error:  # nothing else could be kept either, and others wait for us
                 known = error if isinstance(error, LibraryError) else None
                 failure = known or LibraryError(f"indexing stopped ({_unforeseen(error)})")
@@ -254,7 +264,8 @@ class Ingest:
         if state not in ("ready", "partly readable"):
             self._library.mark(job.video, state, reason)
         # A cancelled one may have been added again: it is to be done from its beginning.
-        self._update(job.video, state=state, reason=reason, fraction=float(state != "new"))
+        fraction, faulty = float(state != "new"), reason.startswith(_FAULT)
+        self._update(job.video, state=state, reason=reason, fraction=fraction, faulty=faulty)
 
     def _extract(self, job: Job) -> tuple[State, str]:
         """Extract and keep one file; its state and reason afterwards."""
@@ -266,22 +277,24 @@ class Ingest:
             self._cancelled.discard(job.video)  # of an earlier attempt
             self._update(job.video, state="indexing", fraction=0.0)
         try:
-            full = full_digest(job.path)
-            extraction = extractor.extract(job.path, on_progress=self._reporter(job.video))
+            reading = read_file(job.path, extractor, self._reporter(job.video))
             if _changed(job):
                 logger.info("%s: %s", job.path, _GROWING)
                 return "waiting", _GROWING
-            self._library.store(job.video, extraction, full=full)
+            self._library.store(job.video, reading.extraction, full=reading.full)
         except _Cancelled:
             return "new", ""
-        except LibraryError:
-            raise
         except BaseException as error:  # one file must never stop the others; Rust panics, too
+            if isinstance(error, LibraryError) and not isinstance(error, RowError):
+                raise  # nothing else could be kept either
             if _changed(job):  # half a copy looks damaged
                 return "waiting", _GROWING
+            if isinstance(error, FaultError):
+                logger.info("%s: %s", job.path, _FAULT, exc_info=error)
+                return "waiting", f"{_FAULT} ({error})"
             logger.info("%s: refused", job.path, exc_info=error)
             return "refused", _why(error, job.path)
-        damage = extraction.features.unreadable
+        damage = reading.extraction.features.unreadable
         return ("partly readable", describe_damage(damage)) if damage else ("ready", "")
 
     def _ready_extractor(self) -> Extractor:
@@ -311,17 +324,26 @@ class Ingest:
         try:
             stamp = FileStamp.of(path)
             video = self._library.register(path)
-        except LibraryError:  # nothing else could be kept either
-            raise
         except Exception as error:  # one file must never stop the others
+            if isinstance(error, LibraryError) and not isinstance(error, RowError):
+                raise  # nothing else could be kept either
             logger.info("%s: cannot be registered", path, exc_info=error)
-            reason = _why(error, path)
-            id = self._library.register_unread(path, "refused", reason)
-            return Job(id, path, "refused", 1.0, reason)
+            return self._unread(path, error)
         done = video.searchable or (video.state == "refused" and not retry)
         state: State = video.state if done else "new"
         reason = video.reason if done else ""
         return Job(video.id, path, state, float(done), reason, stamp, done)
+
+    def _unread(self, path: Path, error: Exception) -> Job:
+        """Of a file that cannot even be registered; it is tried again whenever it is added."""
+        words = in_the_way(error, path)
+        state: State = "waiting" if words else "refused"
+        reason = f"{_FAULT} ({words})" if words else _why(error, path)
+        try:
+            id = self._library.register_unread(path, state, reason)
+        except RowError:
+            id = NO_VIDEO
+        return Job(id, path, state, 1.0, reason, faulty=bool(words))
 
     def _open_jobs(self) -> list[Job]:
         return [job for job in self._jobs.values() if job.open]

@@ -18,6 +18,10 @@ class LibraryError(ValueError):
     """The library cannot do what was asked; one line that says why and what to do."""
 
 
+class RowError(LibraryError):
+    """What is to be kept of one video contradicts what is kept already; others are not touched."""
+
+
 @contextmanager
 def hold_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
     """As `file_lock`, with a LibraryError where the file cannot be made or locked."""
@@ -32,6 +36,8 @@ def plain_errors(folder: Path) -> Iterator[None]:
     """Turn what SQLite and the disk report into a LibraryError that says what to do."""
     try:
         yield
+    except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+        raise RowError(f"{folder}: library.db: {error}") from error
     except sqlite3.Error as error:
         raise LibraryError(f"{folder}: {_advice(error)}") from error
     except OSError as error:

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -23,6 +24,7 @@ from watchfiles import watch
 from vmr.library.content import ContentError, FileStamp
 from vmr.library.folders import LeftOut, is_video, videos_inside
 from vmr.library.ingest import Ingest, Job
+from vmr.library.locks import RowError
 from vmr.library.store import Library, LibraryError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,10 @@ logger = logging.getLogger(__name__)
 SETTLE_SECONDS: Final = 2.0
 """A copy over a slow network pauses for less."""
 TICK_SECONDS: Final = 0.5
+RETRY_SECONDS: Final = 30.0
+"""After which a file that could not be read is tried again: a network comes back by itself. Each
+further wait is twice as long, up to LONGEST_RETRY_SECONDS."""
+LONGEST_RETRY_SECONDS: Final = 3600.0
 PATIENCE_SECONDS: Final = 60.0
 """How long a rescan waits for copies; a recording that goes on for hours is left for later."""
 
@@ -100,6 +106,7 @@ def keep_indexed(
     *,
     exclude: Sequence[str] = (),
     settle_seconds: float = SETTLE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
 ) -> Iterator[Job]:
     """Index whatever comes into a folder until `stop` is set; every job, as it ends.
 
@@ -107,9 +114,11 @@ def keep_indexed(
         LibraryError: the library could not be written.
     """
     told: set[Job] = set()
+    faulty = _Faulty(retry_seconds)
     for change in follow(folder, stop, exclude=exclude, settle_seconds=settle_seconds):
         for path in change.growing:
-            library.register_unread(path, "waiting", "waiting for its copy to finish")
+            with suppress(RowError):  # one file must never stop the others
+                library.register_unread(path, "waiting", "waiting for its copy to finish")
         if change.gone:
             library.check_presence()
         if change.ready:
@@ -117,7 +126,36 @@ def keep_indexed(
         ingest.wait(0)  # raises what went wrong
         ended = [job for job in ingest.progress().jobs if not job.open]
         yield from [job for job in ended if job not in told]
-        told = set(ended)
+        told = set(ended) | {job for job in told if job.faulty}
+        if due := faulty.due(ended):
+            ingest.add(due, retry=False)
+
+
+class _Faulty:
+    """Files that could not be read, and when each is to be tried again."""
+
+    def __init__(self, first_seconds: float) -> None:
+        self._first_seconds = first_seconds
+        self._next: dict[Path, tuple[float, float]] = {}  # monotonic seconds, the wait after that
+
+    def due(self, ended: Iterable[Job]) -> list[Path]:
+        """Those of these jobs' files whose time has come."""
+        faulty = []
+        for job in ended:
+            if job.faulty and os.path.lexists(job.path):
+                faulty.append(job.path)
+            else:
+                self._next.pop(job.path, None)
+        if not faulty:
+            return []
+        now = time.monotonic()
+        first = now + self._first_seconds, 2 * self._first_seconds
+        self._next |= {path: self._next.get(path, first) for path in faulty}
+        due = [path for path in faulty if self._next[path][0] <= now]
+        for path in due:
+            wait = min(self._next[path][1], LONGEST_RETRY_SECONDS)
+            self._next[path] = now + wait, 2 * wait
+        return due
 
 
 def wait_for_copies(

@@ -1,0 +1,58 @@
+"""What a system says of its disks is told apart from what a file holds."""
+
+import errno
+import os
+
+import av
+import pytest
+
+from feature_extract.video.faults import in_words, is_fault
+from feature_extract.video.frames import NotNowError, VideoError, refusal
+from feature_extract.video.source import RefusedError, packets
+
+
+def of_libav(number):
+    try:
+        av.error.err_check(-number, "film.mp4")
+    except av.FFmpegError as error:
+        return error
+
+
+@pytest.mark.parametrize("name", ["ESTALE", "EACCES", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN"])
+def test_reading_that_a_system_breaks_off_is_no_damage(name):
+    error = of_libav(getattr(errno, name))
+
+    class Container:
+        def demux(self):
+            yield "a packet"
+            raise error
+
+    found = []
+    with pytest.raises(RefusedError, match=os.strerror(error.errno).lower()) as caught:
+        found.extend(packets(Container()))
+    assert found == ["a packet"]
+    assert caught.value.passing
+
+
+@pytest.mark.parametrize("error", [of_libav(errno.EIO), of_libav(errno.EINVAL)])
+def test_what_libav_says_of_cut_files_too_may_be_damage(error):
+    class Container:
+        def demux(self):
+            raise error
+            yield
+
+    assert list(packets(Container())) == [None]
+    assert not is_fault(error, of_libav=True)
+
+
+def test_only_systems_say_faults():
+    assert is_fault(OSError(errno.EIO, "Input/output error"))
+    assert not is_fault(FileNotFoundError(errno.ENOENT, "No such file"))
+    assert not is_fault(MemoryError())  # a hostile header asks for much
+    assert not is_fault(OSError("image file is truncated"))
+    assert in_words(OSError(errno.ESTALE, "whatever")) == os.strerror(errno.ESTALE).lower()
+
+
+def test_a_refusal_that_passes_is_an_error_of_its_own(tmp_path):
+    assert type(refusal(tmp_path / "a.mp4", reason="no", passing=True)) is NotNowError
+    assert type(refusal(tmp_path / "a.mp4", reason="no", passing=False)) is VideoError
