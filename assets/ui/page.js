@@ -16,6 +16,7 @@ import { Player } from "./player.js";
 import { save } from "./save.js";
 import { SearchBox } from "./searchbox.js";
 import { recallTheme, switchTheme } from "./theme.js";
+import { Toast } from "./toast.js";
 import { words } from "./words.js";
 
 class Page {
@@ -27,6 +28,7 @@ class Page {
     this.scope = null; // id of the one video searched, or null for all
     this.grouped = false;
     this.asked = 0;
+    this.toast = new Toast();
     this.player = new Player({
       preview: (video, start, end) => server.preview({ video: video.id, start, end }),
       step: (by) => this.step(by),
@@ -44,7 +46,7 @@ class Page {
       player: this.player,
       basket: this.basket,
       ask: (question) => this.ask(question),
-      tell: (text) => this.tell(text),
+      tell: (text) => this.toast.tell(text),
     });
     this.help = new Help();
     this.filters = new Filters(() => this.#filtered());
@@ -54,13 +56,13 @@ class Page {
         picture: (picture) => this.ask(picture),
         everywhere: () => this.setScope(null),
         forget: () => this.home(),
-        tell: (text) => this.tell(text),
+        tell: (text) => this.toast.tell(text),
       },
       this.filters.button,
     );
     this.library = new LibraryView(server, {
       open: (video) => this.openVideo(video),
-      tell: (text) => this.tell(text),
+      tell: (text) => this.toast.tell(text),
       changed: (state) => this.#libraryChanged(state),
     });
     this.#build(root);
@@ -114,7 +116,6 @@ class Page {
       { class: "veil", hidden: true },
       h("div", {}, icon("upload"), words.dropNow),
     );
-    this.toast = h("div", { class: "toast", role: "alert", hidden: true });
     this.main = h(
       "div",
       { class: "content" },
@@ -124,15 +125,15 @@ class Page {
       this.library.element,
     );
     const dialogs = [this.basket.element, this.help.element];
-    root.replaceChildren(this.bar, this.main, ...dialogs, this.veil, this.toast);
+    root.replaceChildren(this.bar, this.main, ...dialogs, this.veil, this.toast.element);
     // What was said of an earlier press must not stand over what this one does. Enter in a form is
     // a press of its button.
-    root.addEventListener("click", () => this.#hush(), { capture: true });
+    root.addEventListener("click", () => this.toast.hush(), { capture: true });
     root.addEventListener("click", (event) => {
       const link = event.target.closest("a[download]");
       if (!link) return;
       event.preventDefault();
-      save(link, (text, how) => this.tell(text, how));
+      save(link, (text, how) => this.toast.tell(text, how));
     });
     dropAnywhere(this.veil, (files) => this.#take(files));
     document.addEventListener(
@@ -197,7 +198,7 @@ class Page {
   }
 
   #take(files) {
-    this.#hush();
+    this.toast.hush();
     const picture = files.find(({ type }) => type.startsWith("image/") && type !== "image/gif");
     if (picture) return this.search.take(picture);
     this.home();
@@ -384,18 +385,6 @@ class Page {
     this.filters.update(state.videos);
     this.basket.allow(state.may_export);
     if (this.scope) this.setScope(this.scope);
-  }
-
-  tell(text, { stay = false } = {}) {
-    this.toast.textContent = text;
-    this.toast.hidden = false;
-    this.staying = stay;
-    clearTimeout(this.quiet);
-    if (!stay) this.quiet = setTimeout(() => this.#hush(), 8000);
-  }
-
-  #hush() {
-    if (!this.staying) this.toast.hidden = true;
   }
 }
 
