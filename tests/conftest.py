@@ -3,11 +3,14 @@
 In every tab the scripts are watched: what they read of an answer has to be in vmr/page/views.py.
 """
 
-import pytest
-from playwright.sync_api import Page as Tab
-from playwright.sync_api import expect, sync_playwright
+from collections.abc import Iterator
+from typing import Any
 
-from tests.support.browser import CHROMIUM, FLAGS, HOSTILE
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Page as Tab
+
+from tests.support.browser import CHROMIUM, FLAGS, HOSTILE, OpenTab
 from tests.support.contract import watching_script
 from tests.support.planted_page import planted_page, served
 from vmr.page.server import START
@@ -15,7 +18,7 @@ from vmr.page.server import START
 PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Soak tests take as long as they take; all others have the limit of pyproject.toml."""
     for item in items:
         if item.get_closest_marker("soak"):
@@ -23,7 +26,7 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE)
     # A tab that was not made by `open_tab` has no `watched`.
     watched = START.replace("server)", "(globalThis.watched ?? ((plain) => plain))(server))")
@@ -36,17 +39,17 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory):
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with served(planted_page(tmp_path_factory.mktemp("browser"), hostile=HOSTILE)) as address:
         yield address
 
 
 @pytest.fixture
-def open_tab(browser, address):
+def open_tab(browser: Browser, address: str) -> Iterator[OpenTab]:
     """Opens a tab of a visitor of its own; any error of the page's scripts fails the test."""
     contexts, errors = [], []
 
-    def open_(query: str = "", *, base: str = "", **options: object) -> Tab:
+    def open_(query: str = "", *, base: str = "", **options: Any) -> Tab:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
         context.add_init_script(watching_script())

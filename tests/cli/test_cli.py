@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import av
 import pytest
@@ -19,11 +20,19 @@ from vmr.__main__ import main, read_options
 from vmr.research.annotations import read_annotations
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Run(Protocol):
+    """One command on a library: (exit status, what it printed, what it complained)."""
+
+    def __call__(self, *arguments: object, library: Path = ...) -> tuple[int, str, str]: ...
+
+
 KEYS = {"video", "path", "start", "end", "score", "strength"}
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory):
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two good videos in a tree, and everything that people call .mp4 by mistake."""
     folder = tmp_path_factory.mktemp("videos")
     counter_video(folder / "one.mp4", 4.0)
@@ -33,7 +42,7 @@ def videos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bad(tmp_path_factory):
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bad")
     (folder / "text.mp4").write_text("dear diary")
     (folder / "empty.mp4").touch()
@@ -42,23 +51,23 @@ def bad(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def indexed(videos, tmp_path_factory):
+def indexed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("indexed") / "library"
     assert main(["index", str(videos), "--library", str(library)]) == 0
     return library
 
 
 @pytest.fixture
-def library(indexed, tmp_path):
+def library(indexed: Path, tmp_path: Path) -> Path:
     """A copy, to change as one likes."""
     return Path(shutil.copytree(indexed, tmp_path / "library"))
 
 
 @pytest.fixture
-def run(library, capsys):
+def run(library: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """One command on this library: (exit status, what it printed, what it complained)."""
 
-    def run_command(*arguments, library=library):
+    def run_command(*arguments: object, library: Path = library) -> tuple[int, str, str]:
         capsys.readouterr()
         status = main([*map(str, arguments), "--library", str(library)])
         out, err = capsys.readouterr()
@@ -71,7 +80,7 @@ def run(library, capsys):
 # Indexing
 
 
-def test_index_takes_folders_and_says_what_it_did(run, videos, tmp_path):
+def test_index_takes_folders_and_says_what_it_did(run: Run, videos: Path, tmp_path: Path) -> None:
     status, out, err = run("index", videos, "--json", library=tmp_path / "new")
     assert (status, err.splitlines()[-1]) == (0, "2 indexed, 0 unchanged, 0 refused")
     files = json.loads(out)["files"]
@@ -81,7 +90,9 @@ def test_index_takes_folders_and_says_what_it_did(run, videos, tmp_path):
     assert (status, err.splitlines()[-1]) == (0, "0 indexed, 2 unchanged, 0 refused")
 
 
-def test_bad_files_are_refused_by_name_and_the_others_go_on(run, videos, bad, tmp_path):
+def test_bad_files_are_refused_by_name_and_the_others_go_on(
+    run: Run, videos: Path, bad: Path, tmp_path: Path
+) -> None:
     (tmp_path / "nothing").mkdir()
     paths = [bad, tmp_path / "gone.mp4", tmp_path / "nothing", videos / "one.mp4"]
     status, out, err = run("index", *paths, library=tmp_path / "new")
@@ -99,7 +110,7 @@ def test_bad_files_are_refused_by_name_and_the_others_go_on(run, videos, bad, tm
     assert states["text.mp4"]["reason"]
 
 
-def test_a_path_that_is_not_there_is_refused_even_alone(run, tmp_path):
+def test_a_path_that_is_not_there_is_refused_even_alone(run: Run, tmp_path: Path) -> None:
     status, _, err = run("index", tmp_path / "gone.mp4")
     assert (status, "gone.mp4: no such file or folder" in err) == (3, True)
 
@@ -107,7 +118,7 @@ def test_a_path_that_is_not_there_is_refused_even_alone(run, tmp_path):
 # Asking
 
 
-def test_search_json_is_the_contract(run, videos):
+def test_search_json_is_the_contract(run: Run, videos: Path) -> None:
     status, out, _ = run("search", "white squares on a qzzqx black board", "--json")
     answer = json.loads(out)
     assert status == 0
@@ -124,7 +135,7 @@ def test_search_json_is_the_contract(run, videos):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_search_inside_one_video_by_id_and_by_path(run, videos):
+def test_search_inside_one_video_by_id_and_by_path(run: Run, videos: Path) -> None:
     _, out, _ = run("list", "--json")
     id = next(v["id"] for v in json.loads(out)["videos"] if v["name"] == "one.mp4")
     for name in (id, videos / "one.mp4"):
@@ -133,7 +144,7 @@ def test_search_inside_one_video_by_id_and_by_path(run, videos):
         assert moment["video"] == id
 
 
-def test_the_other_forms_of_a_question(run, videos, tmp_path):
+def test_the_other_forms_of_a_question(run: Run, videos: Path, tmp_path: Path) -> None:
     for form in ("a board AND a square", "a board -dog", "a board THEN a square WITHIN 3"):
         status, out, _ = run("search", form, "--json")
         assert (status, json.loads(out)["query"]) == (0, form)
@@ -148,8 +159,8 @@ def test_the_other_forms_of_a_question(run, videos, tmp_path):
     assert len(json.loads(out)["moments"]) == 2
 
 
-def test_search_in_a_part_of_the_library(run, videos):
-    def names(*scope):
+def test_search_in_a_part_of_the_library(run: Run, videos: Path) -> None:
+    def names(*scope: object) -> set[str]:
         moments = json.loads(run("search", "a board", "--json", *scope)[1])["moments"]
         return {moment["name"] for moment in moments}
 
@@ -160,7 +171,7 @@ def test_search_in_a_part_of_the_library(run, videos):
     assert names("--until", "2100-01-01") == {"one.mp4", "two words.mp4"}
 
 
-def test_search_in_words(run):
+def test_search_in_words(run: Run) -> None:
     status, out, _ = run("search", "a zzzqqx board")
     lines = out.splitlines()
     assert status == 0
@@ -196,7 +207,7 @@ def test_search_in_words(run):
         (["watch", "gone"], "gone: no such folder"),
     ],
 )
-def test_errors_are_one_line(run, arguments, complaint):
+def test_errors_are_one_line(run: Run, arguments: list[str], complaint: str) -> None:
     status, out, err = run(*arguments)
     assert (status, out) == (1, "")
     assert err.startswith("error: ")
@@ -204,7 +215,7 @@ def test_errors_are_one_line(run, arguments, complaint):
     assert err.count("\n") == 1
 
 
-def test_no_library_is_an_error_and_none_is_made(run, tmp_path):
+def test_no_library_is_an_error_and_none_is_made(run: Run, tmp_path: Path) -> None:
     for command in (["search", "a dog"], ["list"]):
         status, _, err = run(*command, library=tmp_path / "none")
         assert (status, "no library here" in err) == (1, True)
@@ -226,7 +237,7 @@ def test_no_library_is_an_error_and_none_is_made(run, tmp_path):
         ["rate", "a dog", "1@2-3", "perhaps"],
     ],
 )
-def test_wrong_usage_is_2(arguments):
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit:
         main(arguments)
     assert exit.value.code == 2
@@ -235,13 +246,13 @@ def test_wrong_usage_is_2(arguments):
 # Taking away
 
 
-def counters(path):
+def counters(path: Path) -> list[int]:
     """The numbers that the frames of a clip spell."""
     with av.open(str(path)) as film:
         return [read_counter(frame.to_ndarray(format="rgb24")) for frame in film.decode(video=0)]
 
 
-def test_export_takes_exactly_the_frames_of_a_moment(run, tmp_path):
+def test_export_takes_exactly_the_frames_of_a_moment(run: Run, tmp_path: Path) -> None:
     status, _, err = run("export", "1@1-2.5", "--to", tmp_path / "clip.mp4")
     assert (status, err) == (0, f"1 moments in {tmp_path / 'clip.mp4'}\n")
     fps = round(json.loads(run("list", "--json")[1])["videos"][0]["fps"])
@@ -256,7 +267,9 @@ def test_export_takes_exactly_the_frames_of_a_moment(run, tmp_path):
     assert [name[:4] for name in names] == ["001 ", "002 "]
 
 
-def test_export_writes_the_lists_of_what_search_prints(run, tmp_path, monkeypatch):
+def test_export_writes_the_lists_of_what_search_prints(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = run("search", "a board", "--json")[1]
     for ending in ("csv", "json", "edl", "otio"):
         monkeypatch.setattr(sys, "stdin", io.StringIO(found))
@@ -274,13 +287,15 @@ def test_export_writes_the_lists_of_what_search_prints(run, tmp_path, monkeypatc
         (["1@0-1", "2@0-1", "--copy"], "--copy"),
     ],
 )
-def test_what_cannot_be_exported_is_said(run, tmp_path, arguments, complaint):
+def test_what_cannot_be_exported_is_said(
+    run: Run, tmp_path: Path, arguments: list[str], complaint: str
+) -> None:
     status, out, err = run("export", *arguments, "--to", tmp_path / "clip.mp4")
     assert (status, out, err.count("\n"), complaint in err) == (1, "", 1, True)
     assert not (tmp_path / "clip.mp4").exists()
 
 
-def test_ratings_are_kept_used_and_written_for_training(run, tmp_path):
+def test_ratings_are_kept_used_and_written_for_training(run: Run, tmp_path: Path) -> None:
     assert run("rate", "a white square", "1@1-2.5", "right")[0] == 0
     assert run("rate", "a white square", "2@3-4", "wrong")[0] == 0
     rated = json.loads(run("search", "a white square", "--json")[1])["moments"]
@@ -296,7 +311,7 @@ def test_ratings_are_kept_used_and_written_for_training(run, tmp_path):
 # Looking after the library
 
 
-def test_list_and_remove(run):
+def test_list_and_remove(run: Run) -> None:
     status, out, _ = run("list")
     assert status == 0
     assert len(out.splitlines()) == 2
@@ -307,7 +322,7 @@ def test_list_and_remove(run):
     assert len(json.loads(out)["videos"]) == 1
 
 
-def test_list_json_has_the_fields_of_the_contract(run):
+def test_list_json_has_the_fields_of_the_contract(run: Run) -> None:
     _, out, _ = run("list", "--json")
     for video in json.loads(out)["videos"]:
         assert video.keys() >= {"id", "name", "path", "state", "reason", "duration", "rows"}
@@ -315,7 +330,7 @@ def test_list_json_has_the_fields_of_the_contract(run):
         assert video["rows"] == round(video["duration"])
 
 
-def test_rescan_follows_moves_and_losses(run, videos, tmp_path):
+def test_rescan_follows_moves_and_losses(run: Run, videos: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(videos, tmp_path / "tree"))
     library = tmp_path / "new"
     assert run("index", tree, library=library)[0] == 0
@@ -332,7 +347,9 @@ def test_rescan_follows_moves_and_losses(run, videos, tmp_path):
     assert out == f"forgotten: {tree / 'moved.mp4'}\n"
 
 
-def test_rescan_leaves_a_file_that_goes_on_growing_for_later(run, videos, tmp_path, monkeypatch):
+def test_rescan_leaves_a_file_that_goes_on_growing_for_later(
+    run: Run, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     growing = [tmp_path / "tree" / "one.mp4"]
     monkeypatch.setattr("vmr.library.rescan.wait_for_copies", lambda files, **_: growing)
     tree = Path(shutil.copytree(videos, tmp_path / "tree"))
@@ -349,7 +366,9 @@ def test_rescan_leaves_a_file_that_goes_on_growing_for_later(run, videos, tmp_pa
     } == {"ready"}
 
 
-def test_rescan_looks_through_the_folders_indexed_so_far(run, videos, tmp_path):
+def test_rescan_looks_through_the_folders_indexed_so_far(
+    run: Run, videos: Path, tmp_path: Path
+) -> None:
     tree = Path(shutil.copytree(videos, tmp_path / "tree"))
     library = tmp_path / "new"
     run("index", tree, library=library)
@@ -361,7 +380,9 @@ def test_rescan_looks_through_the_folders_indexed_so_far(run, videos, tmp_path):
     assert (status, err.count("missing: "), "no such file or folder" in err) == (3, 3, True)
 
 
-def test_features_of_other_networks_are_said_and_redone_on_request(run, library, videos):
+def test_features_of_other_networks_are_said_and_redone_on_request(
+    run: Run, library: Path, videos: Path
+) -> None:
     with sqlite3.connect(library / "library.db") as db:
         db.execute("UPDATE settings SET value = 'older' WHERE key = 'features'")
         db.execute("UPDATE videos SET fingerprint = 'older'")
@@ -374,7 +395,7 @@ def test_features_of_other_networks_are_said_and_redone_on_request(run, library,
 
 
 @pytest.fixture
-def other_words(tmp_path):
+def other_words(tmp_path: Path) -> Path:
     """Vectors of the right width that the weights were not trained with."""
     names = ["a", "board", "white", "square"]
     lines = [
@@ -385,7 +406,7 @@ def other_words(tmp_path):
     return tmp_path / "other.txt"
 
 
-def test_other_word_vectors_are_said_and_results_come(run, other_words):
+def test_other_word_vectors_are_said_and_results_come(run: Run, other_words: Path) -> None:
     assert run("search", "a board", "--json")[2] == ""
     status, out, err = run("search", "a board", "--words", other_words, "--json")
     assert (status, err.count("\n")) == (0, 1)
@@ -396,19 +417,19 @@ def test_other_word_vectors_are_said_and_results_come(run, other_words):
     assert "LACK" not in run("doctor")[1]
 
 
-def test_bench_measures_recall_on_this_library(run, library):
+def test_bench_measures_recall_on_this_library(run: Run, library: Path) -> None:
     status, out, _ = run("bench", "--recall", "--queries", "5", "--json")
     measured = json.loads(out)
     assert (status, measured["recall"], len(measured["milliseconds"])) == (0, 1.0, 5)
     assert "recall@100 against comparing every clip: 1.0000" in run("bench", "--recall")[1]
 
 
-def test_an_index_of_other_weights_is_said_and_made_anew(run, library):
+def test_an_index_of_other_weights_is_said_and_made_anew(run: Run, library: Path) -> None:
     record = library / "index.json"
     stored = record.read_text()
     whole = (library / "index.clips").read_bytes()
 
-    def pretend():
+    def pretend() -> None:
         """The vectors of other weights, under their name."""
         record.write_text(stored.replace(json.loads(stored)["model"], "older"))
 
@@ -423,7 +444,7 @@ def test_an_index_of_other_weights_is_said_and_made_anew(run, library):
     assert record.read_text() == stored
 
 
-def test_search_says_that_the_features_are_of_other_networks(run, library):
+def test_search_says_that_the_features_are_of_other_networks(run: Run, library: Path) -> None:
     with sqlite3.connect(library / "library.db") as db:
         db.execute("UPDATE settings SET value = 'older' WHERE key = 'features'")
     status, _, err = run("search", "a board")
@@ -431,13 +452,15 @@ def test_search_says_that_the_features_are_of_other_networks(run, library):
     assert "LACK  features: " in run("doctor")[1]
 
 
-def test_watch_indexes_what_comes_and_stops_on_interrupt(videos, tmp_path):
+def test_watch_indexes_what_comes_and_stops_on_interrupt(videos: Path, tmp_path: Path) -> None:
     folder, library = tmp_path / "films", tmp_path / "library"
     folder.mkdir()
     command = [sys.executable, "-m", "vmr", "watch", str(folder), "--library", str(library)]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
         try:
             assert "following" in process.stderr.readline()
             shutil.copy(videos / "one.mp4", folder)
@@ -449,7 +472,7 @@ def test_watch_indexes_what_comes_and_stops_on_interrupt(videos, tmp_path):
             process.kill()
 
 
-def test_doctor_says_what_is_there(run, tmp_path):
+def test_doctor_says_what_is_there(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("doctor")
     for word in ("Python", "torch", "faiss", "device", "model", "ffmpeg", "library"):
         assert word in out
@@ -460,7 +483,7 @@ def test_doctor_says_what_is_there(run, tmp_path):
     assert "index" in checks["library"]["advice"]
 
 
-def test_demo_passes_options_on_to_the_page():
+def test_demo_passes_options_on_to_the_page() -> None:
     assert read_options(["demo", "--port", "7861", "--kiosk"]).rest == ["--port", "7861", "--kiosk"]
     assert read_options(["demo"]).rest == []
     with pytest.raises(SystemExit):
@@ -470,7 +493,7 @@ def test_demo_passes_options_on_to_the_page():
 # The process
 
 
-def test_help_is_fast_because_it_loads_nothing_heavy():
+def test_help_is_fast_because_it_loads_nothing_heavy() -> None:
     command = [sys.executable, "-m", "vmr", "--help"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -488,7 +511,7 @@ def test_help_is_fast_because_it_loads_nothing_heavy():
     assert not {"torch", "numpy", "gensim", "faiss", "av", "tqdm"} & loaded
 
 
-def test_the_module_runs_as_a_process(indexed):
+def test_the_module_runs_as_a_process(indexed: Path) -> None:
     command = [sys.executable, "-m", "vmr", "list", "--library", str(indexed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 2

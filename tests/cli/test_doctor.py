@@ -4,15 +4,17 @@ import pytest
 import torch
 
 from feature_extract.networks.device import fast_dtype
-from vmr.cli.doctor import examine
+from vmr.cli.doctor import Check, examine
 
 
-def found(name):
+def found(name: str) -> Check:
     return next(check for check in examine() if check.name == name)
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_the_numbers_are_those_that_the_extractor_computes_with(monkeypatch, native):
+def test_the_numbers_are_those_that_the_extractor_computes_with(
+    monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
     """oneDNN says that it can bfloat16 wherever there is AVX-512, where it only emulates it."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
@@ -24,7 +26,7 @@ def test_the_numbers_are_those_that_the_extractor_computes_with(monkeypatch, nat
     assert said.endswith("bfloat16") == native
 
 
-def test_how_to_get_logs_is_said():
+def test_how_to_get_logs_is_said() -> None:
     check = found("log")
     assert check.good
     assert "--verbose" in check.finding

@@ -37,7 +37,7 @@ def nearest_rows(features: Features, candidates: np.ndarray) -> list[int]:
     rows, candidates = rows - centre, candidates - centre
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     candidates = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
-    return (rows @ candidates.T).argmax(axis=1).tolist()
+    return [int(nearest) for nearest in (rows @ candidates.T).argmax(axis=1)]
 
 
 def test_rows_are_the_seconds_they_say(extractor: Extractor, tmp_path: Path) -> None:
@@ -180,8 +180,11 @@ def test_aside_keeps_the_order_and_waits_for_the_end() -> None:
 def test_errors_aside_come_out() -> None:
     """In a later call, or at the end."""
 
+    def divide(number: int) -> None:
+        print(1 // number)
+
     def give_all(numbers: Iterator[int]) -> None:
-        with aside(lambda number: print(1 // number), 2) as give:
+        with aside(divide, 2) as give:
             for number in numbers:
                 give(number)
 
@@ -283,9 +286,9 @@ def test_command_line(tmp_path: Path) -> None:
     counter_video(tmp_path / "good.mp4", 2.0)
     (tmp_path / "text.mp4").write_text("I am no video\n" * 100)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "feature_extract", tmp_path / "text.mp4"]
+    command = [sys.executable, "-m", "feature_extract", str(tmp_path / "text.mp4")]
     done = subprocess.run(
-        [*command, tmp_path / "good.mp4", "--out", out], capture_output=True, text=True
+        [*command, str(tmp_path / "good.mp4"), "--out", str(out)], capture_output=True, text=True
     )
     assert done.returncode == 3  # one refused, the other taken all the same
     assert "text.mp4: not a video" in done.stderr

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         ({"fingerprint": ""}, "fingerprint"),
     ],
 )
-def test_impossible_features_are_refused(changes: dict[str, object], words: str) -> None:
+def test_impossible_features_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(FeaturesError, match=words):
         make(**changes)
 
@@ -129,7 +130,8 @@ def test_what_a_killed_run_left_goes_at_the_next_start(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     make().save(tmp_path / "a.safetensors")
-    command = [sys.executable, "-c", HALF, tmp_path / "a.safetensors", out / "b.mp4.safetensors"]
+    files = [str(tmp_path / "a.safetensors"), str(out / "b.mp4.safetensors")]
+    command = [sys.executable, "-c", HALF, *files]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"half\n"
@@ -139,6 +141,6 @@ def test_what_a_killed_run_left_goes_at_the_next_start(tmp_path: Path) -> None:
         child.kill()
     assert half.exists()
     (out / ".mine.tmp").touch()
-    again = [sys.executable, "-m", "feature_extract", "none.mp4", "--out", out]
+    again = [sys.executable, "-m", "feature_extract", "none.mp4", "--out", str(out)]
     assert subprocess.run(again, capture_output=True).returncode == 3
     assert sorted(file.name for file in out.iterdir()) == [".mine.tmp"]

@@ -147,6 +147,7 @@ def test_a_lock_is_one_process_s_until_that_is_killed(tmp_path: Path) -> None:
     lock = tmp_path / "a.lock"
     command = [sys.executable, "-c", LOCK, str(lock)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "True\n"
         began = time.monotonic()
         with file_lock(lock, wait_seconds=0.3) as alone:
@@ -228,7 +229,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path: Path, noted: Path
     )
     target = tmp_path / "a.json"
     target.write_bytes(b"old")
-    command = [sys.executable, "-c", program, target]
+    command = [sys.executable, "-c", program, str(target)]
     assert subprocess.run(command, cwd=ROOT).returncode == -9
     assert (len(left(tmp_path)), target.read_bytes()) == (2, b"old")
     sweep_noted()
@@ -238,10 +239,15 @@ def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path: Path, noted: Path
 def test_the_content_is_on_the_disk_before_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = []
+    done: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda file: done.append("fsync"))
     replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), replace(*names)))
+
+    def noted(draft: Path, target: Path) -> None:
+        done.append("rename")
+        replace(draft, target)
+
+    monkeypatch.setattr(os, "replace", noted)
     write_bytes(tmp_path / "a", b"a")
     write_bytes(tmp_path / "b", b"b", sync=False)
     assert done == ["fsync", "rename", "rename"]

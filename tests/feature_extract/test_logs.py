@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from feature_extract.logs import OURS, shown
+from feature_extract.video.child import Child, LostError, Message
 from feature_extract.video.frames import read_frames
 from tests.support.media import counter_video
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_nothing_is_printed_unless_asked_for(capsys):
+def test_nothing_is_printed_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("vmr.search.index")
     with shown(False):
         logger.info("made anew")
@@ -27,7 +28,7 @@ def test_nothing_is_printed_unless_asked_for(capsys):
     assert err == "log: vmr.search.index: two\\nlines\\x1b[31m: made anew\n"
 
 
-def test_the_loggers_are_left_as_they_were():
+def test_the_loggers_are_left_as_they_were() -> None:
     before = [(logging.getLogger(n).level, list(logging.getLogger(n).handlers)) for n in OURS]
     with pytest.raises(ZeroDivisionError), shown():
         raise ZeroDivisionError
@@ -35,7 +36,7 @@ def test_the_loggers_are_left_as_they_were():
     assert before == after
 
 
-def test_nothing_is_logged_that_python_prints_by_itself():
+def test_nothing_is_logged_that_python_prints_by_itself() -> None:
     """Above INFO, a program that did not ask for logs would see them."""
     for folder in OURS:
         for file in (ROOT / folder).rglob("*.py"):
@@ -44,13 +45,15 @@ def test_nothing_is_logged_that_python_prints_by_itself():
                 assert loud not in text, file
 
 
-def frames_of(path):
+def frames_of(path: Path) -> None:
     with read_frames(path, rate=4, size=(224, 224)) as reader:
         for _ in reader:
             pass
 
 
-def test_the_child_s_reason_not_to_trust_decord_is_said_here(tmp_path, caplog):
+def test_the_child_s_reason_not_to_trust_decord_is_said_here(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """H.264 whose times begin below zero; the log comes out of the decoder's own process."""
     caplog.set_level(logging.INFO, "feature_extract")
     counter_video(tmp_path / "plain.mp4", 2.0)
@@ -64,13 +67,14 @@ def test_the_child_s_reason_not_to_trust_decord_is_said_here(tmp_path, caplog):
     assert record.getMessage().endswith("PyAV reads from the start")
 
 
-def test_a_lost_child_and_its_successor_are_said(tmp_path, caplog, monkeypatch):
-    from feature_extract.video.child import Child, LostError
-
+def test_a_lost_child_and_its_successor_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counter_video(tmp_path / "a.mp4", 2.0)
-    take, lost = Child.next, []
+    take = Child.next
+    lost: list[Message] = []
 
-    def lose_one(self, seconds):
+    def lose_one(self: Child, seconds: float) -> Message:
         message = take(self, seconds)
         if message[0] != "info" and not lost:
             lost.append(message)
@@ -87,7 +91,7 @@ def test_a_lost_child_and_its_successor_are_said(tmp_path, caplog, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["before", "behind", "nowhere"])
-def test_every_command_takes_verbose_before_and_behind_it(tmp_path, place):
+def test_every_command_takes_verbose_before_and_behind_it(tmp_path: Path, place: str) -> None:
     """Here a library whose index was never made, of which a reader has to make one in memory."""
     command = [sys.executable, "-m", "vmr", "list", "--library", str(tmp_path / "none")]
     note = tmp_path / "cache" / "scratch" / ".moments.1"

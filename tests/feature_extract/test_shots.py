@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from feature_extract.shots import ShotDetector
 
@@ -14,7 +15,8 @@ def scene(seed: int, count: int, *, drift: int = 0) -> np.ndarray:
     wide = np.kron(patches, np.ones((SIDE // 8, SIDE // 8, 1))).astype(np.uint8)
     noise = rng.integers(0, 12, (count, SIDE, SIDE, 3))
     moved = np.stack([np.roll(wide, drift * i, axis=1) for i in range(count)])
-    return np.clip(moved.astype(np.int64) + noise, 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(moved.astype(np.int64) + noise, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def cuts(pictures: np.ndarray, *, rate: float = 4, fps: float = 30) -> list[float]:
@@ -22,7 +24,7 @@ def cuts(pictures: np.ndarray, *, rate: float = 4, fps: float = 30) -> list[floa
     times = np.arange(len(pictures)) / rate
     for start in range(0, len(pictures), 16):  # batches must make no difference
         detector.add(pictures[start : start + 16], times[start : start + 16])
-    return detector.cuts().tolist()
+    return [float(cut) for cut in detector.cuts()]
 
 
 def test_planted_cuts_are_found_to_half_a_sample() -> None:

@@ -101,7 +101,7 @@ def contents(library: Library) -> dict[Path, tuple[bytes, ...]]:
 def answers(library: Library, model: RetrievalModel | None = None) -> list[tuple[Path, int, float]]:
     """Every clip's path, row and score for a fixed query, best first."""
     model = tiny_model() if model is None else model
-    vector = np.ones(model.width, np.float32) / 4
+    vector = np.full(model.width, 0.25, np.float32)
     videos, rows, scores = ClipIndex.open(library, model).nearest(vector, 10_000)
     names = {video.id: video.path for video in library.videos()}
     return sorted(
@@ -386,8 +386,8 @@ def test_searching_while_another_process_indexes(
     child.join()
     assert child.exitcode == 0
     assert seen == sorted(seen)  # what answers once goes on answering
-    found = {hit.path for hit in searcher.search("a dog on a beach", top=1000).moments}
-    assert len(found) > 10
+    answered = {hit.path for hit in searcher.search("a dog on a beach", top=1000).moments}
+    assert len(answered) > 10
     library.close()
 
 

@@ -2,6 +2,8 @@
 
 import os
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,17 +18,19 @@ LONG = 60.0
 """Seconds after which a test gives up; none of them depends on how fast this machine is."""
 
 
-def names(folder, **options):
+def names(folder: Path, **options: Any) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in find_videos([folder], **options)}
 
 
-def test_source_code_is_no_transport_stream_and_what_is_passed_over_is_named(tmp_path):
+def test_source_code_is_no_transport_stream_and_what_is_passed_over_is_named(
+    tmp_path: Path,
+) -> None:
     write_file(tmp_path / "app.ts", b"export const answer: number = 42;\n" * 300)
     write_file(tmp_path / "mod.mts", b"export default 1;\n")
     write_file(tmp_path / "go.mod", b"module example\n")
     write_file(tmp_path / "notes.txt", b"dear diary")
     write_file(tmp_path / "demo.mp4")
-    passed = []
+    passed: list[Path] = []
     assert names(tmp_path, passed=passed) == {"demo.mp4"}
     assert {path.name for path in passed} == {"app.ts", "mod.mts", "go.mod", "notes.txt"}
 
@@ -42,7 +46,7 @@ def test_source_code_is_no_transport_stream_and_what_is_passed_over_is_named(tmp
         ("film.dat", b"\0\0\0\x18ftypmp42" + bytes(1200)),
     ],
 )
-def test_a_recording_is_known_by_how_it_begins(tmp_path, name, beginning):
+def test_a_recording_is_known_by_how_it_begins(tmp_path: Path, name: str, beginning: bytes) -> None:
     write_file(tmp_path / name, beginning)
     assert names(tmp_path) == {name}
 
@@ -50,13 +54,13 @@ def test_a_recording_is_known_by_how_it_begins(tmp_path, name, beginning):
 @pytest.mark.parametrize(
     "name", ["VID.insv", "tape.dv", "film.divx", "web.F4V", "old.rm", "x.h265"]
 )
-def test_endings_of_cameras_are_known(tmp_path, name):
+def test_endings_of_cameras_are_known(tmp_path: Path, name: str) -> None:
     write_file(tmp_path / name)
     assert names(tmp_path) == {name}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
-def test_a_pipe_that_is_called_a_recording_is_not_waited_for(tmp_path):
+def test_a_pipe_that_is_called_a_recording_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.ts")
     with pytest.raises(LibraryError, match="no video files"):
         find_videos([tmp_path])
@@ -73,13 +77,13 @@ def test_a_pipe_that_is_called_a_recording_is_not_waited_for(tmp_path):
         "lost+found",
     ],
 )
-def test_folders_that_servers_and_systems_keep_are_left_out(tmp_path, kept):
+def test_folders_that_servers_and_systems_keep_are_left_out(tmp_path: Path, kept: str) -> None:
     write_file(tmp_path / "film.mp4")
     write_file(tmp_path / "deep" / kept / "film.mp4" / "SYNOVIDEO_FILM_H264.mp4")
     assert names(tmp_path) == {"film.mp4"}
 
 
-def test_ignore_files_and_patterns_follow_the_rules_of_git(tmp_path):
+def test_ignore_files_and_patterns_follow_the_rules_of_git(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4", "drafts/c.mp4", "deep/drafts/d.mp4", "deep/e.mp4", "deep/a.mp4"):
         write_file(tmp_path / name)
     write_file(tmp_path / ".momentsignore", b"# no drafts\n/drafts/\na.mp4\n")
@@ -89,7 +93,7 @@ def test_ignore_files_and_patterns_follow_the_rules_of_git(tmp_path):
     assert left == {"deep/e.mp4", "deep/a.mp4"}
 
 
-def test_index_rescan_and_watch_leave_out_the_same(tmp_path):
+def test_index_rescan_and_watch_leave_out_the_same(tmp_path: Path) -> None:
     films, library = tmp_path / "films", Library(tmp_path / "library")
     for name in ("kept.mp4", "drafts/a.mp4", "ignored/b.mp4", "#recycle/c.mp4"):
         write_file(films / name)

@@ -2,13 +2,14 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from feature_extract.extract import Extractor
+from feature_extract.extract import Extraction, Extractor
 from tests.support.media import counter_video
 from tests.support.planted import PlantedExtractor, write_file
 from vmr.library.folders import find_videos
@@ -17,7 +18,7 @@ from vmr.library.store import Library, LibraryError
 
 
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path: Path) -> Iterator[Library]:
     library = Library(tmp_path / "library")
     yield library
     library.close()
@@ -27,7 +28,7 @@ LONG = 60.0
 """Seconds after which a test gives up; none of them depends on how fast this machine is."""
 
 
-def endless():
+def endless() -> PlantedExtractor:
     """Never comes to the end of a file by itself: a test is never too late to find it at work."""
     return PlantedExtractor(steps=10**9, pause_seconds=0.01)
 
@@ -35,27 +36,30 @@ def endless():
 class Stepped(PlantedExtractor):
     """Makes the four steps of a file one by one, when a test says so."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.steps, self.asked = threading.Semaphore(0), 0
 
-    def extract(self, path, *, on_progress=None):
-        def report(fraction):
+    def extract(
+        self, path: Path, *, on_progress: Callable[[float], None] | None = None
+    ) -> Extraction:
+        def report(fraction: float) -> None:
             self.asked += 1
             assert self.steps.acquire(timeout=LONG)
+            assert on_progress is not None
             on_progress(fraction)
 
         return super().extract(path, on_progress=report)
 
 
 @pytest.fixture
-def stepped():
+def stepped() -> Iterator[Stepped]:
     extractor = Stepped()
     yield extractor
     extractor.steps.release(1000)  # so that a test that failed ends
 
 
-def wait_for(condition):
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + LONG
     while not condition():
         assert time.monotonic() < deadline, f"waited {LONG:.0f} s"
@@ -65,7 +69,7 @@ def wait_for(condition):
 # Finding
 
 
-def test_find_videos_in_folders(tmp_path):
+def test_find_videos_in_folders(tmp_path: Path) -> None:
     folder = tmp_path / "holiday"
     wanted = ["a.MP4", "b.mkv", "deep/er/c.webm", "x.mp4/inside.avi"]
     others = [".hidden.mp4", ".trash/d.mp4", "notes.txt", "poster.jpg", "deep/._a.mp4"]
@@ -76,13 +80,13 @@ def test_find_videos_in_folders(tmp_path):
     assert found == wanted
 
 
-def test_find_videos_takes_what_is_named_once(tmp_path):
+def test_find_videos_takes_what_is_named_once(tmp_path: Path) -> None:
     note = write_file(tmp_path / "film.dat")
     video = write_file(tmp_path / "films/a.mp4")
     assert find_videos([note, video, tmp_path / "films", note]) == [note, video]
 
 
-def test_find_videos_says_what_is_wrong(tmp_path):
+def test_find_videos_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").mkdir()
     with pytest.raises(LibraryError, match="no video files in this folder"):
         find_videos([tmp_path / "empty.mp4"])
@@ -93,7 +97,7 @@ def test_find_videos_says_what_is_wrong(tmp_path):
 # Indexing
 
 
-def test_real_videos_with_the_real_networks(library, tmp_path):
+def test_real_videos_with_the_real_networks(library: Library, tmp_path: Path) -> None:
     counter_video(tmp_path / "a.mp4", 3.0)
     counter_video(tmp_path / "b.mp4", 5.0)
     with Ingest(library, Extractor) as ingest:
@@ -107,12 +111,13 @@ def test_real_videos_with_the_real_networks(library, tmp_path):
     assert progress.bytes_per_second > 0
     for video, seconds in zip(library.videos(), (3, 5), strict=True):
         features = library.features(video.id)
-        assert (video.rows, video.duration) == (seconds, pytest.approx(seconds))
+        assert video.rows == seconds
+        assert video.duration == pytest.approx(seconds)
         np.testing.assert_array_equal(features.starts, np.arange(seconds))
         assert library.thumbnails(video.id, [seconds - 1])[0].startswith(b"\xff\xd8")
 
 
-def test_one_bad_file_never_stops_the_rest(library, tmp_path):
+def test_one_bad_file_never_stops_the_rest(library: Library, tmp_path: Path) -> None:
     contents = {"a": b"fine 1", "b": b"bad", "c": b"bug", "e": b"fine 2"}
     paths = [write_file(tmp_path / f"{name}.mp4", data) for name, data in contents.items()]
     paths.insert(3, tmp_path / "d.mp4")
@@ -133,7 +138,9 @@ def test_one_bad_file_never_stops_the_rest(library, tmp_path):
     assert shown == {job.path: (job.state, job.reason) for job in jobs}
 
 
-def test_what_is_unchanged_is_skipped_and_what_was_refused_tried_again(library, tmp_path):
+def test_what_is_unchanged_is_skipped_and_what_was_refused_tried_again(
+    library: Library, tmp_path: Path
+) -> None:
     good = write_file(tmp_path / "good.mp4")
     bad = write_file(tmp_path / "bad.mp4", b"bad")
     with Ingest(library, PlantedExtractor) as ingest:
@@ -156,7 +163,9 @@ def test_what_is_unchanged_is_skipped_and_what_was_refused_tried_again(library, 
     assert len(library.videos()) == 2
 
 
-def test_the_same_content_twice_is_one_video_under_two_names(library, tmp_path):
+def test_the_same_content_twice_is_one_video_under_two_names(
+    library: Library, tmp_path: Path
+) -> None:
     one, two = (write_file(tmp_path / name, b"same") for name in ("one.mp4", "two.mp4"))
     with Ingest(library, PlantedExtractor) as ingest:
         ingest.add([one, two])
@@ -166,7 +175,9 @@ def test_the_same_content_twice_is_one_video_under_two_names(library, tmp_path):
     assert {video.path, *video.also} == {one, two}
 
 
-def test_a_file_that_changes_while_it_is_read_waits(library, stepped, tmp_path):
+def test_a_file_that_changes_while_it_is_read_waits(
+    library: Library, stepped: Stepped, tmp_path: Path
+) -> None:
     path = write_file(tmp_path / "a.mp4", b"first part")
     with Ingest(library, lambda: stepped) as ingest:
         ingest.add([path])
@@ -187,8 +198,11 @@ def test_a_file_that_changes_while_it_is_read_waits(library, stepped, tmp_path):
 # Steering
 
 
-def test_progress_speed_and_time_left(library, stepped, tmp_path, monkeypatch):
-    clock = SimpleNamespace(monotonic=lambda: clock.seconds, seconds=100.0)
+def test_progress_speed_and_time_left(
+    library: Library, stepped: Stepped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(seconds=100.0)
+    clock.monotonic = lambda: clock.seconds
     monkeypatch.setattr("vmr.library.ingest.time", clock)
     with Ingest(library, lambda: stepped) as ingest:
         ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i]) * 1000) for i in range(2)])
@@ -208,7 +222,7 @@ def test_progress_speed_and_time_left(library, stepped, tmp_path, monkeypatch):
         assert ingest.wait(LONG)
 
 
-def test_cancel_one_and_all(library, tmp_path):
+def test_cancel_one_and_all(library: Library, tmp_path: Path) -> None:
     with Ingest(library, endless) as ingest:
         ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i])) for i in range(4)])
         wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
@@ -224,10 +238,10 @@ def test_cancel_one_and_all(library, tmp_path):
     assert not [*library.folder.glob("features/*")]
 
 
-def test_cancelled_at_the_last_moment(library, tmp_path):
+def test_cancelled_at_the_last_moment(library: Library, tmp_path: Path) -> None:
     """Off the queue, not yet begun: it was indexed whole, and closing waited for that."""
 
-    def make():
+    def make() -> PlantedExtractor:
         ingest.cancel()
         return endless()
 
@@ -237,7 +251,9 @@ def test_cancelled_at_the_last_moment(library, tmp_path):
     assert library.videos()[0].state == "new"
 
 
-def test_what_was_cancelled_can_be_added_again(library, stepped, tmp_path):
+def test_what_was_cancelled_can_be_added_again(
+    library: Library, stepped: Stepped, tmp_path: Path
+) -> None:
     """At once, while the worker does not know of it yet: the file is done from its beginning."""
     one, two = (write_file(tmp_path / name) for name in ("a.mp4", "b.mp4"))
     with Ingest(library, lambda: stepped) as ingest:
@@ -254,7 +270,7 @@ def test_what_was_cancelled_can_be_added_again(library, stepped, tmp_path):
     assert [video.state for video in library.videos()] == ["ready"] * 2
 
 
-def test_pause_and_resume(library, tmp_path):
+def test_pause_and_resume(library: Library, tmp_path: Path) -> None:
     with Ingest(library, PlantedExtractor) as ingest:
         ingest.pause()
         ingest.add([write_file(tmp_path / "a.mp4")])
@@ -265,7 +281,7 @@ def test_pause_and_resume(library, tmp_path):
     assert library.videos()[0].state == "ready"
 
 
-def test_pause_holds_the_file_in_work(library, stepped, tmp_path):
+def test_pause_holds_the_file_in_work(library: Library, stepped: Stepped, tmp_path: Path) -> None:
     with Ingest(library, lambda: stepped) as ingest:
         ingest.add([write_file(tmp_path / "a.mp4")])
         stepped.steps.release()
@@ -280,7 +296,7 @@ def test_pause_holds_the_file_in_work(library, stepped, tmp_path):
     assert library.videos()[0].state == "ready"
 
 
-def test_a_video_removed_while_it_waits_is_let_go(library, tmp_path):
+def test_a_video_removed_while_it_waits_is_let_go(library: Library, tmp_path: Path) -> None:
     with Ingest(library, endless) as ingest:
         ingest.add([write_file(tmp_path / f"{i}.mp4", bytes([i])) for i in range(2)])
         wait_for(lambda: ingest.progress().jobs[0].fraction > 0)
@@ -291,7 +307,7 @@ def test_a_video_removed_while_it_waits_is_let_go(library, tmp_path):
     assert [video.id for video in library.videos()] == [first]
 
 
-def test_files_can_be_added_while_it_works(library, tmp_path):
+def test_files_can_be_added_while_it_works(library: Library, tmp_path: Path) -> None:
     with Ingest(library, PlantedExtractor) as ingest:
         adders = [
             threading.Thread(target=ingest.add, args=([write_file(tmp_path / f"{i}.mp4")],))
@@ -308,7 +324,9 @@ def test_files_can_be_added_while_it_works(library, tmp_path):
 # The library's own troubles
 
 
-def test_another_extractor_is_refused_before_anything_is_mixed(library, tmp_path):
+def test_another_extractor_is_refused_before_anything_is_mixed(
+    library: Library, tmp_path: Path
+) -> None:
     library.adopt("somebody else's")
     with Ingest(library, PlantedExtractor) as ingest:
         ingest.add([write_file(tmp_path / "a.mp4")])
@@ -318,7 +336,7 @@ def test_another_extractor_is_refused_before_anything_is_mixed(library, tmp_path
     assert library.videos()[0].state == "new"
 
 
-def test_it_waits_while_another_process_indexes(library, tmp_path):
+def test_it_waits_while_another_process_indexes(library: Library, tmp_path: Path) -> None:
     with Ingest(library, PlantedExtractor) as ingest:
         with library.exclusive():
             ingest.add([write_file(tmp_path / "a.mp4")])
@@ -327,11 +345,15 @@ def test_it_waits_while_another_process_indexes(library, tmp_path):
         assert ingest.progress().note == ""
 
 
-def test_what_another_process_finished_meanwhile_is_not_done_again(tmp_path, library):
+def test_what_another_process_finished_meanwhile_is_not_done_again(
+    tmp_path: Path, library: Library
+) -> None:
     made: list[Path] = []
 
     class Counting(PlantedExtractor):
-        def extract(self, path, *, on_progress=None):
+        def extract(
+            self, path: Path, *, on_progress: Callable[[float], None] | None = None
+        ) -> Extraction:
             made.append(path)
             return super().extract(path, on_progress=on_progress)
 

@@ -67,7 +67,7 @@ def contents(folder: Path) -> Contents:
     """All that answers a search; opening the library puts right what a kill has left."""
     library = Library(folder)
     assert [file for file in folder.rglob("*") if ".tmp" in file.name] == []
-    found = {}
+    found: Contents = {}
     for video in library.videos():
         assert video.state in ("new", "ready", "partly readable")
         if video.searchable:
@@ -76,7 +76,7 @@ def contents(folder: Path) -> Contents:
                 folder / f"features/{video.id}.safetensors",
                 folder / f"thumbnails/{video.id}.zip",
             )
-            found[video.name] = (video.state, *(file.read_bytes() for file in made))
+            found[video.name] = (video.state, made[0].read_bytes(), made[1].read_bytes())
     library.close()
     return found
 

@@ -1,24 +1,28 @@
 """A second look at the disk: what is read again, what only got another name, what is gone."""
 
 import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from feature_extract.extract import Extraction
 from tests.support.planted import PlantedExtractor, write_file
 from vmr.library.ingest import Ingest
-from vmr.library.rescan import find_and_remember, missing, rescan
+from vmr.library.rescan import Rescan, find_and_remember, missing, rescan
 from vmr.library.store import Library
 
 
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path: Path) -> Iterator[Library]:
     library = Library(tmp_path / "library")
     yield library
     library.close()
 
 
 @pytest.fixture
-def films(tmp_path, library):
+def films(tmp_path: Path, library: Library) -> Path:
     """A folder of three, indexed."""
     for name in ("kept.mp4", "moved.mp4", "gone.mp4"):
         write_file(tmp_path / "films" / name)
@@ -29,16 +33,16 @@ def films(tmp_path, library):
 class Counting(PlantedExtractor):
     """Notes which files it reads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.read = []
+        self.read: list[str] = []
 
-    def extract(self, path, **options):
+    def extract(self, path: Path, **options: Any) -> Extraction:
         self.read.append(path.name)
         return super().extract(path, **options)
 
 
-def look(library, paths=(), **options):
+def look(library: Library, paths: Sequence[Path] = (), **options: Any) -> tuple[Rescan, list[str]]:
     """(what the rescan found, the names of the files that were read)."""
     extractor = Counting()
     with Ingest(library, lambda: extractor) as ingest:
@@ -47,17 +51,17 @@ def look(library, paths=(), **options):
     return found, sorted(extractor.read)
 
 
-def states(library):
+def states(library: Library) -> dict[str, str]:
     return {video.name: video.state for video in library.videos()}
 
 
 @pytest.fixture(autouse=True)
-def no_waiting(monkeypatch):
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files here are whole as soon as they are there."""
     monkeypatch.setattr("vmr.library.rescan.wait_for_copies", lambda files, **_: [])
 
 
-def test_only_what_is_new_or_changed_is_read(library, films):
+def test_only_what_is_new_or_changed_is_read(library: Library, films: Path) -> None:
     (films / "moved.mp4").rename(films / "renamed.mp4")
     (films / "gone.mp4").unlink()
     write_file(films / "new.mp4")
@@ -77,7 +81,7 @@ def test_only_what_is_new_or_changed_is_read(library, films):
     assert look(library)[1] == []
 
 
-def test_what_comes_back_is_not_read_again(library, films, tmp_path):
+def test_what_comes_back_is_not_read_again(library: Library, films: Path, tmp_path: Path) -> None:
     shutil.move(films, tmp_path / "elsewhere")
     found, read = look(library)
     assert (read, len(missing(library))) == ([], 3)
@@ -87,7 +91,9 @@ def test_what_comes_back_is_not_read_again(library, films, tmp_path):
     assert set(states(library).values()) == {"ready"}
 
 
-def test_what_was_refused_is_tried_again_only_when_it_changed(library, films):
+def test_what_was_refused_is_tried_again_only_when_it_changed(
+    library: Library, films: Path
+) -> None:
     write_file(films / "bad.mp4", b"bad")
     assert look(library)[1] == ["bad.mp4"] * 2  # once more before it is kept as a fact
     assert look(library)[1] == []
@@ -96,10 +102,12 @@ def test_what_was_refused_is_tried_again_only_when_it_changed(library, films):
     assert states(library)["bad.mp4"] == "ready"
 
 
-def test_what_is_still_being_written_waits_for_the_next_rescan(library, films, monkeypatch):
+def test_what_is_still_being_written_waits_for_the_next_rescan(
+    library: Library, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     late, patience = write_file(films / "late.mp4"), []
 
-    def growing(files, *, patience_seconds):
+    def growing(files: Iterable[Path], *, patience_seconds: float) -> list[Path]:
         patience.append(patience_seconds)
         return [late]
 
@@ -112,7 +120,9 @@ def test_what_is_still_being_written_waits_for_the_next_rescan(library, films, m
     assert look(library)[1] == ["late.mp4"]
 
 
-def test_folders_are_remembered_and_one_that_is_wrong_stops_no_other(library, tmp_path):
+def test_folders_are_remembered_and_one_that_is_wrong_stops_no_other(
+    library: Library, tmp_path: Path
+) -> None:
     for name in ("a/one.mp4", "b/two.mp4", "empty/notes.txt"):
         write_file(tmp_path / name)
     paths = [tmp_path / "nowhere", tmp_path / "a", tmp_path / "empty", tmp_path / "b/two.mp4"]

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.planted import (
     FINGERPRINT,
+    PlantedExtractor,
     planted_extraction,
     planted_features,
     random_rows,
@@ -75,7 +76,7 @@ def test_list_shows_every_state_and_its_reason(
 def test_the_page_shows_every_state_and_has_words_for_it(library: Library, tmp_path: Path) -> None:
     model = tiny_model()
     previews = Previews(tmp_path / "previews", limit_bytes=1 << 20)
-    page = Page(library, model, Ingest(library, lambda: None), previews)
+    page = Page(library, model, Ingest(library, PlantedExtractor), previews)
     shown = {video["name"]: video for video in page.viewer.listing()["videos"]}
     english = (ROOT / "assets/ui/words.js").read_text().partition("state: {")[2].partition("}")[0]
     for state in get_args(State):

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,17 +19,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.support.planted import FINGERPRINT, plant, planted_extraction, random_rows, write_file
 from vmr.library.content import SAMPLE_BYTES, ContentError, FileStamp, full_digest, quick_digest
-from vmr.library.store import Library, LibraryError, NoVideoError
+from vmr.library.store import Library, LibraryError, NoVideoError, Video
 
 
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path: Path) -> Iterator[Library]:
     library = Library(tmp_path / "library")
     yield library
     library.close()
 
 
-def index(library, path, seed=0):
+def index(library: Library, path: Path, seed: int = 0) -> Video:
     """Register and store one existing file, as ingest does."""
     library.adopt(FINGERPRINT)
     video = library.register(path)
@@ -42,7 +43,7 @@ def index(library, path, seed=0):
 # What is stored comes back
 
 
-def test_a_stored_video_comes_back(library, tmp_path):
+def test_a_stored_video_comes_back(library: Library, tmp_path: Path) -> None:
     rows = random_rows(12, 3)
     id = plant(library, tmp_path / "a.mp4", rows)
     video = library.video(id)
@@ -55,7 +56,7 @@ def test_a_stored_video_comes_back(library, tmp_path):
     assert library.thumbnails(id, [11, 0]) == [b"jpeg 11", b"jpeg 0"]
 
 
-def test_it_is_the_same_after_opening_again(library, tmp_path):
+def test_it_is_the_same_after_opening_again(library: Library, tmp_path: Path) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     before = library.video(id)
     library.close()
@@ -65,7 +66,7 @@ def test_it_is_the_same_after_opening_again(library, tmp_path):
     assert again.fingerprint == FINGERPRINT
 
 
-def test_partly_readable_says_where(library, tmp_path):
+def test_partly_readable_says_where(library: Library, tmp_path: Path) -> None:
     video = library.register(write_file(tmp_path / "a.mp4"))
     whole = planted_extraction(random_rows(9, 0))
     damaged = replace(whole.features, unreadable=((2.0, 4.5), (7.0, 8.0)))
@@ -76,7 +77,7 @@ def test_partly_readable_says_where(library, tmp_path):
     assert video.unreadable == ((2.0, 4.5), (7.0, 8.0))
 
 
-def test_what_is_not_there_is_said(library, tmp_path):
+def test_what_is_not_there_is_said(library: Library, tmp_path: Path) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     fresh = library.register(write_file(tmp_path / "b.mp4"))
     with pytest.raises(NoVideoError, match="no video 77"):
@@ -88,7 +89,7 @@ def test_what_is_not_there_is_said(library, tmp_path):
             library.thumbnails(video, [0, row])
 
 
-def test_remove_forgets_the_video_and_keeps_the_file(library, tmp_path):
+def test_remove_forgets_the_video_and_keeps_the_file(library: Library, tmp_path: Path) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     library.remove(id)
     assert library.videos() == []
@@ -100,7 +101,7 @@ def test_remove_forgets_the_video_and_keeps_the_file(library, tmp_path):
 # A video is its content
 
 
-def test_unchanged_moved_renamed_copied(library, tmp_path):
+def test_unchanged_moved_renamed_copied(library: Library, tmp_path: Path) -> None:
     first = index(library, write_file(tmp_path / "a.mp4"))
     assert index(library, tmp_path / "a.mp4") == first
     (tmp_path / "a.mp4").rename(tmp_path / "b.mp4")
@@ -118,7 +119,9 @@ def test_unchanged_moved_renamed_copied(library, tmp_path):
     assert len(library.videos()) == 1
 
 
-def test_a_changed_file_is_another_video_and_the_old_one_goes(library, tmp_path):
+def test_a_changed_file_is_another_video_and_the_old_one_goes(
+    library: Library, tmp_path: Path
+) -> None:
     first = index(library, write_file(tmp_path / "a.mp4", b"one"))
     write_file(tmp_path / "a.mp4", b"two!")
     changed = library.register(tmp_path / "a.mp4")
@@ -127,14 +130,14 @@ def test_a_changed_file_is_another_video_and_the_old_one_goes(library, tmp_path)
     assert [video.id for video in library.videos()] == [changed.id]
 
 
-def test_touched_but_equal_is_the_same(library, tmp_path):
+def test_touched_but_equal_is_the_same(library: Library, tmp_path: Path) -> None:
     first = index(library, write_file(tmp_path / "a.mp4"))
     os.utime(tmp_path / "a.mp4", (1, 1))
     touched = index(library, tmp_path / "a.mp4")
     assert (touched.id, touched.state, touched.modified) == (first.id, "ready", 1.0)
 
 
-def test_two_files_that_change_places_keep_their_features(library, tmp_path):
+def test_two_files_that_change_places_keep_their_features(library: Library, tmp_path: Path) -> None:
     a, b = (index(library, write_file(tmp_path / name)) for name in ("a.mp4", "b.mp4"))
     for source, target in (("a", "x"), ("b", "a"), ("x", "b")):
         (tmp_path / f"{source}.mp4").rename(tmp_path / f"{target}.mp4")
@@ -144,7 +147,7 @@ def test_two_files_that_change_places_keep_their_features(library, tmp_path):
     assert {video.state for video in library.videos()} == {"ready"}
 
 
-def test_the_full_digest_settles_doubt(library, tmp_path):
+def test_the_full_digest_settles_doubt(library: Library, tmp_path: Path) -> None:
     """Same size, head, middle and tail, and yet another film."""
     size = 8 * SAMPLE_BYTES
     one = write_file(tmp_path / "one.mp4", bytes(size))
@@ -161,7 +164,7 @@ def test_the_full_digest_settles_doubt(library, tmp_path):
     assert library.register(three).id == first.id
 
 
-def test_missing_until_it_comes_back(library, tmp_path):
+def test_missing_until_it_comes_back(library: Library, tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.mp4")
     first = index(library, path)
     path.rename(tmp_path / "away")
@@ -174,7 +177,7 @@ def test_missing_until_it_comes_back(library, tmp_path):
     assert library.video(first.id) == first
 
 
-def test_what_cannot_be_read_is_listed_with_its_reason(library, tmp_path):
+def test_what_cannot_be_read_is_listed_with_its_reason(library: Library, tmp_path: Path) -> None:
     (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -197,7 +200,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason(library, tmp_path):
     "name",
     ["a b.mp4", 'it\'s "q".mp4', "line\nbreak.mp4", "🎬.mp4", "x" * 250 + ".mp4", b"\xff\xfe.mp4"],
 )
-def test_any_file_name(library, tmp_path, name):
+def test_any_file_name(library: Library, tmp_path: Path, name: bytes) -> None:
     path = tmp_path / os.fsdecode(name)
     video = index(library, write_file(path, b"content"))
     assert library.find(path) == video
@@ -207,7 +210,9 @@ def test_any_file_name(library, tmp_path, name):
 # Never two kinds of features
 
 
-def test_features_of_another_extractor_are_refused_until_reindex(library, tmp_path):
+def test_features_of_another_extractor_are_refused_until_reindex(
+    library: Library, tmp_path: Path
+) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     with pytest.raises(LibraryError, match="rescan --reindex"):
         library.adopt("other")
@@ -219,7 +224,9 @@ def test_features_of_another_extractor_are_refused_until_reindex(library, tmp_pa
     assert library.video(id).fingerprint == "other"
 
 
-def test_a_feature_file_of_another_fingerprint_is_not_used(library, tmp_path):
+def test_a_feature_file_of_another_fingerprint_is_not_used(
+    library: Library, tmp_path: Path
+) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     other = planted_extraction(random_rows(4, 1), "other").features
     other.save(library.folder / "features" / f"{id}.safetensors")
@@ -233,7 +240,9 @@ def test_a_feature_file_of_another_fingerprint_is_not_used(library, tmp_path):
 
 @pytest.mark.parametrize("kind", ["features/1.safetensors", "thumbnails/1.zip"])
 @pytest.mark.parametrize("keep", [0, 100, -1])
-def test_cut_files_send_the_video_back_to_be_indexed(library, tmp_path, kind, keep):
+def test_cut_files_send_the_video_back_to_be_indexed(
+    library: Library, tmp_path: Path, kind: str, keep: int
+) -> None:
     plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     plant(library, tmp_path / "b.mp4", random_rows(4, 1))
     library.close()
@@ -244,7 +253,7 @@ def test_cut_files_send_the_video_back_to_be_indexed(library, tmp_path, kind, ke
     assert not file.exists()
 
 
-def test_left_over_files_and_states_are_put_right(library, tmp_path):
+def test_left_over_files_and_states_are_put_right(library: Library, tmp_path: Path) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     begun = library.register(write_file(tmp_path / "b.mp4"))
     library.mark(begun.id, "indexing", progress=0.5)
@@ -261,7 +270,7 @@ def test_left_over_files_and_states_are_put_right(library, tmp_path):
     assert not [*again.folder.glob("*.tmp")]
 
 
-def test_files_of_others_are_never_deleted(library, tmp_path):
+def test_files_of_others_are_never_deleted(library: Library, tmp_path: Path) -> None:
     for name in ("features/talk.mp4.safetensors", "thumbnails/holiday.jpg", "draft.tmp"):
         (library.folder / name).write_bytes(b"mine")
     Library(library.folder)
@@ -275,7 +284,7 @@ def test_files_of_others_are_never_deleted(library, tmp_path):
     assert [*project.iterdir()] == [project / "features"]
 
 
-def test_nothing_is_put_right_while_somebody_is_indexing(library, tmp_path):
+def test_nothing_is_put_right_while_somebody_is_indexing(library: Library, tmp_path: Path) -> None:
     begun = library.register(write_file(tmp_path / "b.mp4"))
     with library.exclusive() as alone:
         assert alone
@@ -288,7 +297,7 @@ def test_nothing_is_put_right_while_somebody_is_indexing(library, tmp_path):
             assert not also
 
 
-def test_the_lock_goes_with_its_process(library):
+def test_the_lock_goes_with_its_process(library: Library) -> None:
     script = (
         "import sys, time; from pathlib import Path; from vmr.library.store import Library\n"
         "with Library(Path(sys.argv[1])).exclusive() as alone:\n"
@@ -296,6 +305,7 @@ def test_the_lock_goes_with_its_process(library):
     )
     command = [sys.executable, "-c", script, str(library.folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
         assert child.stdout.readline() == "True\n"
         with library.exclusive() as alone:
             assert not alone
@@ -305,13 +315,13 @@ def test_the_lock_goes_with_its_process(library):
         assert alone
 
 
-def test_a_damaged_database_is_one_line(tmp_path):
+def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "library.db").write_bytes(b"not a database at all" * 99)
     with pytest.raises(LibraryError, match="is damaged"):
         Library(tmp_path)
 
 
-def test_another_version_is_one_line(library):
+def test_another_version_is_one_line(library: Library) -> None:
     library.close()
     with sqlite3.connect(library.folder / "library.db") as db:
         db.execute("PRAGMA user_version = 99")
@@ -320,7 +330,7 @@ def test_another_version_is_one_line(library):
             Library(library.folder, read_only=read_only)
 
 
-def test_an_older_version_is_brought_up_to_date(library, tmp_path):
+def test_an_older_version_is_brought_up_to_date(library: Library, tmp_path: Path) -> None:
     """Version 2 did not know where the clock of a file begins."""
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     library.close()
@@ -341,7 +351,7 @@ def test_an_older_version_is_brought_up_to_date(library, tmp_path):
     assert Library(library.folder, read_only=True).video(id).rows == 4
 
 
-def test_changes_say_what_became_of_every_video(library, tmp_path):
+def test_changes_say_what_became_of_every_video(library: Library, tmp_path: Path) -> None:
     """Each once, whatever was done to it, to its paths, or by another process; progress too."""
     first, second = (plant(library, tmp_path / f"{n}.mp4", random_rows(4, n)) for n in (1, 2))
     seen = library.changes()
@@ -350,9 +360,9 @@ def test_changes_say_what_became_of_every_video(library, tmp_path):
     assert not library.changes(seen.number)
     assert library.has_change(seen.number)
     other = Library(library.folder)
-    done = [
+    done: list[Callable[[], object]] = [
         lambda: other.mark(first, "indexing", progress=0.5),
-        lambda: (tmp_path / "1.mp4").unlink() or other.check_presence(),
+        lambda: [(tmp_path / "1.mp4").unlink(), other.check_presence()],  # type: ignore[func-returns-value]
         lambda: library.register(write_file(tmp_path / "copy.mp4", b"1.mp4" * 50)),
         lambda: other.store(first, planted_extraction(random_rows(6, 3)), full="x"),
     ]
@@ -373,7 +383,9 @@ def test_changes_say_what_became_of_every_video(library, tmp_path):
     other.close()
 
 
-def test_a_copy_that_goes_its_own_way_gives_out_other_numbers(library, tmp_path):
+def test_a_copy_that_goes_its_own_way_gives_out_other_numbers(
+    library: Library, tmp_path: Path
+) -> None:
     """A number of one is none of the other's, so that an index knows whose changes it follows."""
     for seed in range(3):
         plant(library, tmp_path / f"{seed}.mp4", random_rows(4, seed))
@@ -388,7 +400,7 @@ def test_a_copy_that_goes_its_own_way_gives_out_other_numbers(library, tmp_path)
     other.close()
 
 
-def test_no_library_is_one_line(tmp_path):
+def test_no_library_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="no library here"):
         Library(tmp_path, read_only=True)
     write_file(tmp_path / "file")
@@ -396,7 +408,7 @@ def test_no_library_is_one_line(tmp_path):
         Library(tmp_path / "file")
 
 
-def test_reading_only_refuses_to_write(library, tmp_path):
+def test_reading_only_refuses_to_write(library: Library, tmp_path: Path) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     reader = Library(library.folder, read_only=True)
     assert reader.features(id).rows.shape[0] == 4
@@ -410,7 +422,9 @@ def test_reading_only_refuses_to_write(library, tmp_path):
     assert library.video(id).state == "ready"
 
 
-def test_a_busy_database_is_one_line(library, tmp_path, monkeypatch):
+def test_a_busy_database_is_one_line(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vmr.library.database.BUSY_SECONDS", 0.2)
     library.close()
     library = Library(library.folder)
@@ -423,12 +437,12 @@ def test_a_busy_database_is_one_line(library, tmp_path, monkeypatch):
     assert library.register(tmp_path / "a.mp4").state == "new"
 
 
-def test_many_threads_and_two_connections(library, tmp_path):
+def test_many_threads_and_two_connections(library: Library, tmp_path: Path) -> None:
     paths = [write_file(tmp_path / f"{i}.mp4") for i in range(24)]
     other = Library(library.folder)
     failures = []
 
-    def work(which, part):
+    def work(which: Library, part: list[Path]) -> None:
         try:
             for seed, path in enumerate(part):
                 index(which, path, seed)
@@ -449,7 +463,7 @@ def test_many_threads_and_two_connections(library, tmp_path):
     assert {video.state for video in other.videos()} == {"ready"}
 
 
-def test_the_digests_see_every_byte_of_a_small_file(tmp_path):
+def test_the_digests_see_every_byte_of_a_small_file(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a", bytes(3 * SAMPLE_BYTES))
     before = quick_digest(path)
     for place in (0, SAMPLE_BYTES, 2 * SAMPLE_BYTES - 1, 3 * SAMPLE_BYTES - 1):
@@ -460,7 +474,7 @@ def test_the_digests_see_every_byte_of_a_small_file(tmp_path):
     assert FileStamp.of(path).size_bytes == 3 * SAMPLE_BYTES
 
 
-def test_a_row_is_json(library, tmp_path):
+def test_a_row_is_json(library: Library, tmp_path: Path) -> None:
     plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     assert json.dumps(library.videos()[0].unreadable) == "[]"
 
@@ -474,52 +488,54 @@ class Shelf(RuleBasedStateMachine):
     names = st.sampled_from(["a", "b", "c", "d"])
     contents = st.sampled_from([b"red", b"green", b"blue"])
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         import tempfile
         from pathlib import Path
 
         self.folder = Path(tempfile.mkdtemp())
         self.library = Library(self.folder / "library")
-        self.features = {}  # content -> the id it was first indexed under, while it stays known
+        self.features: dict[
+            bytes, int
+        ] = {}  # content -> the id it was first indexed under, while it stays known
 
-    def teardown(self):
+    def teardown(self) -> None:
         self.library.close()
         shutil.rmtree(self.folder)
 
-    def files(self):
+    def files(self) -> dict[str, Path]:
         return {path.name: path for path in self.folder.iterdir() if path.is_file()}
 
     @rule(name=names, content=contents)
-    def write(self, name, content):
+    def write(self, name: str, content: bytes) -> None:
         write_file(self.folder / name, content)
         self.scan()
 
     @rule(source=names, new=names)
-    def move(self, source, new):
+    def move(self, source: str, new: str) -> None:
         if source in self.files():
             (self.folder / source).replace(self.folder / new)
             self.scan()
 
     @rule(name=names)
-    def delete(self, name):
+    def delete(self, name: str) -> None:
         (self.folder / name).unlink(missing_ok=True)
         self.scan()
 
     @precondition(lambda self: self.library.videos())
     @rule()
-    def reopen(self):
+    def reopen(self) -> None:
         self.library.close()
         self.library = Library(self.folder / "library")
 
-    def scan(self):
+    def scan(self) -> None:
         for path in self.files().values():
             index(self.library, path)
         self.library.check_presence()
 
     @invariant()
-    def shows_what_is_there(self):
-        shown = {}
+    def shows_what_is_there(self) -> None:
+        shown: dict[str, int] = {}
         for video in self.library.videos():
             present = [path for path in (video.path, *video.also) if path.exists()]
             assert video.state == ("ready" if present else "missing")

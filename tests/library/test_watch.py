@@ -4,6 +4,9 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,22 +23,22 @@ LONG = 60.0
 class Clock:
     """Stands still unless told to go on; counts how often it was looked at."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds, self.looks = 1e9, 0
-        self.meanwhile = lambda: None
+        self.meanwhile: Callable[[], None] = lambda: None
 
-    def monotonic(self):
+    def monotonic(self) -> float:
         self.looks += 1
         return self.seconds
 
-    def time(self):
+    def time(self) -> float:
         return self.seconds
 
-    def sleep(self, seconds):
+    def sleep(self, seconds: float) -> None:
         self.seconds += seconds
         self.meanwhile()
 
-    def wait_for_looks(self, count):
+    def wait_for_looks(self, count: int) -> None:
         """Until whoever follows a growing file has looked at the clock so often from now on."""
         seen, deadline = self.looks, time.monotonic() + LONG
         while self.looks < seen + count:
@@ -44,7 +47,7 @@ class Clock:
 
 
 @pytest.fixture
-def followed(tmp_path, monkeypatch):
+def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Library]]:
     """A library that follows `films`, in the background."""
     films, library = tmp_path / "films", Library(tmp_path / "library")
     films.mkdir()
@@ -52,7 +55,7 @@ def followed(tmp_path, monkeypatch):
     monkeypatch.setattr("vmr.library.watch.TICK_SECONDS", 0.05)
     stop, failures = threading.Event(), []
 
-    def work():
+    def work() -> None:
         try:
             with Ingest(library, PlantedExtractor) as ingest:
                 for _ in keep_indexed(library, ingest, films, stop, settle_seconds=SETTLE):
@@ -69,18 +72,24 @@ def followed(tmp_path, monkeypatch):
     assert failures == []
 
 
-def states(library):
+def id_of(library: Library, path: Path) -> int:
+    video = library.find(path)
+    assert video is not None
+    return video.id
+
+
+def states(library: Library) -> dict[str, str]:
     return {video.name: video.state for video in library.videos()}
 
 
-def wait_for(library, expected):
+def wait_for(library: Library, expected: dict[str, str]) -> None:
     deadline = time.monotonic() + LONG
     while states(library) != expected:
         assert time.monotonic() < deadline, states(library)
         time.sleep(0.05)
 
 
-def test_files_that_come_move_change_and_go(followed, tmp_path):
+def test_files_that_come_move_change_and_go(followed: tuple[Path, Library], tmp_path: Path) -> None:
     films, library = followed
     write_file(films / "deep/er/new.mp4")
     write_file(films / ".hidden.mp4")
@@ -89,17 +98,19 @@ def test_files_that_come_move_change_and_go(followed, tmp_path):
     ids = {video.name: video.id for video in library.videos()}
     (films / "there before.mp4").rename(films / "renamed.mp4")
     wait_for(library, {"renamed.mp4": "ready", "new.mp4": "ready"})
-    assert library.find(films / "renamed.mp4").id == ids["there before.mp4"]
+    assert id_of(library, films / "renamed.mp4") == ids["there before.mp4"]
     write_file(films / "deep/er/new.mp4", b"another film")
     deadline = time.monotonic() + LONG
-    while library.find(films / "deep/er/new.mp4").id == ids["new.mp4"]:
+    while id_of(library, films / "deep/er/new.mp4") == ids["new.mp4"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     (films / "renamed.mp4").unlink()
     wait_for(library, {"renamed.mp4": "missing", "new.mp4": "ready"})
 
 
-def test_a_copy_is_waited_for(followed, monkeypatch):
+def test_a_copy_is_waited_for(
+    followed: tuple[Path, Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
     films, library = followed
     there = {"there before.mp4": "ready"}
     clock = Clock()
@@ -117,7 +128,7 @@ def test_a_copy_is_waited_for(followed, monkeypatch):
     assert len(library.videos()) == 2  # nothing is left of the unfinished ones
 
 
-def test_a_folder_that_is_moved_in_and_out(followed, tmp_path):
+def test_a_folder_that_is_moved_in_and_out(followed: tuple[Path, Library], tmp_path: Path) -> None:
     films, library = followed
     for name in ("a.mp4", "b.mp4"):
         write_file(tmp_path / "trip" / name)
@@ -131,10 +142,12 @@ def test_a_folder_that_is_moved_in_and_out(followed, tmp_path):
     assert len(library.videos()) == 3
 
 
-def test_a_folder_that_may_not_be_listed_does_not_end_it(followed, monkeypatch):
+def test_a_folder_that_may_not_be_listed_does_not_end_it(
+    followed: tuple[Path, Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
     films, library = followed
 
-    def denied(folder, left_out):
+    def denied(folder: Path, left_out: Any) -> None:
         raise LibraryError(f"{folder}: permission denied")
 
     monkeypatch.setattr("vmr.library.watch.videos_inside", denied)
@@ -143,7 +156,9 @@ def test_a_folder_that_may_not_be_listed_does_not_end_it(followed, monkeypatch):
     wait_for(library, {"there before.mp4": "ready", "after.mp4": "ready", "locked": "refused"})
 
 
-def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):
+def test_what_is_refused_is_said_and_not_tried_again_and_again(
+    followed: tuple[Path, Library],
+) -> None:
     films, library = followed
     write_file(films / "bad.mp4", b"bad")
     wait_for(library, {"there before.mp4": "ready", "bad.mp4": "refused"})
@@ -151,7 +166,9 @@ def test_what_is_refused_is_said_and_not_tried_again_and_again(followed):
     wait_for(library, {"there before.mp4": "ready", "bad.mp4": "ready"})
 
 
-def test_a_rescan_waits_for_copies_but_not_for_ever(tmp_path, monkeypatch):
+def test_a_rescan_waits_for_copies_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock()
     monkeypatch.setattr("vmr.library.watch.time", clock)
     began = clock.seconds
@@ -159,7 +176,7 @@ def test_a_rescan_waits_for_copies_but_not_for_ever(tmp_path, monkeypatch):
     for path in (old, whole, growing):
         os.utime(path, (began - (3600 if path == old else 0),) * 2)
 
-    def write():
+    def write() -> None:
         """Once more at every look, for four seconds."""
         if clock.seconds < began + 4:
             with growing.open("ab") as file:
@@ -177,14 +194,14 @@ def test_a_rescan_waits_for_copies_but_not_for_ever(tmp_path, monkeypatch):
     assert clock.seconds == pytest.approx(began + 4.4, abs=0.3)
 
 
-def test_nothing_is_missed_while_the_watch_begins(tmp_path):
+def test_nothing_is_missed_while_the_watch_begins(tmp_path: Path) -> None:
     """Files that came between the first look and the first event were never seen."""
     films, library = tmp_path / "films", Library(tmp_path / "library")
     films.mkdir()
     stop = threading.Event()
     names = {f"{number}.mp4" for number in range(60)}
 
-    def write():
+    def write() -> None:
         for name in sorted(names):
             write_file(films / name)
             time.sleep(0.015)

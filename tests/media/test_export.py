@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import opentimelineio as otio
@@ -19,13 +21,13 @@ FPS = 25
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "film.mp4"
     counter_video(path, 8, FPS, gop=50)
     return path
 
 
-def frames(path):
+def frames(path: Path) -> list[int]:
     with av.open(str(path)) as video:
         return [read_counter(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
 
@@ -33,14 +35,16 @@ def frames(path):
 @pytest.mark.parametrize(
     ("start", "end"), [(2.0, 4.0), (0.0, 0.04), (3.16, 5.52), (6.0, 8.0), (2.01, 2.99)]
 )
-def test_a_clip_holds_exactly_the_frames_of_its_span(film, tmp_path, start, end):
+def test_a_clip_holds_exactly_the_frames_of_its_span(
+    film: Path, tmp_path: Path, start: float, end: float
+) -> None:
     clip = tmp_path / "clip.mp4"
     write_clip(Cut(film, start, end, FPS), clip)
     expected = [number for number in range(8 * FPS) if start <= number / FPS < end]
     assert frames(clip) == expected
 
 
-def test_a_copied_clip_begins_at_the_key_picture_before(film, tmp_path):
+def test_a_copied_clip_begins_at_the_key_picture_before(film: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     write_clip(Cut(film, 3.0, 5.0, FPS), clip, copy=True)
     with av.open(str(clip)) as video:
@@ -51,12 +55,12 @@ def test_a_copied_clip_begins_at_the_key_picture_before(film, tmp_path):
     assert set(range(3 * FPS, 5 * FPS)) <= kept
 
 
-def _decoded(path):
+def _decoded(path: Path) -> Iterator[av.VideoFrame]:
     with av.open(str(path)) as video:
         yield from video.decode(video=0)
 
 
-def test_a_film_joins_moments_of_different_files(film, tmp_path):
+def test_a_film_joins_moments_of_different_files(film: Path, tmp_path: Path) -> None:
     small = tmp_path / "small.mkv"
     counter_video(small, 4, FPS, size=(160, 90), codec="mpeg4")
     joined = tmp_path / "joined.mp4"
@@ -68,13 +72,13 @@ def test_a_film_joins_moments_of_different_files(film, tmp_path):
     assert [file.name for file in tmp_path.iterdir() if file.is_dir()] == []
 
 
-def test_a_still_is_the_frame_of_its_second(film, tmp_path):
+def test_a_still_is_the_frame_of_its_second(film: Path, tmp_path: Path) -> None:
     still = tmp_path / "still.jpg"
     write_still(film, 4.0, still)
     assert frames(still) == [100]
 
 
-def test_what_cannot_be_made_leaves_nothing(film, tmp_path):
+def test_what_cannot_be_made_leaves_nothing(film: Path, tmp_path: Path) -> None:
     target = tmp_path / "clip.mp4"
     with pytest.raises(FfmpegError, match=r"film\.mp4"):
         write_clip(Cut(film, 500.0, 501.0, FPS), target)
@@ -84,12 +88,12 @@ def test_what_cannot_be_made_leaves_nothing(film, tmp_path):
 
 
 @pytest.mark.parametrize("span", [(5.0, 5.0), (6.0, 5.0), (-1.0, 2.0), (0.0, float("nan"))])
-def test_a_span_has_to_be_one(film, span):
+def test_a_span_has_to_be_one(film: Path, span: tuple[float, float]) -> None:
     with pytest.raises(ExportError, match=r"film\.mp4: .* is no span"):
         Cut(film, *span, FPS)
 
 
-def test_there_is_a_limit(film, tmp_path):
+def test_there_is_a_limit(film: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="too long"):
         write_film([Cut(film, 0, 2000, FPS)] * 2, tmp_path / "film.mp4")
     with pytest.raises(ExportError, match="no moment"):
@@ -100,11 +104,11 @@ CUTS = 'a "quoted", odd\nname'
 
 
 @pytest.fixture
-def cuts(film):
+def cuts(film: Path) -> list[Cut]:
     return [Cut(film, 2.0, 4.0, FPS, CUTS, 0.9), Cut(film, 5.04, 6.0, FPS, "=1+1", 0.5)]
 
 
-def test_tables_give_back_what_went_in(cuts, film):
+def test_tables_give_back_what_went_in(cuts: list[Cut], film: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(cuts))))
     assert rows[0]["query"] == CUTS
     assert rows[1]["query"] == "'=1+1"  # a spreadsheet must not compute it
@@ -121,7 +125,7 @@ def test_tables_give_back_what_went_in(cuts, film):
     assert str(film.parent) not in hidden
 
 
-def test_the_edit_list_counts_frames(cuts):
+def test_the_edit_list_counts_frames(cuts: list[Cut]) -> None:
     lines = as_edl(cuts).splitlines()
     assert lines[1] == "FCM: NON-DROP FRAME"
     first = "001  AX       V     C        00:00:02:00 00:00:04:00 00:00:00:00 00:00:02:00"
@@ -132,7 +136,7 @@ def test_the_edit_list_counts_frames(cuts):
     assert '* COMMENT: a "quoted", odd name' in lines
 
 
-def test_the_timeline_is_read_by_its_own_library(cuts, film):
+def test_the_timeline_is_read_by_its_own_library(cuts: list[Cut], film: Path) -> None:
     timeline = otio.adapters.read_from_string(as_otio(cuts), "otio_json")
     clips = list(timeline.find_clips())
     assert [clip.name for clip in clips] == ["film.mp4", "film.mp4"]

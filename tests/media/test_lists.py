@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import opentimelineio as otio
@@ -24,14 +25,18 @@ NTSC = Fraction(30000, 1001)
 ODD = 'a "dog" & <cat> \U0001f436 \u05e9\u05dc\u05d5\u05dd\nTHEN'
 
 
-def facts(rate=NTSC, timecode="", seconds=60.0, sound=True):
+def facts(
+    rate: Fraction = NTSC, timecode: str = "", seconds: float = 60.0, sound: bool = True
+) -> Facts:
     info = VideoInfo(seconds, 1920, 1080, float(rate), "h264", 0, sound, 1)
     return Facts(info, 0, Fraction(rate), timecode, {}, ())
 
 
-def cut(name="a.mov", start=58.0, end=59.0, query="", **known):
-    known = facts(**known)
-    return Cut(Path("/films") / name, start, end, float(known.rate), query, 0.5, known)
+def cut(
+    name: str = "a.mov", start: float = 58.0, end: float = 59.0, query: str = "", **known: Any
+) -> Cut:
+    of_file = facts(**known)
+    return Cut(Path("/films") / name, start, end, float(of_file.rate), query, 0.5, of_file)
 
 
 MIXED = [
@@ -41,16 +46,16 @@ MIXED = [
 ]
 
 
-def parsed(xml):
+def parsed(xml: str) -> ElementTree.Element:
     """Of our own making: without the line that names a document type."""
     return ElementTree.fromstring(xml.split("\n", 2)[2])  # noqa: S314
 
 
-def codes(text):
+def codes(text: str) -> list[list[str]]:
     return [line.split()[4:] for line in text.splitlines() if re.match(r"\d{3}  AX", line)]
 
 
-def test_an_hour_into_a_film_of_29_97_the_edit_list_is_not_3_6_seconds_off():
+def test_an_hour_into_a_film_of_29_97_the_edit_list_is_not_3_6_seconds_off() -> None:
     text = as_edl([Cut(Path("a.mov"), 3600, 3610, 30000 / 1001)])
     assert text.splitlines()[3].split()[4:6] == ["00:59:56:12", "01:00:06:11"]
 
@@ -67,13 +72,15 @@ def test_an_hour_into_a_film_of_29_97_the_edit_list_is_not_3_6_seconds_off():
         (Fraction(25), "23:59:30:00", "NON-DROP FRAME", "00:00:28:00"),
     ],
 )
-def test_the_edit_list_counts_by_the_clock_of_the_file(rate, timecode, mode, first):
+def test_the_edit_list_counts_by_the_clock_of_the_file(
+    rate: Fraction, timecode: str, mode: str, first: str
+) -> None:
     text = as_edl([cut(rate=rate, timecode=timecode)])
     assert f"FCM: {mode}" in text.splitlines()
     assert codes(text)[0][0] == first
 
 
-def test_an_edit_list_of_mixed_rates_counts_in_one():
+def test_an_edit_list_of_mixed_rates_counts_in_one() -> None:
     text = as_edl(MIXED)
     # b.mov, 2 s after 01:00:00:00: the same label at the list's rate; 2 s are 60 of its frames.
     assert codes(text) == [
@@ -85,7 +92,7 @@ def test_an_edit_list_of_mixed_rates_counts_in_one():
 
 
 @pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001), Fraction(25), NTSC])
-def test_another_reader_finds_the_moments_of_the_edit_list(rate):
+def test_another_reader_finds_the_moments_of_the_edit_list(rate: Fraction) -> None:
     cuts = [
         cut(start=10, end=12, rate=rate, timecode="10:00:00:00"),
         cut(start=20.5, end=21, rate=rate),
@@ -99,7 +106,7 @@ def test_another_reader_finds_the_moments_of_the_edit_list(rate):
     assert first.name == "a.mov"
 
 
-def test_the_timeline_states_the_whole_file_in_its_own_timecode():
+def test_the_timeline_states_the_whole_file_in_its_own_timecode() -> None:
     read = otio.adapters.read_from_string(as_otio(MIXED), "otio_json")
     clips = list(read.find_clips())
     zero = 10 * 3600 * 30
@@ -112,52 +119,57 @@ def test_the_timeline_states_the_whole_file_in_its_own_timecode():
     assert clips[1].source_range.duration.value == 50
 
 
-def test_final_cut_reads_whole_frames_of_the_file(tmp_path):
+def test_final_cut_reads_whole_frames_of_the_file(tmp_path: Path) -> None:
     root = parsed(as_fcpxml(MIXED))
     assert root.attrib == {"version": "1.10"}
     assert [child.tag for child in root] == ["resources", "library"]
     assert [child.tag for child in root[0]] == ["format", "asset", "format", "asset"]
-    formats = {f.get("id"): f.get("frameDuration") for f in root.iter("format")}
+    formats = {f.attrib["id"]: f.attrib["frameDuration"] for f in root.iter("format")}
     assert sorted(formats.values()) == ["1/25s", "1001/30000s"]
     ids = [element.get("id") for element in root[0]]
     assert len(set(ids)) == 4
-    sequence = root.find("library/event/project/sequence")
+    (sequence,) = root.findall("library/event/project/sequence")
     assert sequence.get("format") in formats
     clips = sequence.findall("spine/asset-clip")
     assert [clip.get("ref") in ids for clip in clips] == [True] * 3
 
-    def seconds(text):
+    def seconds(text: str) -> Fraction:
         return Fraction(text.rstrip("s"))
 
     at = Fraction(0)
     for clip in clips:  # one after the other, each on a frame of its own and of the sequence
-        assert seconds(clip.get("offset")) == at
-        at += seconds(clip.get("duration"))
-        assert (seconds(clip.get("duration")) * NTSC).denominator == 1
-        step = seconds(formats[clip.get("format")])
-        assert (seconds(clip.get("start")) / step).denominator == 1
-    assert seconds(sequence.get("duration")) == at
-    assert seconds(clips[0].get("start")) == (10 * 3600 * 30 + 1738) / NTSC
-    assert clips[0].find("note").text == ODD
+        assert seconds(clip.attrib["offset"]) == at
+        at += seconds(clip.attrib["duration"])
+        assert (seconds(clip.attrib["duration"]) * NTSC).denominator == 1
+        step = seconds(formats[clip.attrib["format"]])
+        assert (seconds(clip.attrib["start"]) / step).denominator == 1
+    assert seconds(sequence.attrib["duration"]) == at
+    assert seconds(clips[0].attrib["start"]) == (10 * 3600 * 30 + 1738) / NTSC
+    assert clips[0].findtext("note") == ODD
     assets = root.findall("resources/asset")
     assert [asset.get("hasAudio") for asset in assets] == ["1", None]
-    assert assets[0].find("media-rep").get("src") == "file:///films/a.mov"
+    assert [media.get("src") for media in assets[0].iter("media-rep")] == ["file:///films/a.mov"]
     read = otio.adapters.read_from_string(as_fcpxml([MIXED[0], MIXED[2]]), "fcpx_xml")
     assert "a.mov" in str(otio.adapters.write_to_string(read, "otio_json"))
 
 
-def test_premiere_reads_frames_from_the_files_beginning():
+def test_premiere_reads_frames_from_the_files_beginning() -> None:
     text = as_xmeml(MIXED)
     root = parsed(text)
     assert (root.tag, root.get("version")) == ("xmeml", "5")
     clips = root.findall("sequence/media/video/track/clipitem")
-    frames = [[int(clip.find(tag).text) for tag in ("start", "end", "in", "out")] for clip in clips]
+    tags = ("start", "end", "in", "out")
+    frames = [[int(clip.findtext(tag, "")) for tag in tags] for clip in clips]
     assert frames == [[0, 30, 1738, 1768], [30, 90, 50, 100], [90, 120, 29, 59]]
-    assert [clip.find("file").get("id") for clip in clips] == ["file-1", "file-2", "file-1"]
-    assert clips[0].find("file/timecode/string").text == "10:00:00:00"
-    assert clips[0].find("file/timecode/frame").text == str(10 * 3600 * 30)
-    assert clips[0].find("rate/ntsc").text == "TRUE"
-    assert clips[1].find("rate/ntsc").text == "FALSE"
+    assert [file.get("id") for clip in clips for file in clip.findall("file")] == [
+        "file-1",
+        "file-2",
+        "file-1",
+    ]
+    assert clips[0].findtext("file/timecode/string") == "10:00:00:00"
+    assert clips[0].findtext("file/timecode/frame") == str(10 * 3600 * 30)
+    assert clips[0].findtext("rate/ntsc") == "TRUE"
+    assert clips[1].findtext("rate/ntsc") == "FALSE"
     assert len(root.findall("sequence/media/audio/track/clipitem")) == 2
     names = {item.get("id") for item in root.iter("clipitem")}
     assert {link.text for link in root.iter("linkclipref")} == names
@@ -168,7 +180,7 @@ def test_premiere_reads_frames_from_the_files_beginning():
     )
 
 
-def test_markers_stand_where_the_moments_are():
+def test_markers_stand_where_the_moments_are() -> None:
     text = as_markers([MIXED[0], MIXED[2]])
     events = [line for line in text.splitlines() if re.match(r"\d{3}  001", line)]
     assert events[0].split()[4:] == ["10:00:57:28", "10:00:57:29"] * 2
@@ -178,7 +190,7 @@ def test_markers_stand_where_the_moments_are():
     assert "01:00:00:29 01:00:01:00" in no_clock  # Resolve's timelines begin at one o'clock
 
 
-def test_subtitles_and_chapters_are_at_the_files_own_times():
+def test_subtitles_and_chapters_are_at_the_files_own_times() -> None:
     cuts = [cut(start=3661.5, end=3670, query=ODD), cut(start=15, end=20.25, query="a --> b")]
     assert as_srt(cuts) == (
         "1\n00:00:15,000 --> 00:00:20,250\na → b\n\n"
@@ -203,13 +215,15 @@ def test_subtitles_and_chapters_are_at_the_files_own_times():
         ("a.FCPXML", "list", ".fcpxml"),
     ],
 )
-def test_an_ending_says_what_in_any_case_of_letters(name, kind, ending):
+def test_an_ending_says_what_in_any_case_of_letters(
+    name: str, kind: str, ending: str | None
+) -> None:
     assert kind_of(Path(name)) == kind
     assert list_ending(name) == ending
 
 
 @pytest.mark.parametrize("name", ["a", "a.txt", "a.exe", ".mp4.part"])
-def test_an_ending_that_says_nothing_is_refused(name):
+def test_an_ending_that_says_nothing_is_refused(name: str) -> None:
     with pytest.raises(ExportError, match="its ending says nothing"):
         kind_of(Path(name))
 
@@ -219,7 +233,7 @@ def test_an_ending_that_says_nothing_is_refused(name):
     "name",
     ['"q" & <t>.mp4', "\U0001f436.mp4", "\u05e9\u05dc.mp4", "x" * 251 + ".mp4", "\x01\udcff.mp4"],
 )
-def test_every_list_takes_every_name(ending, name, tmp_path):
+def test_every_list_takes_every_name(ending: str, name: str, tmp_path: Path) -> None:
     odd = replace(cut(query=ODD + name), path=Path("/films") / name)
     for paths in (True, False):
         text = LISTS[ending].write([odd], paths)
@@ -232,13 +246,14 @@ def test_every_list_takes_every_name(ending, name, tmp_path):
             assert "/films" not in text
 
 
-def test_what_a_file_says_is_asked_once_and_a_moment_beyond_its_end_refused(tmp_path):
+def test_what_a_file_says_is_asked_once_and_a_moment_beyond_its_end_refused(tmp_path: Path) -> None:
     film = tmp_path / "ntsc.mov"
     ffmpeg(
         *("-f", "lavfi", "-i", "testsrc=s=160x90:r=30000/1001:d=4"),
         *("-c:v", "libx264", "-preset", "ultrafast", "-timecode", "10:00:00:00", film),
     )
     (known,) = with_clock([Cut(film, 2.0, 9.0, 29.97)])
+    assert known.facts is not None
     assert known.facts.timecode == "10:00:00:00"
     assert known.facts.rate == NTSC
     assert known.end == pytest.approx(4.0, abs=0.02)

@@ -6,6 +6,7 @@ compared with the index's own of the same file: its number, its time, its colour
 
 import re
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -60,7 +61,7 @@ def seen(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8], float]:
 
 def shown(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Times and pictures of a file that we wrote ourselves, through PyAV alone."""
-    size = {"width": 224, "height": 224, "interpolation": "BICUBIC"}
+    size: dict[str, Any] = {"width": 224, "height": 224, "interpolation": "BICUBIC"}
     with av.open(str(path)) as film:
         frames = [(f.time, f.to_ndarray(format="rgb24", **size)) for f in film.decode(video=0)]
     return np.array([time for time, _ in frames]), np.stack([pixels for _, pixels in frames])

@@ -7,6 +7,7 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from feature_extract.video.frames import read_frames
@@ -21,55 +22,60 @@ X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 SINE = ("-f", "lavfi", "-i", "sine=440")
 
 
-def numbers(path):
+def numbers(path: Path) -> list[int]:
     with av.open(str(path)) as film:
         return [read_counter(frame.to_ndarray(format="rgb24")) for frame in film.decode(video=0)]
 
 
-def loudness(path):
-    """Root mean square of the first sound stream, of 1; None where there is none."""
+def loudness(path: Path) -> float:
+    """Root mean square of the first sound stream, of 1; -1 where there is none."""
     with av.open(str(path)) as film:
         if not film.streams.audio:
-            return None
+            return -1
         pieces = [frame.to_ndarray().ravel() for frame in film.decode(audio=0)]
     return float(np.sqrt(np.mean(np.concatenate(pieces).astype(float) ** 2)))
 
 
-def seconds(path, kind):
+def seconds(path: Path, kind: str) -> float:
     with av.open(str(path)) as film:
         stream = film.streams.get({kind: 0})[0]
         if stream.duration is None:
-            return float(film.duration / av.time_base)
+            assert film.duration is not None
+            return film.duration / av.time_base
+        assert stream.time_base is not None
         return float(stream.duration * stream.time_base)
 
 
-def colour(picture):
+def colour(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Mean colour right of the middle."""
     height, width = picture.shape[:2]
-    return picture[height // 3 : height * 7 // 12, width * 5 // 8 : width * 7 // 8].mean((0, 1))
+    piece = picture[height // 3 : height * 7 // 12, width * 5 // 8 : width * 7 // 8]
+    return np.asarray(piece.mean((0, 1)), np.float64)
 
 
-def first_picture(path):
+def first_picture(path: Path) -> NDArray[np.uint8]:
     with av.open(str(path)) as film:
-        return next(film.decode(video=0)).to_ndarray(format="rgb24")
+        return np.asarray(next(film.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def holiday(tmp_path_factory):
+def holiday(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("reports") / "holiday.mp4"
     counter_video(path, 4, 25, gop=25)
     return path
 
 
 @pytest.fixture(scope="module")
-def previews(tmp_path_factory):
+def previews(tmp_path_factory: pytest.TempPathFactory) -> Previews:
     return Previews(tmp_path_factory.mktemp("previews"), limit_bytes=1 << 28)
 
 
 # F1: outputs replace what they find
 
 
-def test_an_export_onto_its_own_source_is_refused_even_when_overwriting_is_asked_for(holiday):
+def test_an_export_onto_its_own_source_is_refused_even_when_overwriting_is_asked_for(
+    holiday: Path,
+) -> None:
     before = holiday.read_bytes()
     link = holiday.with_name("link.mp4")
     link.unlink(missing_ok=True)
@@ -84,23 +90,27 @@ def test_an_export_onto_its_own_source_is_refused_even_when_overwriting_is_asked
     assert holiday.read_bytes() == before
 
 
-def test_what_has_the_name_stays_and_the_export_takes_a_free_one(holiday, tmp_path):
+def test_what_has_the_name_stays_and_the_export_takes_a_free_one(
+    holiday: Path, tmp_path: Path
+) -> None:
     for name in ("notes.csv", "cuts.EDL", "still.JPG"):
         (tmp_path / name).write_text("mine")
         stem, dot, ending = name.partition(".")
         made = [export([Cut(holiday, 1, 2, 25)], tmp_path / name).path.name for _ in range(2)]
         assert made == [f"{stem} 2{dot}{ending}", f"{stem} 3{dot}{ending}"]
         assert (tmp_path / name).read_text() == "mine"
-        made = export([Cut(holiday, 1, 2, 25)], tmp_path / name, overwrite=True).path
-        assert made == tmp_path / name
-        assert made.read_bytes() != b"mine"
+        replaced = export([Cut(holiday, 1, 2, 25)], tmp_path / name, overwrite=True).path
+        assert replaced == tmp_path / name
+        assert replaced.read_bytes() != b"mine"
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
-def test_a_name_taken_while_the_export_runs_is_not_replaced_either(holiday, tmp_path, monkeypatch):
+def test_a_name_taken_while_the_export_runs_is_not_replaced_either(
+    holiday: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from vmr.media import export as module
 
-    def late(span, target, **_):
+    def late(span: object, target: Path, **_: object) -> str:
         target.write_bytes(b"film")
         (tmp_path / "a.mp4").write_bytes(b"mine")
         return ""
@@ -115,8 +125,8 @@ def test_a_name_taken_while_the_export_runs_is_not_replaced_either(holiday, tmp_
 
 @pytest.mark.parametrize("name", ["cam.ts", "cam.m2ts", "cam.mpg"])
 def test_a_span_of_a_camera_with_a_key_picture_each_ten_seconds_is_that_span(
-    name, tmp_path, previews
-):
+    name: str, tmp_path: Path, previews: Previews
+) -> None:
     path = tmp_path / name
     coding = ("mpeg2video", "yuv420p") if name == "cam.mpg" else ("libx264", "yuv420p")
     counter_video(tmp_path / "all.mkv", 24, 25, size=(160, 96), codec="ffv1", pix_fmt="bgr0")
@@ -135,7 +145,9 @@ def test_a_span_of_a_camera_with_a_key_picture_each_ten_seconds_is_that_span(
 # F4: length taken from another stream
 
 
-def test_a_film_keeps_all_pictures_where_the_sound_ends_early(holiday, tmp_path):
+def test_a_film_keeps_all_pictures_where_the_sound_ends_early(
+    holiday: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "short.mp4"
     ffmpeg("-i", holiday, "-f", "lavfi", "-i", "sine=440:d=1", "-c:v", "copy", "-c:a", "aac", path)
     film = write_film([Cut(path, 0, 3, 25), Cut(holiday, 1, 2, 25)], tmp_path / "film.mp4").path
@@ -145,7 +157,7 @@ def test_a_film_keeps_all_pictures_where_the_sound_ends_early(holiday, tmp_path)
     assert numbers(clip) == list(range(50, 100))
 
 
-def test_a_film_takes_the_highest_rate_of_its_parts(holiday, tmp_path):
+def test_a_film_takes_the_highest_rate_of_its_parts(holiday: Path, tmp_path: Path) -> None:
     counter_video(tmp_path / "fast.mp4", 1, 50)
     cuts = [Cut(holiday, 1, 2, 25), Cut(tmp_path / "fast.mp4", 0, 1, 50)]
     film = write_film(cuts, tmp_path / "film.mp4").path
@@ -156,7 +168,9 @@ def test_a_film_takes_the_highest_rate_of_its_parts(holiday, tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])
-def test_a_slide_that_stays_on_the_screen_can_be_cut_out(ending, holiday, tmp_path, previews):
+def test_a_slide_that_stays_on_the_screen_can_be_cut_out(
+    ending: str, holiday: Path, tmp_path: Path, previews: Previews
+) -> None:
     slides = tmp_path / f"slides.{ending}"
     counter_video(slides, 0, times=[0, 5, 10, 10.04])
     for made in (
@@ -174,7 +188,9 @@ def test_a_slide_that_stays_on_the_screen_can_be_cut_out(ending, holiday, tmp_pa
 # F7, F15: indexing and showing prepare pictures alike
 
 
-def test_white_paper_is_white_in_what_is_taken_out_of_hdr(tmp_path, previews):
+def test_white_paper_is_white_in_what_is_taken_out_of_hdr(
+    tmp_path: Path, previews: Previews
+) -> None:
     path = tmp_path / "hdr.mov"
     paper = "drawbox=w=160:h=180:color=black:t=fill,format=yuv420p10le,lutyuv=y=val*0.62"
     x265 = "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
@@ -194,7 +210,7 @@ def test_white_paper_is_white_in_what_is_taken_out_of_hdr(tmp_path, previews):
         assert colour(first_picture(made)).mean() == pytest.approx(index, abs=4), made.name
 
 
-def test_what_is_taken_out_of_a_tape_has_no_combs(tmp_path):
+def test_what_is_taken_out_of_a_tape_has_no_combs(tmp_path: Path) -> None:
     tape = tmp_path / "tape.avi"
     ffmpeg(
         *("-f", "lavfi", "-i", "testsrc2=s=720x576:r=50:d=1", "-vf", "interlace=scan=tff"),
@@ -216,7 +232,9 @@ def test_what_is_taken_out_of_a_tape_has_no_combs(tmp_path):
 # F8, F9: which stream, and one that cannot be decoded
 
 
-def test_pictures_and_sound_are_of_the_streams_that_were_indexed_and_are_played(tmp_path, previews):
+def test_pictures_and_sound_are_of_the_streams_that_were_indexed_and_are_played(
+    tmp_path: Path, previews: Previews
+) -> None:
     path = tmp_path / "two.mkv"
     ffmpeg(
         *("-f", "lavfi", "-i", "color=red:s=160x90:r=25:d=2"),
@@ -240,7 +258,7 @@ def test_pictures_and_sound_are_of_the_streams_that_were_indexed_and_are_played(
         assert loudness(made) > 0.03, made.name
 
 
-def spatial(path, source):
+def spatial(path: Path, source: Path) -> None:
     """Sound of a kind that nobody here decodes, as phones of 2025 write it."""
     ffmpeg("-i", source, *SINE, "-t", "4", "-c:v", "copy", "-c:a", "aac", path.with_suffix(".mp4"))
     content = path.with_suffix(".mp4").read_bytes()
@@ -248,8 +266,8 @@ def spatial(path, source):
 
 
 def test_sound_that_cannot_be_decoded_does_not_take_the_pictures_with_it(
-    holiday, tmp_path, previews
-):
+    holiday: Path, tmp_path: Path, previews: Previews
+) -> None:
     path = tmp_path / "spatial.mov"
     spatial(path, holiday)
     made = write_clip(Cut(path, 1, 3, 25), tmp_path / "clip.mp4")
@@ -262,7 +280,9 @@ def test_sound_that_cannot_be_decoded_does_not_take_the_pictures_with_it(
     assert numbers(previews.moment(path, 1, 3)) == list(range(25, 75))
 
 
-def test_of_two_sound_streams_the_one_that_can_be_decoded_is_heard(holiday, tmp_path):
+def test_of_two_sound_streams_the_one_that_can_be_decoded_is_heard(
+    holiday: Path, tmp_path: Path
+) -> None:
     spatial(tmp_path / "s.mov", holiday)
     both = tmp_path / "both.mov"
     ffmpeg(
@@ -277,7 +297,7 @@ def test_of_two_sound_streams_the_one_that_can_be_decoded_is_heard(holiday, tmp_
 # F17: the reason is the one that happened
 
 
-def test_a_name_too_long_for_the_disk_is_shortened(holiday, tmp_path):
+def test_a_name_too_long_for_the_disk_is_shortened(holiday: Path, tmp_path: Path) -> None:
     for stem in ("n" * 251, "\u05e9" * 150, "m" * 300):
         target = tmp_path / f"001 {stem}.mp4"
         made = write_clip(Cut(holiday, 1, 1.4, 25), target).path
@@ -289,7 +309,7 @@ def test_a_name_too_long_for_the_disk_is_shortened(holiday, tmp_path):
     assert fitting_name(Path("/a/b.mp4")) == Path("/a/b.mp4")
 
 
-def test_a_container_that_cannot_hold_the_pictures_is_named(tmp_path):
+def test_a_container_that_cannot_hold_the_pictures_is_named(tmp_path: Path) -> None:
     path = tmp_path / "v.webm"
     counter_video(path, 2, 25, codec="libvpx", options={"deadline": "realtime"})
     with pytest.raises(FfmpegError, match=r"v\.webm: mp4 cannot hold vp8; take \.mkv"):
@@ -299,7 +319,7 @@ def test_a_container_that_cannot_hold_the_pictures_is_named(tmp_path):
         write_clip(Cut(path, 0.5, 1.5, 25), tmp_path / "v.webm 2.webm")
 
 
-def test_why_nothing_can_be_written_is_said(holiday, tmp_path):
+def test_why_nothing_can_be_written_is_said(holiday: Path, tmp_path: Path) -> None:
     cut = Cut(holiday, 1, 2, 25)
     with pytest.raises(OutputError, match="cannot be written: its folder is not there"):
         write_clip(cut, tmp_path / "nowhere" / "a.mp4")
@@ -311,7 +331,9 @@ def test_why_nothing_can_be_written_is_said(holiday, tmp_path):
 # F20: what is not there
 
 
-def test_seconds_that_a_file_does_not_have_are_refused_by_every_export(holiday, tmp_path):
+def test_seconds_that_a_file_does_not_have_are_refused_by_every_export(
+    holiday: Path, tmp_path: Path
+) -> None:
     cut = Cut(holiday, 100, 101, 25)
     for name in ("a.mp4", "a.jpg", "a.edl", "a.otio", "a.fcpxml", "a.xml", "a.markers.edl"):
         with pytest.raises((FfmpegError, ExportError), match=r"holiday\.mp4: .*4\.0 s"):
@@ -324,7 +346,9 @@ def test_seconds_that_a_file_does_not_have_are_refused_by_every_export(holiday, 
 
 @pytest.mark.parametrize("copy", [False, True])
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
-def test_a_clip_keeps_when_where_and_with_what_it_was_recorded(holiday, tmp_path, ending, copy):
+def test_a_clip_keeps_when_where_and_with_what_it_was_recorded(
+    holiday: Path, tmp_path: Path, ending: str, copy: bool
+) -> None:
     path = tmp_path / f"phone.{ending}"
     tags = {
         "creation_time": "2024-05-06T07:08:09.000000Z",

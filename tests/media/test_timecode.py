@@ -32,7 +32,9 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("rate", "drop", "frame", "text"), TABLE)
-def test_labels_are_those_of_the_hand_worked_table(rate, drop, frame, text):
+def test_labels_are_those_of_the_hand_worked_table(
+    rate: Fraction, drop: bool, frame: int, text: str
+) -> None:
     assert label(frame, rate, drop=drop) == text
     if frame < 24 * 3600 * 25:
         assert number(text, rate) == frame % (24 * 3600 * 25)
@@ -40,7 +42,7 @@ def test_labels_are_those_of_the_hand_worked_table(rate, drop, frame, text):
 
 @pytest.mark.parametrize("rate", [FILM, NTSC, FAST, Fraction(25), Fraction(50)])
 @pytest.mark.parametrize("drop", [False, True])
-def test_labels_are_those_of_opentimelineio(rate, drop):
+def test_labels_are_those_of_opentimelineio(rate: Fraction, drop: bool) -> None:
     if drop and rate not in (NTSC, FAST):
         return
     for frame in [*range(0, 200_000, 977), 1799, 1800, 1801, 17981, 17982, 107891, 107892]:
@@ -64,11 +66,11 @@ def test_labels_are_those_of_opentimelineio(rate, drop):
         (0.0, Fraction(25)),
     ],
 )
-def test_a_measured_rate_means_a_standard_one(measured, meant):
+def test_a_measured_rate_means_a_standard_one(measured: float, meant: Fraction) -> None:
     assert nominal(measured) == meant
 
 
-def test_the_frame_of_a_second_is_the_one_on_the_screen():
+def test_the_frame_of_a_second_is_the_one_on_the_screen() -> None:
     clock = Clock(NTSC, number("10:00:00:00", NTSC))
     assert clock.frame(58.0) == 1738
     assert clock.label(1738) == "10:00:57:28"
@@ -79,6 +81,6 @@ def test_the_frame_of_a_second_is_the_one_on_the_screen():
 
 
 @pytest.mark.parametrize("text", ["", "10:00", "a:b:c:d", "10:00:00"])
-def test_what_is_no_label_is_said(text):
+def test_what_is_no_label_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="is no timecode"):
         number(text, NTSC)

@@ -6,6 +6,7 @@ the real networks to the player.
 """
 
 import re
+from pathlib import Path
 
 import pytest
 import skimage.data
@@ -14,7 +15,10 @@ from playwright.sync_api import expect
 
 from tests.support.browser import (
     NEEDED,
+    OpenTab,
     ask,
+    attribute,
+    box,
     drop,
     hold,
     note_seeks,
@@ -48,14 +52,16 @@ from vmr.page.viewer import Screen
 pytestmark = NEEDED
 
 
-def test_from_a_dropped_file_to_the_moment(open_tab, tmp_path):
+def test_from_a_dropped_file_to_the_moment(open_tab: OpenTab, tmp_path: Path) -> None:
     """The real networks: a cat between coins and bricks is found, and exactly it is played."""
     film = tmp_path / "holiday.mp4"
     pictures = (skimage.data.coins(), skimage.data.cat(), skimage.data.brick())
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).convert("RGB").resize((320, 180)).save(tmp_path / f"{number}.png")
-    parts = [["-loop", "1", "-t", "5", "-i", tmp_path / f"{number}.png"] for number in range(3)]
-    join = ["-filter_complex", "concat=n=3", "-r", "10", "-pix_fmt", "yuv420p", film]
+    parts = [
+        ["-loop", "1", "-t", "5", "-i", str(tmp_path / f"{number}.png")] for number in range(3)
+    ]
+    join = ["-filter_complex", "concat=n=3", "-r", "10", "-pix_fmt", "yuv420p", str(film)]
     ffmpeg(*parts[0], *parts[1], *parts[2], *join)
     with served(real_page(tmp_path)) as address:
         tab = open_tab(base=address)
@@ -80,13 +86,13 @@ def test_from_a_dropped_file_to_the_moment(open_tab, tmp_path):
             expect(tab.locator(".example")).to_have_text("like this picture")
             first = tab.locator(".results .card[data-key]").first
             first.wait_for(state="attached")
-            _, start, end = first.get_attribute("data-key").split(":")
-            assert 4 <= float(start) < float(end) <= 11
+            _, first_second, last_second = attribute(first, "data-key").split(":")
+            assert 4 <= float(first_second) < float(last_second) <= 11
             tab.click(".example")
             expect(tab.locator(".example")).to_be_hidden()
 
 
-def test_a_click_plays_exactly_the_moment(open_tab):
+def test_a_click_plays_exactly_the_moment(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
@@ -102,7 +108,7 @@ def test_a_click_plays_exactly_the_moment(open_tab):
     assert end - 0.3 < now(tab) <= end + 0.05
 
 
-def test_a_link_opens_the_moment_at_its_start(open_tab):
+def test_a_link_opens_the_moment_at_its_start(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     start, _ = watch(tab, 2)
@@ -120,7 +126,7 @@ def test_a_link_opens_the_moment_at_its_start(open_tab):
     expect(tab.locator("#ask")).to_have_value(DOG)
 
 
-def test_a_link_to_a_video_opens_it(open_tab):
+def test_a_link_to_a_video_opens_it(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.click(".videos .card >> nth=1")
     tab.wait_for_selector(".player:not([hidden])")
@@ -129,7 +135,7 @@ def test_a_link_to_a_video_opens_it(open_tab):
     expect(again.locator(".scope")).to_contain_text("in party.mp4")
 
 
-def test_the_moment_repeats(open_tab):
+def test_the_moment_repeats(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     start, end = watch(tab, 1)
@@ -142,7 +148,7 @@ def test_the_moment_repeats(open_tab):
     tab.wait_for_function("!document.querySelector('video').paused")
 
 
-def test_the_lead_in_and_speed(open_tab):
+def test_the_lead_in_and_speed(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     start, _ = watch(tab, 1)
@@ -157,7 +163,7 @@ def test_the_lead_in_and_speed(open_tab):
     assert tab.evaluate(rate) == 0.25
 
 
-def test_a_click_on_the_strip_goes_there(open_tab):
+def test_a_click_on_the_strip_goes_there(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
@@ -167,13 +173,13 @@ def test_a_click_on_the_strip_goes_there(open_tab):
     # Outside the moment the video runs on.
     tab.wait_for_function("document.querySelector('video').currentTime > 15.5")
     assert not paused(tab)
-    box = tab.locator(".strip").bounding_box()
-    tab.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 20)
+    strip = box(tab.locator(".strip"))
+    tab.mouse.move(strip["x"] + strip["width"] * 0.25, strip["y"] + 20)
     expect(tab.locator(".peek span")).to_have_text(re.compile(r"00:0[45]\.\d"))
-    assert "thumbnail/1/" in tab.locator(".peek img").get_attribute("src")
+    assert "thumbnail/1/" in attribute(tab.locator(".peek img"), "src")
 
 
-def test_the_strip_shows_where_the_match_is(open_tab):
+def test_the_strip_shows_where_the_match_is(open_tab: OpenTab) -> None:
     """The curve is higher inside the planted moment than elsewhere, pixel by pixel."""
     tab = open_tab()
     ask(tab, DOG)
@@ -189,28 +195,28 @@ def test_the_strip_shows_where_the_match_is(open_tab):
     assert tab.evaluate(height, 17.0) < 0.2
 
 
-def test_an_edge_is_dragged(open_tab):
+def test_an_edge_is_dragged(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     _, end = watch(tab, 1)
     tab.hover(".edge.end")  # once it stands still
-    strip = tab.locator(".strip").bounding_box()
-    edge = tab.locator(".edge.end").bounding_box()
+    strip = box(tab.locator(".strip"))
+    edge = box(tab.locator(".edge.end"))
     tab.mouse.down()
     tab.mouse.move(strip["x"] + strip["width"] * 12 / 20, edge["y"] + 20, steps=5)
     tab.mouse.up()
-    moved = float(tab.locator(".edge.end").get_attribute("aria-valuenow"))
+    moved = float(attribute(tab.locator(".edge.end"), "aria-valuenow"))
     assert abs(moved - 12) < 0.2
     assert abs(now(tab) - 12) < 0.3  # the picture follows the hand
     tab.focus(".edge.end")
     tab.keyboard.press("ArrowLeft")
-    assert float(tab.locator(".edge.end").get_attribute("aria-valuenow")) == pytest.approx(
+    assert float(attribute(tab.locator(".edge.end"), "aria-valuenow")) == pytest.approx(
         moved - 0.1, abs=0.06
     )
     assert moved > end
 
 
-def test_the_timeline_by_keyboard(open_tab):
+def test_the_timeline_by_keyboard(open_tab: OpenTab) -> None:
     """The slider beside the strip moves with the arrow keys, which elsewhere change the moment."""
     tab = open_tab()
     ask(tab, DOG)
@@ -226,20 +232,20 @@ def test_the_timeline_by_keyboard(open_tab):
     assert tab.url == before
 
 
-def test_zoom_keeps_the_moment_in_view(open_tab):
+def test_zoom_keeps_the_moment_in_view(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     start, end = watch(tab, 1)
-    narrow = tab.locator(".band.chosen").bounding_box()["width"]
+    narrow = box(tab.locator(".band.chosen"))["width"]
     tab.click("[aria-label='Zoom in']")
-    assert tab.locator(".band.chosen").bounding_box()["width"] == pytest.approx(2 * narrow, rel=0.1)
+    assert box(tab.locator(".band.chosen"))["width"] == pytest.approx(2 * narrow, rel=0.1)
     tab.click("[aria-label='Show the whole video']")
-    strip = tab.locator(".strip").bounding_box()["width"]
-    band = tab.locator(".band.chosen").bounding_box()["width"]
+    strip = box(tab.locator(".strip"))["width"]
+    band = box(tab.locator(".band.chosen"))["width"]
     assert band == pytest.approx(strip * (end - start) / 20, abs=2)
 
 
-def test_the_keyboard(open_tab):
+def test_the_keyboard(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.keyboard.press("/")
     assert tab.evaluate("document.activeElement.id") == "ask"
@@ -274,7 +280,7 @@ def test_the_keyboard(open_tab):
     expect(tab.locator(".player")).to_be_hidden()
 
 
-def test_frame_by_frame(open_tab):
+def test_frame_by_frame(open_tab: OpenTab) -> None:
     """Ten on and ten back, each exactly one, from the first frame of a moment."""
     tab = open_tab()
     ask(tab, DOG)
@@ -288,7 +294,7 @@ def test_frame_by_frame(open_tab):
         wait_until_shown(tab, number, number)
 
 
-def test_a_format_that_browsers_cannot_play_is_previewed(open_tab, tmp_path):
+def test_a_format_that_browsers_cannot_play_is_previewed(open_tab: OpenTab, tmp_path: Path) -> None:
     with served(planted_page(tmp_path, suffix=".avi")) as base:
         tab = open_tab(base=base)
         ask(tab, DOG)
@@ -301,7 +307,7 @@ def test_a_format_that_browsers_cannot_play_is_previewed(open_tab, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])
-def test_a_clock_that_starts_late(open_tab, tmp_path, suffix):
+def test_a_clock_that_starts_late(open_tab: OpenTab, tmp_path: Path, suffix: str) -> None:
     """A browser's seconds are the file's own, ours begin with the pictures. Of an MP4, Chromium
     believes the end to come that much too early, so that it is shown as a preview."""
     with served(planted_page(tmp_path, suffix=suffix, begins=5.0)) as base:
@@ -325,7 +331,7 @@ def test_a_clock_that_starts_late(open_tab, tmp_path, suffix):
         wait_until_shown(tab, 18 * FPS - 15, SECONDS * FPS)
 
 
-def test_a_kiosk_plays_the_best_moment_by_itself(open_tab, tmp_path):
+def test_a_kiosk_plays_the_best_moment_by_itself(open_tab: OpenTab, tmp_path: Path) -> None:
     screen = Screen(kiosk=True, examples=(GOAL, DOG))
     page = planted_page(tmp_path, access=Access(change=False, paths=False), screen=screen)
     with served(page) as base:
@@ -337,7 +343,9 @@ def test_a_kiosk_plays_the_best_moment_by_itself(open_tab, tmp_path):
         assert tab.locator("[aria-label^='Repeat']").get_attribute("aria-pressed") == "true"
 
 
-def test_a_kiosk_goes_back_to_the_start_when_nobody_is_there(open_tab, tmp_path):
+def test_a_kiosk_goes_back_to_the_start_when_nobody_is_there(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
     page = planted_page(tmp_path, access=Access(change=False), screen=Screen(kiosk=True))
     with served(page) as base:
         tab = open_tab(base=base)
@@ -348,7 +356,7 @@ def test_a_kiosk_goes_back_to_the_start_when_nobody_is_there(open_tab, tmp_path)
         tab.wait_for_selector("[data-view=home]")
 
 
-def test_each_word_shows_where_it_matches(open_tab):
+def test_each_word_shows_where_it_matches(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
@@ -366,7 +374,7 @@ def test_each_word_shows_where_it_matches(open_tab):
         tab.wait_for_function(opaque % rows)
 
 
-def test_where_each_word_looked(open_tab, tmp_path):
+def test_where_each_word_looked(open_tab: OpenTab, tmp_path: Path) -> None:
     """With a second stage, its attention is shown under a heading of its own, over its window."""
     page = planted_page(tmp_path)
     with served(page) as base:

@@ -7,13 +7,16 @@ from pathlib import Path
 import av
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Dialog, Route, expect
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import expect
 
 from tests.support.browser import (
     HOSTILE,
     NEEDED,
+    OpenTab,
     ask,
+    attribute,
+    box,
     drop,
     drop_folder,
     hold,
@@ -39,7 +42,7 @@ from vmr.page.access import Access
 pytestmark = NEEDED
 
 
-def test_two_visitors_see_their_own(open_tab):
+def test_two_visitors_see_their_own(open_tab: OpenTab) -> None:
     one, two = open_tab(), open_tab()
     ask(one, DOG)
     ask(two, GOAL)
@@ -51,7 +54,7 @@ def test_two_visitors_see_their_own(open_tab):
     assert "/media/2" in two.evaluate("document.querySelector('video').src")
 
 
-def test_what_is_not_there_is_said_and_weak_matches_are_folded(open_tab):
+def test_what_is_not_there_is_said_and_weak_matches_are_folded(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, ABSENT)
     expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
@@ -60,7 +63,7 @@ def test_what_is_not_there_is_said_and_weak_matches_are_folded(open_tab):
     expect(tab.locator(".card[data-key]").first).to_be_visible()
 
 
-def test_unknown_words_are_shown_with_near_ones(open_tab):
+def test_unknown_words_are_shown_with_near_ones(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, "a dog runs on the beachh")
     expect(tab.locator(".unknown")).to_contain_text("“beachh” is not known")
@@ -69,7 +72,7 @@ def test_unknown_words_are_shown_with_near_ones(open_tab):
     assert tab.input_value("#ask") == DOG
 
 
-def test_a_slip_is_searched_for_and_the_word_that_was_meant_offered(open_tab):
+def test_a_slip_is_searched_for_and_the_word_that_was_meant_offered(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, "a motocycle")
     tab.click(".unknown .chip >> text=motorcycle")
@@ -77,14 +80,14 @@ def test_a_slip_is_searched_for_and_the_word_that_was_meant_offered(open_tab):
     assert tab.input_value("#ask") == "a motorcycle"
 
 
-def test_results_by_video(open_tab):
+def test_results_by_video(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     tab.click("text=By video")
     assert sorted(tab.locator(".results h3").all_inner_texts()) == ["beach.mp4", "party.mp4"]
 
 
-def test_known_words_near_the_only_word(open_tab):
+def test_known_words_near_the_only_word(open_tab: OpenTab) -> None:
     """Nothing can be searched; but what may have been meant is a click away."""
     tab = open_tab()
     tab.fill("#ask", "Footbal goall")
@@ -110,7 +113,9 @@ def test_known_words_near_the_only_word(open_tab):
         ("not a cat", None),
     ],
 )
-def test_plain_negation_is_offered_with_a_minus(open_tab, query, better):
+def test_plain_negation_is_offered_with_a_minus(
+    open_tab: OpenTab, query: str, better: str | None
+) -> None:
     tab = open_tab()
     ask(tab, query)
     hint = tab.locator(".unknown", has_text="not left out")
@@ -123,14 +128,14 @@ def test_plain_negation_is_offered_with_a_minus(open_tab, query, better):
     expect(hint).to_have_count(0)
 
 
-def test_what_is_no_negation_gets_no_hint(open_tab):
+def test_what_is_no_negation_gets_no_hint(open_tab: OpenTab) -> None:
     tab = open_tab()
     for query in (DOG, "a dog with notes", "a dog without a cat -people"):
         ask(tab, query)
         expect(tab.locator(".unknown", has_text="not left out")).to_have_count(0)
 
 
-def test_refused_files_are_readable_and_no_videos(open_tab, tmp_path):
+def test_refused_files_are_readable_and_no_videos(open_tab: OpenTab, tmp_path: Path) -> None:
     page = planted_page(tmp_path)
     path = tmp_path / "a holiday with a long name.mp4"
     path.write_text("no video at all")
@@ -145,7 +150,7 @@ def test_refused_files_are_readable_and_no_videos(open_tab, tmp_path):
         assert tile.evaluate("e => getComputedStyle(e).opacity") == "1"
 
 
-def test_from_a_moment_to_its_video(open_tab):
+def test_from_a_moment_to_its_video(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 2)
@@ -157,7 +162,7 @@ def test_from_a_moment_to_its_video(open_tab):
     expect(tab.locator("text=Search inside this video")).to_be_hidden()
 
 
-def test_only_the_first_card_says_how_often_it_is_right(open_tab):
+def test_only_the_first_card_says_how_often_it_is_right(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     told = tab.eval_on_selector_all(".meter", "meters => meters.map((meter) => meter.title)")
@@ -166,7 +171,7 @@ def test_only_the_first_card_says_how_often_it_is_right(open_tab):
     assert len(told) > 1
 
 
-def test_search_inside_one_video(open_tab):
+def test_search_inside_one_video(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.click(".videos .card >> nth=1")
     expect(tab.locator(".scope")).to_contain_text("in party.mp4")
@@ -178,7 +183,7 @@ def test_search_inside_one_video(open_tab):
     assert tab.locator(".card[data-key^='1:']").count() > 0
 
 
-def test_bad_files_are_refused_in_one_line_each(open_tab, tmp_path):
+def test_bad_files_are_refused_in_one_line_each(open_tab: OpenTab, tmp_path: Path) -> None:
     tab = open_tab()
     bad = [tmp_path / "notes.mp4", tmp_path / "empty.mp4"]
     bad[0].write_text("this is no video\n" * 200)
@@ -194,7 +199,7 @@ def test_bad_files_are_refused_in_one_line_each(open_tab, tmp_path):
     assert tab.locator(".videos .card").count() == 3
 
 
-def test_a_name_is_never_markup(open_tab):
+def test_a_name_is_never_markup(open_tab: OpenTab) -> None:
     tab = open_tab()
     expect(tab.locator(".videos .name").nth(2)).to_have_text(f"{HOSTILE}.mp4")
     tab.click(".videos .card >> nth=2")
@@ -204,7 +209,7 @@ def test_a_name_is_never_markup(open_tab):
     assert tab.locator("img[onerror]").count() == 0
 
 
-def test_light_and_dark(open_tab):
+def test_light_and_dark(open_tab: OpenTab) -> None:
     def wait_for_shade(tab: Tab, wanted: str) -> None:
         tab.wait_for_function(
             """(wanted) => {
@@ -227,7 +232,7 @@ def test_light_and_dark(open_tab):
     wait_for_shade(dark, "light")  # the visitor's choice outlives the visit
 
 
-def test_a_phone(open_tab, tmp_path):
+def test_a_phone(open_tab: OpenTab, tmp_path: Path) -> None:
     tab = open_tab(viewport={"width": 390, "height": 844}, has_touch=True)
     tab.wait_for_selector(".videos .card:enabled")
     fits = "document.documentElement.scrollWidth <= 390"
@@ -253,7 +258,7 @@ def test_a_phone(open_tab, tmp_path):
     expect(tab.locator(".tool.main")).to_be_in_viewport()
 
 
-def test_nothing_is_fetched_from_elsewhere(browser, address):
+def test_nothing_is_fetched_from_elsewhere(browser: Browser, address: str) -> None:
     context = browser.new_context()
     tab = context.new_page()
     asked = []
@@ -266,14 +271,14 @@ def test_nothing_is_fetched_from_elsewhere(browser, address):
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-def test_the_set_up_script_finds_this_browser():
+def test_the_set_up_script_finds_this_browser() -> None:
     done = subprocess.run(
         ["sh", "tests/support/setup_chromium.sh"], capture_output=True, check=True
     )
     assert b"NO CHROMIUM" not in done.stderr
 
 
-def test_everybody_can_use_it(open_tab):
+def test_everybody_can_use_it(open_tab: OpenTab) -> None:
     """axe-core finds nothing to complain about, on every screen, in light and in dark."""
     for scheme in ("light", "dark"):
         tab = open_tab(color_scheme=scheme)
@@ -302,7 +307,7 @@ def check_with_axe(tab: Tab) -> None:
     assert [(each["id"], each["impact"], each["nodes"][0]["html"]) for each in found] == []
 
 
-def test_filters_choose_the_videos(open_tab):
+def test_filters_choose_the_videos(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     assert tab.locator(".card[data-key]").count() > 0
@@ -317,7 +322,7 @@ def test_filters_choose_the_videos(open_tab):
     expect(tab.locator(".results h2")).to_contain_text("the filter leaves all of them out")
 
 
-def test_a_folder_is_searched_with_the_folders_in_it(open_tab, tmp_path):
+def test_a_folder_is_searched_with_the_folders_in_it(open_tab: OpenTab, tmp_path: Path) -> None:
     page = planted_page(tmp_path, folders=("trips/sea", "trips", "home"))
     with served(page) as base:
         tab = open_tab(base=base)
@@ -335,7 +340,7 @@ def test_a_folder_is_searched_with_the_folders_in_it(open_tab, tmp_path):
         expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
 
 
-def test_an_empty_library_says_so(open_tab, tmp_path):
+def test_an_empty_library_says_so(open_tab: OpenTab, tmp_path: Path) -> None:
     with served(real_page(tmp_path)) as base:
         tab = open_tab(base=base)
         expect(tab.locator(".nothing")).to_contain_text("Drop a few videos here")
@@ -343,7 +348,7 @@ def test_an_empty_library_says_so(open_tab, tmp_path):
         expect(tab.locator(".results h2")).to_contain_text("nothing to search yet")
 
 
-def test_the_basket_gathers_moments_of_several_queries(open_tab):
+def test_the_basket_gathers_moments_of_several_queries(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
@@ -371,7 +376,7 @@ def test_the_basket_gathers_moments_of_several_queries(open_tab):
     expect(tab.locator(".drawer .name")).to_have_text(["party.mp4"])
 
 
-def test_what_is_kept_is_downloaded(open_tab, tmp_path):
+def test_what_is_kept_is_downloaded(open_tab: OpenTab, tmp_path: Path) -> None:
     """The clip holds the frames from the dragged start to the end, and no other."""
     tab = open_tab()
     ask(tab, DOG)
@@ -379,7 +384,7 @@ def test_what_is_kept_is_downloaded(open_tab, tmp_path):
     hold(tab)
     tab.focus(".edge.start")
     tab.keyboard.press("Shift+ArrowRight")  # one second later
-    _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
+    _, start, end = attribute(tab.locator("[aria-current=true]"), "data-key").split(":")
     tab.click(".keep")
     tab.click("[aria-label='Basket']")
     with tab.expect_download() as waiting:
@@ -392,7 +397,7 @@ def test_what_is_kept_is_downloaded(open_tab, tmp_path):
     assert float(start) == pytest.approx(MOMENTS[1][DOG][0] + 1, abs=1)
 
 
-def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab, tmp_path):
+def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab: OpenTab, tmp_path: Path) -> None:
     tab = open_tab()
     ask(tab, DOG)
     start, end = watch(tab, 1)
@@ -409,7 +414,7 @@ def test_a_clip_is_copied_or_encoded_as_is_asked(open_tab, tmp_path):
     assert set(exact) <= set(copied)
 
 
-def test_a_download_that_fails_says_why(open_tab):
+def test_a_download_that_fails_says_why(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
@@ -426,7 +431,7 @@ def test_a_download_that_fails_says_why(open_tab):
     expect(tab.locator(".toast")).to_be_hidden()  # it was not said of this one
 
 
-def test_a_video_that_is_not_there_is_no_dead_end(open_tab):
+def test_a_video_that_is_not_there_is_no_dead_end(open_tab: OpenTab) -> None:
     tab = open_tab("?q=a+dog+runs+on+the+beach&video=999")
     expect(tab.locator(".error")).to_contain_text("There is no video 999")
     expect(tab.locator(".scope")).to_contain_text("in video 999")
@@ -436,7 +441,7 @@ def test_a_video_that_is_not_there_is_no_dead_end(open_tab):
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_a_card_runs_through_its_moment_with_one_request(open_tab, motion):
+def test_a_card_runs_through_its_moment_with_one_request(open_tab: OpenTab, motion: str) -> None:
     """By itself while the pointer rests, unless motion is unwanted; by hand where it moves."""
     tab = open_tab(reduced_motion=motion)
     asked = []
@@ -451,7 +456,7 @@ def test_a_card_runs_through_its_moment_with_one_request(open_tab, motion):
     )
     asked.clear()
     card.locator(".frame").hover(position={"x": 5, "y": 40})
-    box = card.locator(".frame").bounding_box()
+    frame = box(card.locator(".frame"))
     place = "getComputedStyle(document.querySelector('.film:not([hidden])')).backgroundPositionX"
     if motion == "no-preference":
         expect(card.locator(".film")).to_be_visible()
@@ -459,15 +464,15 @@ def test_a_card_runs_through_its_moment_with_one_request(open_tab, motion):
     else:
         sprite = "performance.getEntriesByType('resource').some((r) => r.name.includes('/sprite/'))"
         tab.wait_for_function(sprite)
-        for x, wanted in [(box["width"] - 3, 100), (3, 0)]:
-            tab.mouse.move(box["x"] + x - 1, box["y"] + 40)
-            tab.mouse.move(box["x"] + x, box["y"] + 40)
+        for x, wanted in [(frame["width"] - 3, 100), (3, 0)]:
+            tab.mouse.move(frame["x"] + x - 1, frame["y"] + 40)
+            tab.mouse.move(frame["x"] + x, frame["y"] + 40)
             expect(card.locator(".film")).to_be_visible()
             tab.wait_for_function(f"parseFloat({place}) === {wanted}")
     tab.mouse.move(5, 5)
     expect(card.locator(".film")).to_be_hidden()
-    tab.mouse.move(box["x"] + 59, box["y"] + 40)
-    tab.mouse.move(box["x"] + 60, box["y"] + 40)
+    tab.mouse.move(frame["x"] + 59, frame["y"] + 40)
+    tab.mouse.move(frame["x"] + 60, frame["y"] + 40)
     expect(card.locator(".film")).to_be_visible()
     assert [url.split("/")[-1] for url in asked if "/sprite/" in url] == ["1?first=6&last=9"]
     assert not [url for url in asked if "/thumbnail/" in url]
@@ -478,7 +483,7 @@ def frames_of(path: Path) -> list[int]:
         return [read_counter(frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
 
 
-def test_more_like_this_and_a_link_to_it(open_tab):
+def test_more_like_this_and_a_link_to_it(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
@@ -494,7 +499,9 @@ def test_more_like_this_and_a_link_to_it(open_tab):
     expect(tab.locator(".hero")).to_be_visible()
 
 
-def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
+def test_a_judgement_is_kept_with_the_edges_that_were_set(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
     page = planted_page(tmp_path)
     with served(page) as base:
         tab = open_tab(base=base)
@@ -503,7 +510,7 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         hold(tab)
         tab.focus(".edge.end")
         tab.keyboard.press("Shift+ArrowRight")
-        _, start, end = tab.locator("[aria-current=true]").get_attribute("data-key").split(":")
+        _, start, end = attribute(tab.locator("[aria-current=true]"), "data-key").split(":")
         tab.click("[aria-label^='This is right']")
         expect(tab.locator(".toast")).to_contain_text("Thank you")
         expect(tab.locator("[aria-label^='This is right']")).to_have_attribute(
@@ -523,7 +530,7 @@ def test_a_judgement_is_kept_with_the_edges_that_were_set(open_tab, tmp_path):
         assert page.library.ratings() == []
 
 
-def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
+def test_the_queue_is_paused_resumed_and_cancelled(open_tab: OpenTab, tmp_path: Path) -> None:
     page = planted_page(tmp_path)
     page.ingest.pause()
     waiting = tmp_path / "more"
@@ -551,7 +558,7 @@ def test_the_queue_is_paused_resumed_and_cancelled(open_tab, tmp_path):
         expect(tab.locator(".toast")).to_contain_text("nowhere: no such file or folder")
 
 
-def test_what_was_cancelled_can_be_read_after_all(open_tab, tmp_path):
+def test_what_was_cancelled_can_be_read_after_all(open_tab: OpenTab, tmp_path: Path) -> None:
     page = planted_page(tmp_path)
     page.ingest.pause()
     (tmp_path / "more.mp4").write_bytes(b"\0" * 1000)
@@ -569,18 +576,21 @@ def test_what_was_cancelled_can_be_read_after_all(open_tab, tmp_path):
         expect(tile).to_contain_text("Waiting")
 
 
-def test_a_paused_queue_promises_no_time(open_tab, tmp_path):
+def test_a_paused_queue_promises_no_time(
+    open_tab: OpenTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = planted_page(tmp_path)
     source = page.files.source(1)
     job = Job(1, source, "indexing", 0.3, stamp=FileStamp.of(source))
-    page.ingest.progress = lambda: Progress((job,), True, 1000.0, 90.0, "")
+    progress = Progress((job,), True, 1000.0, 90.0, "")
+    monkeypatch.setattr(page.ingest, "progress", lambda: progress)
     with served(page) as base:
         tab = open_tab(base=base)
         expect(tab.locator(".job .detail")).to_have_text("Paused")
         expect(tab.locator(".queue")).to_contain_text("Paused")
 
 
-def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
+def test_a_refused_file_says_why_and_is_tried_again(open_tab: OpenTab, tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video at all")
     with served(real_page(tmp_path)) as base:
@@ -599,15 +609,20 @@ def test_a_refused_file_says_why_and_is_tried_again(open_tab, tmp_path):
         assert bad.exists()
 
 
-def test_a_folder_is_dropped(open_tab, tmp_path):
+def test_a_folder_is_dropped(open_tab: OpenTab, tmp_path: Path) -> None:
     """Every video in it is sent, also from folders inside; what is no video is left."""
     folder = tmp_path / "holiday"
     (folder / "day 2").mkdir(parents=True)
     for name in ("one.mp4", "day 2/two.mp4", "notes.txt"):
         (folder / name).write_text("no video at all")
     tab = open_tab()
-    sent = []
-    tab.route("**/upload?**", lambda route: (sent.append(route.request.url), route.abort()))
+    sent: list[str] = []
+
+    def note(route: Route) -> None:
+        sent.append(route.request.url)
+        route.abort()
+
+    tab.route("**/upload?**", note)
     drop_folder(tab, folder)
     rows = tab.locator(".job.failed")
     expect(rows).to_have_count(2)  # the second was tried, too
@@ -615,15 +630,20 @@ def test_a_folder_is_dropped(open_tab, tmp_path):
     assert sorted(url.split("name=")[1] for url in sent) == ["one.mp4", "two.mp4"]
 
 
-def test_what_removing_deletes_is_said(open_tab, tmp_path):
+def test_what_removing_deletes_is_said(open_tab: OpenTab, tmp_path: Path) -> None:
     page = planted_page(tmp_path)
     page.ingest.pause()
     mine = tmp_path / "mine.mp4"
     counter_video(mine, 1.0)
     with served(page) as base:
         tab = open_tab(base=base)
-        asked = []
-        tab.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+        asked: list[str] = []
+
+        def note(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            dialog.dismiss()
+
+        tab.on("dialog", note)
         drop(tab, mine)
         expect(tab.locator(".videos .card")).to_have_count(4)
         for place in (0, 3):
@@ -634,7 +654,7 @@ def test_what_removing_deletes_is_said(open_tab, tmp_path):
     assert "The library's copy is deleted; the file you added stays" in asked[1]
 
 
-def test_an_upload_is_taken_back(open_tab, tmp_path):
+def test_an_upload_is_taken_back(open_tab: OpenTab, tmp_path: Path) -> None:
     tab = open_tab()
     film = tmp_path / "long.mp4"
     film.write_bytes(b"\0" * 1000)
@@ -648,7 +668,7 @@ def test_an_upload_is_taken_back(open_tab, tmp_path):
     assert not tab.evaluate(leave)
 
 
-def test_the_keys_are_explained(open_tab):
+def test_the_keys_are_explained(open_tab: OpenTab) -> None:
     tab = open_tab()
     ask(tab, DOG)
     watch(tab, 1)
@@ -659,7 +679,7 @@ def test_the_keys_are_explained(open_tab):
     expect(tab.locator(".player")).to_be_visible()  # the key was the dialog's
 
 
-def test_the_bar_stays_in_sight(open_tab):
+def test_the_bar_stays_in_sight(open_tab: OpenTab) -> None:
     tab = open_tab(viewport={"width": 1280, "height": 400})
     ask(tab, DOG)
     watch(tab, 1)
@@ -670,7 +690,7 @@ def test_the_bar_stays_in_sight(open_tab):
     tab.wait_for_function("document.querySelector('.bar').getBoundingClientRect().top === 0")
 
 
-def test_a_second_look_at_the_disk(open_tab, tmp_path):
+def test_a_second_look_at_the_disk(open_tab: OpenTab, tmp_path: Path) -> None:
     """Files that are gone or new are found by a press, and by visitors who may change only."""
     page = planted_page(tmp_path)
     page.ingest.pause()

@@ -8,12 +8,15 @@ import base64
 import io
 import json
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser
 
 from tests.support.browser import NEEDED
 from tests.support.contract import CONTRACT, all_views, keys_of, misfits, watching_script
@@ -25,12 +28,17 @@ from vmr.page import views
 from vmr.page.access import Access
 from vmr.page.calls import Calls
 from vmr.page.guard import Guard
+from vmr.page.page import Page
 
 SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "assets" / "ui").glob("*.js"))
 SPAN = {"video": 1, "start": 6.0, "end": 10.0}
 # Keys that no script reads: they are for programs, which use the public interface.
 FOR_PROGRAMS = {"MomentView": {"score"}}
 FROM_UPLOADS = {("UploadedView", "name")}  # answered by a route, see test_page.py
+
+
+Call = Callable[[str, object], Any]
+"""Of a function by its name with what is asked; its answer as it arrives, through JSON."""
 
 
 def picture() -> str:
@@ -40,30 +48,34 @@ def picture() -> str:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     page = planted_page(tmp_path_factory.mktemp("page"))
     page.ingest.pause()
     # The planted rows are narrower than those of the network that reads pictures.
-    page.viewer._pictures = SimpleNamespace(row=lambda _: random_rows(1, 3)[0].astype(np.float32))
+    row = random_rows(1, 3)[0].astype(np.float32)
+    reader: Any = SimpleNamespace(row=lambda _: row)
+    page.viewer._pictures = reader
     yield page
     page.ingest.close()
 
 
 @pytest.fixture(scope="module")
-def call(page):
+def call(page: Page) -> Call:
     """Calls a function as the scripts do; the answer as it arrives, through JSON."""
     calls = Calls(page, Guard(loopback=True, limit=None))
 
-    def call(name, asked):
+    def call(name: str, asked: object) -> Any:
         answer = calls.answer(name, asked, headers={"host": "127.0.0.1"}, client="test")
         return json.loads(json.dumps(answer))
 
     return call
 
 
-def test_every_function_answers_its_view_and_every_key_is_sent(page, call, tmp_path):
+def test_every_function_answers_its_view_and_every_key_is_sent(
+    page: Page, call: Call, tmp_path: Path
+) -> None:
     (tmp_path / "new.mp4").write_bytes(b"not read here")
-    seen = set()
+    seen: set[tuple[str, str]] = set()
     asked = [
         ("search", {"query": DOG}),
         ("search", {"query": "a motocycle beachh", "video": 1, "among": [1, 2]}),
@@ -99,7 +111,9 @@ def test_every_function_answers_its_view_and_every_key_is_sent(page, call, tmp_p
     assert seen == expected - FROM_UPLOADS
 
 
-def test_visitors_who_see_no_paths_get_the_same_view(tmp_path, call, page):
+def test_visitors_who_see_no_paths_get_the_same_view(
+    tmp_path: Path, call: Call, page: Page
+) -> None:
     shared = planted_page(tmp_path, access=Access(change=False, paths=False, originals=False))
     listed = shared.viewer.listing()
     shared.ingest.close()
@@ -107,7 +121,7 @@ def test_visitors_who_see_no_paths_get_the_same_view(tmp_path, call, page):
     assert keys_of(views.VideoView) - listed["videos"][0].keys() == {"file", "folder"}
 
 
-def test_every_key_is_read_by_a_script():
+def test_every_key_is_read_by_a_script() -> None:
     """What is sent and never read is sent in vain."""
     text = "\n".join(script.read_text(encoding="utf-8") for script in SCRIPTS)
     unread = {
@@ -135,7 +149,9 @@ def test_every_key_is_read_by_a_script():
         (lambda answer: answer.update(unknown={}), "search.unknown: {} is no list"),
     ],
 )
-def test_a_planted_wrong_key_is_found(call, change, complaint):
+def test_a_planted_wrong_key_is_found(
+    call: Call, change: Callable[[Any], object], complaint: str
+) -> None:
     answer = call("search", {"query": DOG})
     assert misfits(answer, views.AnswerView) == []
     change(answer)
@@ -149,7 +165,7 @@ class TestWatching:
     pytestmark = NEEDED
 
     @pytest.fixture
-    def errors(self, browser):
+    def errors(self, browser: Browser) -> Iterator[Callable[[str], list[str]]]:
         context = browser.new_context()
         tab = context.new_page()
         errors = []
@@ -186,10 +202,12 @@ class TestWatching:
             ("server.search({ querry: 'a dog' })", "search({querry})"),
         ],
     )
-    def test_a_wrong_key_is_an_error_of_the_page(self, errors, code, wrong):
+    def test_a_wrong_key_is_an_error_of_the_page(
+        self, errors: Callable[[str], list[str]], code: str, wrong: str
+    ) -> None:
         assert [wrong in error for error in errors(code)] == [True]
 
-    def test_the_right_keys_are_none(self, errors):
+    def test_the_right_keys_are_none(self, errors: Callable[[str], list[str]]) -> None:
         code = """
           const [moment] = answer.moments;
           delete moment.wrong;

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
 from vmr.page.access import Access
 from vmr.page.editor import Editor
+from vmr.page.page import Page
 from vmr.page.server import SEARCHES
 from vmr.page.uploads import safe_name
 
@@ -29,12 +31,12 @@ NO_TEXT = os.fsdecode(b"\xff\xfe.mp4")
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return planted_page(tmp_path_factory.mktemp("page"), hostile=r"..\..\evil")
 
 
 @pytest.fixture(scope="module")
-def address(page):
+def address(page: Page) -> Iterator[str]:
     with served(page) as address:
         yield address
 
@@ -60,7 +62,7 @@ def address(page):
         f"gradio_api/file={ROOT}/README.md",
     ],
 )
-def test_numbers_and_paths_beyond_all_bounds_are_turned_down(address, route):
+def test_numbers_and_paths_beyond_all_bounds_are_turned_down(address: str, route: str) -> None:
     """Ids of 30 digits and infinite seconds ended in a server error."""
     assert httpx.get(address + route).status_code in (403, 404, 422)
 
@@ -75,7 +77,7 @@ def test_numbers_and_paths_beyond_all_bounds_are_turned_down(address, route):
         "null",
     ],
 )
-def test_exports_of_nonsense_are_turned_down(address, moments):
+def test_exports_of_nonsense_are_turned_down(address: str, moments: str) -> None:
     reply = httpx.get(address + "export/moments.json", params={"moments": moments})
     assert reply.status_code == 422
 
@@ -94,11 +96,11 @@ def test_exports_of_nonsense_are_turned_down(address, moments):
         ("add", {"path": "\0"}),
     ],
 )
-def test_functions_answer_nonsense_in_one_line(address, name, asked):
+def test_functions_answer_nonsense_in_one_line(address: str, name: str, asked: object) -> None:
     assert "error" in call_page(httpx.Client(base_url=address), name, asked)
 
 
-def test_functions_that_are_not_there_cannot_be_called(address):
+def test_functions_that_are_not_there_cannot_be_called(address: str) -> None:
     visitor = httpx.Client(base_url=address)
     for name in ("__init__", "main", "upload_name", "store", "take_upload"):
         assert call_page(visitor, name, {}) == {"detail": "Function not found."}
@@ -107,7 +109,7 @@ def test_functions_that_are_not_there_cannot_be_called(address):
 # Names
 
 
-def test_a_clip_in_an_archive_stays_in_its_folder(address):
+def test_a_clip_in_an_archive_stays_in_its_folder(address: str) -> None:
     """Where a backslash parts folders, this name would lead out of the place it is unpacked to."""
     reply = export(address, "clips.zip", {"video": 3, "start": 1, "end": 1.4})
     with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
@@ -115,7 +117,7 @@ def test_a_clip_in_an_archive_stays_in_its_folder(address):
     assert name == "001 .._.._evil 1.0-1.4.mp4"
 
 
-def test_a_name_that_is_no_text_is_shown_found_and_exported(tmp_path):
+def test_a_name_that_is_no_text_is_shown_found_and_exported(tmp_path: Path) -> None:
     """One such file, and the page could not list any."""
     page = planted_page(tmp_path)
     path = page.files.source(1)
@@ -138,14 +140,16 @@ def test_a_name_that_is_no_text_is_shown_found_and_exported(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["\U00010348" * 80, "x" * 300, "é" * 100, "a\nb", "\u202egpj"])
-def test_an_upload_gets_a_name_that_every_disk_takes(name):
+def test_an_upload_gets_a_name_that_every_disk_takes(name: str) -> None:
     named = safe_name(f"{name}.mp4")
     assert 4 < len(named.encode()) <= 84
     assert named.isprintable()
 
 
-def test_an_upload_that_cannot_be_kept_is_said(page, address, monkeypatch):
-    def full(self, draft):
+def test_an_upload_that_cannot_be_kept_is_said(
+    page: Page, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Editor, draft: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Editor, "take_upload", full)
@@ -154,7 +158,7 @@ def test_an_upload_that_cannot_be_kept_is_said(page, address, monkeypatch):
     assert not [*(page.library.folder / "uploads").rglob("*.mp4")]
 
 
-def test_reasons_are_one_line_without_the_path(tmp_path):
+def test_reasons_are_one_line_without_the_path(tmp_path: Path) -> None:
     """A line break in the name kept the whole path in the reason."""
     bad = write_file(tmp_path / "line\nbreak.mp4", b"bad")
     gone = tmp_path / "gone\nfor good.mp4"
@@ -170,7 +174,7 @@ def test_reasons_are_one_line_without_the_path(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     access = Access(change=False, paths=False, originals=False)
     page = planted_page(tmp_path_factory.mktemp("shared"), access=access)
     page.library.mark(
@@ -180,7 +184,7 @@ def shared(tmp_path_factory):
         yield address
 
 
-def test_no_reason_tells_where_a_video_lies(shared, tmp_path):
+def test_no_reason_tells_where_a_video_lies(shared: str, tmp_path: Path) -> None:
     visitor = log_in(shared)
     shown = call_page(visitor, "library", {})
     assert shown["videos"][2]["state"] == "refused"
@@ -188,7 +192,7 @@ def test_no_reason_tells_where_a_video_lies(shared, tmp_path):
     assert "/" not in json.dumps(shown)
 
 
-def test_a_made_up_address_is_no_way_around_the_limit(shared):
+def test_a_made_up_address_is_no_way_around_the_limit(shared: str) -> None:
     """The relay of a share link connects from this computer, whose word on who is behind it was
     believed, whoever had written it."""
     visitor = log_in(shared)
@@ -202,7 +206,9 @@ def test_a_made_up_address_is_no_way_around_the_limit(shared):
 # Files and folders
 
 
-def test_a_folder_that_may_not_be_listed_is_refused_by_name_and_the_others_go_on(tmp_path):
+def test_a_folder_that_may_not_be_listed_is_refused_by_name_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
     """As somebody who is not root, who may look everywhere."""
     tree = tmp_path / "films"
     for name in ("a.mp4", "closed/b.mp4", "hidden/deep/c.mp4", "d.mp4"):
@@ -233,7 +239,7 @@ def test_a_folder_that_may_not_be_listed_is_refused_by_name_and_the_others_go_on
     assert len(find_videos([tree])) == 4
 
 
-def test_folders_of_file_servers_do_not_keep_a_library_from_opening(tmp_path):
+def test_folders_of_file_servers_do_not_keep_a_library_from_opening(tmp_path: Path) -> None:
     library = Library(tmp_path / "library")
     library.close()
     for name in ("features", "thumbnails"):
@@ -241,10 +247,10 @@ def test_folders_of_file_servers_do_not_keep_a_library_from_opening(tmp_path):
     assert Library(library.folder).videos() == []
 
 
-def test_an_indexing_run_that_cannot_begin_says_so_instead_of_waiting(tmp_path):
+def test_an_indexing_run_that_cannot_begin_says_so_instead_of_waiting(tmp_path: Path) -> None:
     """The worker was gone, and whoever waited for it waited for ever."""
 
-    def broken():
+    def broken() -> PlantedExtractor:
         raise RuntimeError("the weights are gone")
 
     with Ingest(Library(tmp_path / "library"), broken) as ingest:

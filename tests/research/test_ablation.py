@@ -125,7 +125,7 @@ def test_every_seed_runs_once_and_a_stopped_suite_goes_on(tmp_path: Path) -> Non
         *(("as given", 0), ("without VTC", 0), ("as given", 1)),  # stopped here
         *(("as given", 1), ("without VTC", 1)),
     ]
-    assert results[0].spread("mIoU") == (13, pytest.approx(50**0.5))
+    assert results[0].spread("mIoU") == pytest.approx((13, 50**0.5))
     # Other settings under the same name are another trial.
     wider = replace(PRESET, train=replace(PRESET.train, batch=5))
     run(variants("vtc", wider)[:2], trial, seeds=1, out=tmp_path)

@@ -77,9 +77,9 @@ def test_the_best_of_several_true_moments_counts() -> None:
 
 
 def test_no_queries_and_unequal_numbers_are_refused() -> None:
-    for found, truth in (([], []), ([spans()], [])):
+    for found in ([], [spans()]):
         with pytest.raises(ValueError, match="predictions for"):
-            recall(found, truth)
+            recall(found, [])
 
 
 pairs = st.tuples(st.integers(0, 20), st.integers(1, 10)).map(lambda p: (p[0], p[0] + p[1]))
@@ -88,7 +88,9 @@ lists = st.lists(pairs, min_size=1, max_size=7)
 
 @given(st.lists(st.tuples(st.lists(pairs, max_size=7), lists), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_recall_is_the_plain_loop(queries: list[tuple[list[tuple[int, int]], list]]) -> None:
+def test_recall_is_the_plain_loop(
+    queries: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]],
+) -> None:
     def iou(a: tuple[int, int], b: tuple[int, int]) -> float:
         shared = max(0, min(a[1], b[1]) - max(a[0], b[0]))
         return shared / (a[1] - a[0] + b[1] - b[0] - shared)
@@ -177,7 +179,8 @@ def test_predictions_in_every_accepted_form(annotated: Path, tmp_path: Path) -> 
     assert unanswered == 0
     assert [moments[0].tolist() for moments in found] == [[0, 10], [10, 20], [0, 1]]
     report = score(annotations.dataset, annotations.queries, found).recall
-    assert (report.rate(1, 0.7), report.rate(5, 0.7)) == (pytest.approx(200 / 3), 100)
+    assert report.rate(1, 0.7) == pytest.approx(200 / 3)
+    assert report.rate(5, 0.7) == 100
     assert not report.strict
 
 

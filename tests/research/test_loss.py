@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -242,7 +242,7 @@ def vectors(head: ContrastHead, config: ContrastConfig) -> tuple[Tensor, Tensor]
 
 @pytest.mark.parametrize("pooling", ["sum", "mean"])
 @pytest.mark.parametrize("share", [0.0, 0.3])
-def test_contrast_is_albefs(pooling: str, share: float) -> None:
+def test_contrast_is_albefs(pooling: Literal["sum", "mean"], share: float) -> None:
     """Targets, both directions and the queue, in plain loops."""
     config = ContrastConfig(queue=4, distillation=share, pooling=pooling, copy="exact", momentum=1)
     head, loss = contrast(config)
@@ -265,6 +265,7 @@ def pooled_texts(pooling: Literal["sum", "mean"], *lengths: int) -> tuple[Tensor
     """What VTC pools of sentences of the same words, cut to `lengths`, in one batch: (B, D)."""
     torch.manual_seed(0)
     model = MomentModel(SMALL)
+    assert model.contrast is not None
     memory = MomentumContrast(model.contrast, replace(CONTRAST, pooling=pooling))
     with torch.no_grad():  # biases start at zero: let them say something
         model.text_in.bias.normal_()
@@ -280,6 +281,7 @@ def test_the_authors_sum_takes_in_the_tokens_of_padded_places() -> None:
     """Each is the text map of LayerNorm(bias of the word linear + its position)."""
     (alone, _), (both, model) = pooled_texts("sum", 3), pooled_texts("sum", 3, 9)
     first = SMALL.clips + 1
+    assert model.contrast is not None
     with torch.no_grad():
         padding = model.text_norm(model.text_in.bias + model.positions[first + 3 : first + 9])
         expected = model.contrast.text_map(padding).sum(0)
@@ -326,7 +328,9 @@ def test_equal_identities_are_positive_in_batch_and_queue() -> None:
 def test_same_moment_option_reads_the_moments() -> None:
     data = batch()
     shared = replace(data, moments=torch.zeros(3, dtype=torch.int64))
-    for positives, differs in (("query", False), ("moment", True)):
+    ways: list[Literal["query", "moment"]] = ["query", "moment"]
+    for positives in ways:
+        differs = positives == "moment"
         losses = []
         for pairs in (data, shared):
             torch.manual_seed(0)
@@ -389,7 +393,7 @@ def test_memory_is_in_the_state() -> None:
         {"positives": "all"},
     ],
 )
-def test_options_that_do_not_exist_are_refused(changes: dict[str, object]) -> None:
+def test_options_that_do_not_exist_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"contrast.{next(iter(changes))}"):
         replace(ContrastConfig(), **changes)
     with pytest.raises(ValueError, match=r"loss\.stage"):

@@ -15,7 +15,7 @@ import torch
 from tests.support.research import CHANGES, open_set, write_set
 from vmr.research.checkpoint import CheckpointError, load_checkpoint
 from vmr.research.predict import answer, arithmetic, predict, ranked
-from vmr.research.preset import load_preset
+from vmr.research.preset import Precision, load_preset
 from vmr.research.run import BEST, LAST, Run, load_run
 from vmr.research.train import TrainingError, evaluate, train
 
@@ -94,8 +94,8 @@ def test_precision_is_float32_unless_asked(tmp_path: Path) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for precision in ("float32", "bfloat16"):
         with arithmetic(torch.device(device), precision):
-            mixed = torch.is_autocast_enabled(device)
-        assert mixed == (precision == "bfloat16")
+            lowered = torch.is_autocast_enabled(device)
+        assert lowered == (precision == "bfloat16")
     preset, data, vocabulary = open_set(tmp_path)
     model = Run(preset, vocabulary, tmp_path, CPU).objective.model.eval()
     batch = next(data.batches(4))
@@ -109,7 +109,7 @@ def test_precision_reaches_training_and_prediction(
 ) -> None:
     asked: list[str] = []
 
-    def recorded(device: torch.device, precision: str) -> torch.autocast:
+    def recorded(device: torch.device, precision: Precision) -> torch.autocast:
         asked.append(precision)
         return arithmetic(device, precision)
 

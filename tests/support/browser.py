@@ -9,6 +9,7 @@ import base64
 import os
 import shutil
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 from playwright.sync_api import FloatRect, Locator
@@ -33,6 +34,12 @@ NEEDED = [
         CHROMIUM is None, reason="NO CHROMIUM: the page was not tested; apt-get install chromium"
     ),
 ]
+
+
+class OpenTab(Protocol):
+    """Opens the page in a tab of a visitor of its own."""
+
+    def __call__(self, query: str = "", *, base: str = "", **options: Any) -> Tab: ...
 
 
 def ask(tab: Tab, query: str) -> None:

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import imageio_ffmpeg
@@ -33,7 +34,7 @@ def counter_frame(number: int, width: int = 320, height: int = 180) -> NDArray[n
     return np.repeat((cells * 219 + 16).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-def read_counter(pixels: NDArray[np.uint8]) -> int:
+def read_counter(pixels: NDArray[Any]) -> int:
     """The number that a picture (H, W, 3) spells; ValueError when a cell cannot be read."""
     height, width = pixels.shape[:2]
     number = 0

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from feature_extract.extract import Extractor
+from feature_extract.extract import Extraction
 from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.content import ContentError, FileStamp
 from vmr.library.locks import RowError
@@ -103,13 +103,26 @@ class _Cancelled(Exception):  # noqa: N818 - not an error: the way out of a runn
     pass
 
 
+class VideoReader(Protocol):
+    """What reads a video for the queue: an `Extractor`, or what stands in for one in a test."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what the rows follow from, as `Library.adopt` takes it."""
+
+    def extract(
+        self, path: Path, *, on_progress: Callable[[float], None] | None = None
+    ) -> Extraction:
+        """As `Extractor.extract`."""
+
+
 class Ingest:
     """The queue and its worker; safe to use from any thread."""
 
-    def __init__(self, library: Library, make_extractor: Callable[[], Extractor]) -> None:
+    def __init__(self, library: Library, make_extractor: Callable[[], VideoReader]) -> None:
         self._library = library
         self._make_extractor = make_extractor
-        self._extractor: Extractor | None = None
+        self._extractor: VideoReader | None = None
         self._jobs: dict[Path, Job] = {}
         self._cancelled: set[int] = set()
         self._changed = threading.Condition(threading.RLock())
@@ -297,7 +310,7 @@ class Ingest:
         damage = reading.extraction.features.unreadable
         return ("partly readable", describe_damage(damage)) if damage else ("ready", "")
 
-    def _ready_extractor(self) -> Extractor:
+    def _ready_extractor(self) -> VideoReader:
         if self._extractor is None:
             self._extractor = self._make_extractor()
             self._library.adopt(self._extractor.fingerprint)

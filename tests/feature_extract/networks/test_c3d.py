@@ -113,6 +113,7 @@ def test_last_pooling_is_caffes() -> None:
     Only the last pooling and fc6 are looked at, as an identity picks single values of it."""
     network = narrow()
     seen: dict[str, torch.Tensor] = {}
+    assert isinstance(network.conv5b, torch.nn.Module)
     network.conv5b.register_forward_hook(lambda *a: seen.update(map=a[2].clone()))
     network.fc6.register_forward_hook(lambda *a: seen.update(pooled=a[1][0].clone()))
     with torch.inference_mode():
@@ -154,7 +155,8 @@ def test_folded_mean_is_exact_at_the_edges() -> None:
     pixels = clips(1)
     given = torch.from_numpy(pixels).double().permute(0, 4, 1, 2, 3)
     with torch.inference_mode():
-        expected, found = plain.conv1a(prepared(pixels).double()), folded.conv1a(given)
+        expected = plain.get_submodule("conv1a")(prepared(pixels).double())
+        found = folded.get_submodule("conv1a")(given)
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 

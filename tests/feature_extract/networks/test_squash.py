@@ -33,7 +33,7 @@ def test_it_is_nearer_to_video_than_the_bilinear_filter(
     noise = np.random.default_rng(0).integers(0, 256, (size[1] // 4, size[0] // 4), np.uint8)
     picture = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     picture.save(tmp_path / "picture.png")
-    lossless = ["-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p", tmp_path / "film.mp4"]
+    lossless = ["-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p", str(tmp_path / "film.mp4")]
     ffmpeg("-loop", "1", "-i", tmp_path / "picture.png", "-t", "0.5", "-r", "8", *lossless)
     with read_frames(tmp_path / "film.mp4", rate=4, size=(SIZE, SIZE)) as reader:
         shown = next(iter(reader)).pixels[0].astype(int)

@@ -104,7 +104,8 @@ def test_two_recordings_in_one_file(sound: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
     assert times[-1] > 7.7
     start, end = unreadable[-1]
-    assert (start, end) == (pytest.approx(8.0, abs=0.1), pytest.approx(16.0, abs=0.3))
+    assert start == pytest.approx(8.0, abs=0.1)
+    assert end == pytest.approx(16.0, abs=0.3)
     assert duration == end
 
 
@@ -116,12 +117,14 @@ def test_one_damaged_time(sound: Path, tmp_path: Path) -> None:
         for number, packet in enumerate(source.demux(video=0)):
             if packet.dts is not None:
                 packet.stream = stream
+                assert packet.pts is not None
                 packet.pts += 3600 * 90_000 if number == 100 else 0
                 target.mux(packet)
     times, numbers, duration, unreadable = read(path)
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
     assert times[-1] > 7.7
-    assert (duration, unreadable) == (pytest.approx(8.0, abs=0.1), ())
+    assert duration == pytest.approx(8.0, abs=0.1)
+    assert unreadable == ()
 
 
 def test_whole_pictures_lost_from_a_transport_stream(sound: Path, tmp_path: Path) -> None:
@@ -134,7 +137,8 @@ def test_whole_pictures_lost_from_a_transport_stream(sound: Path, tmp_path: Path
     times, numbers, duration, unreadable = read(tmp_path / "a.ts")
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
     ((start, end),) = unreadable
-    assert (start, end) == (pytest.approx(100 / FPS, abs=0.15), pytest.approx(4.0, abs=0.05))
+    assert start == pytest.approx(100 / FPS, abs=0.15)
+    assert end == pytest.approx(4.0, abs=0.05)
     assert times[-1] > 7.7
     assert duration == pytest.approx(8.0, abs=0.1)
 
@@ -200,7 +204,7 @@ def test_a_picture_that_the_decoder_made_up(tmp_path: Path) -> None:
     np.testing.assert_allclose(times, np.array(numbers) / 10, atol=0.11)
     assert 0.6 < times[-1] < 0.95  # the damaged picture itself does not come, either
     ((start, end),) = unreadable
-    assert (start, end) == (pytest.approx(1.0, abs=0.02), pytest.approx(2.0, abs=0.02))
+    assert (start, end) == pytest.approx((1.0, 2.0), abs=0.02)
 
 
 def pieces(content: bytes) -> list[int]:
@@ -213,7 +217,7 @@ def test_the_last_pictures_of_all_are_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     counter_video(path, 2.0, size=(64, 64), codec="mpeg4")
     content = bytearray(path.read_bytes())
-    for place in pieces(content)[-2:]:
+    for place in pieces(bytes(content))[-2:]:
         content[place : place + 12] = b"\xff" * 12
     path.write_bytes(content)
     times, numbers, duration, unreadable = read(path)
@@ -235,7 +239,9 @@ def test_pictures_built_on_a_first_one_that_is_not_there(tmp_path: Path) -> None
     ffmpeg("-i", path, "-c", "copy", "-copyinkf", tmp_path / "a.mkv")
     times, numbers, _, unreadable = read(tmp_path / "a.mkv")
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
-    assert unreadable == ((0, pytest.approx(0.5, abs=0.05)),)
+    (gap,) = unreadable
+    assert gap == pytest.approx((0, 0.5), abs=0.05)
+    assert gap[0] == 0
 
 
 def test_a_damaged_time_does_not_hide_that_the_end_is_missing(tmp_path: Path) -> None:
@@ -249,7 +255,7 @@ def test_a_damaged_time_does_not_hide_that_the_end_is_missing(tmp_path: Path) ->
     path.write_bytes(content[: places[60]])
     times, numbers, _, unreadable = read(path)
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
-    assert unreadable[-1] == (pytest.approx(2.0, abs=0.05), pytest.approx(4.0, abs=0.05))
+    assert unreadable[-1] == pytest.approx((2.0, 4.0), abs=0.05)
 
 
 def test_the_first_time_of_all_is_damaged(tmp_path: Path) -> None:
@@ -279,7 +285,9 @@ def test_a_recording_that_never_knew_its_length_breaks_off(tmp_path: Path) -> No
     path.write_bytes(content[: places[80] + 20])
     times, numbers, duration, unreadable = read(path)
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
-    assert unreadable == ((pytest.approx(80 / FPS, abs=0.05), duration),)
+    ((start, end),) = unreadable
+    assert start == pytest.approx(80 / FPS, abs=0.05)
+    assert end == duration
 
 
 def test_pictures_that_would_be_sheared(tmp_path: Path) -> None:
@@ -371,7 +379,9 @@ def test_twelve_hours_by_the_header_only(tmp_path: Path) -> None:
     times, numbers, duration, unreadable = read(path)
     assert time.monotonic() - began < 30
     np.testing.assert_allclose(times, np.array(numbers) / FPS, atol=1.1 / FPS)
-    assert unreadable == ((pytest.approx(2.0, abs=0.05), pytest.approx(12 * 3600)),)
+    ((start, end),) = unreadable
+    assert start == pytest.approx(2.0, abs=0.05)
+    assert end == pytest.approx(12 * 3600)
     assert duration == pytest.approx(12 * 3600)
 
 

@@ -79,7 +79,9 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(path: Path, *, rate: float = 4) -> tuple[VideoInfo, Frames, float, tuple]:
+def read(
+    path: Path, *, rate: float = 4
+) -> tuple[VideoInfo, Frames, float, tuple[tuple[float, float], ...]]:
     with read_frames(path, rate=rate) as reader:
         batches = list(reader)
     pixels = np.concatenate([batch.pixels for batch in batches])

@@ -130,7 +130,7 @@ def test_from_the_file_to_the_clip(tmp_path: Path, extractor: Extractor, name: s
     hit = searcher.search(QUERY).moments[0]
     # Rows are a second long: the answer's edges lie less than one away from the pictures' times.
     start, end = times[SHOWN[0]], times[SHOWN[1]]
-    assert (hit.start, hit.end) == (pytest.approx(start, abs=1.0), pytest.approx(end, abs=1.0))
+    assert (hit.start, hit.end) == pytest.approx((start, end), abs=1.0)
     assert start < hit.best < end
 
     expected = np.flatnonzero((times >= hit.start - 1e-3) & (times < hit.end - 1e-3)).tolist()

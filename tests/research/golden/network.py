@@ -19,9 +19,8 @@ def blocks(model: dict[str, Any]) -> list[str]:
     """The encoder's layers in order: groups of asymmetric ones with a connected one behind."""
     if model["encoder"] == "two-stream":
         return ["two-stream"] * model["layers"]
-    return (["across"] * model["connect_every"] + ["together"]) * (
-        model["layers"] // model["connect_every"]
-    )
+    group = ["across"] * int(model["connect_every"]) + ["together"]
+    return group * (int(model["layers"]) // int(model["connect_every"]))
 
 
 def linear(w: Weights, name: str, x: Array) -> Array:
@@ -33,7 +32,8 @@ def layer_norm(w: Weights, name: str, x: Array) -> Array:
     """LayerNorm with epsilon 1e-12."""
     centred = x - x.mean(-1, keepdims=True)
     deviation = np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12)
-    return centred / deviation * w[f"{name}.weight"] + w[f"{name}.bias"]
+    scaled: Array = centred / deviation * w[f"{name}.weight"] + w[f"{name}.bias"]
+    return scaled
 
 
 def softmax(x: Array) -> Array:

@@ -88,8 +88,8 @@ def weights(preset: dict[str, Any]) -> Weights:  # noqa: C901  # a plain list of
         if kind == "two-stream":
             for stream in ("video", "text"):
                 for target in ("own", "other"):
-                    for role in range(3):
-                        linear(f"{block}.{stream}.{target}.{role}", width, width)
+                    for number in range(3):
+                        linear(f"{block}.{stream}.{target}.{number}", width, width)
                 linear(f"{block}.{stream}.output", width, width)
                 norm(f"{block}.{stream}.norm")
                 feed_forward(f"{block}.{stream}_forward")
@@ -148,7 +148,7 @@ def bells(span: Array, boundaries: int, loss: dict[str, float]) -> Array:
     """Start, end and middle labels of one moment, (3, N+1)."""
     start, end = span
     places = np.arange(boundaries)
-    labels = []
+    labels: list[NDArray[np.float64]] = []
     for centre, sigma, one, zero in (
         (start, 0.25, loss["edge_one"], loss["edge_zero"]),
         (end, 0.25, loss["edge_one"], loss["edge_zero"]),
