@@ -47,7 +47,7 @@ class Film:
         """
         flags = "+faststart+use_metadata_tags" if tags else "+faststart"
         options = {} if target.suffix.lower() == ".mkv" else {"movflags": flags}
-        self._file = av.open(str(target), "w", options=options)
+        self._file = av.open(str(target), "w", options=options)  # written in place: a draft
         self._file.metadata.update(tags or {})
         preset, crf = quality
         self._video: Any = self._file.add_stream("libx264", rate=rate.limit_denominator(1001))

@@ -115,9 +115,9 @@ def take_still(path: Path, seconds: float, target: Path, *, box: tuple[int, int]
     with named(path):
         picture = Image.fromarray(picture_at(path, seconds, box=box))
     if target.suffix.lower() == ".png":
-        picture.save(target, "PNG")
+        picture.save(target, "PNG")  # written in place: our callers give drafts
     else:
-        picture.save(target, "JPEG", quality=92, subsampling=0)
+        picture.save(target, "JPEG", quality=92, subsampling=0)  # written in place: likewise
 
 
 @contextmanager

@@ -177,7 +177,7 @@ def _download(write: Callable[[Path], Path]) -> Response:
 async def _receive(request: Request, path: Path, limit: int) -> None:
     """Write the body of `request` to `path`."""
     size = 0
-    with path.open("wb") as file:
+    with path.open("wb") as file:  # written in place: a draft of the caller's
         async for chunk in request.stream():
             size += len(chunk)
             if size > limit:

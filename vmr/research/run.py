@@ -160,7 +160,7 @@ class Log:
         """Add one line to NAME.csv."""
         path = self._out / f"{name}.csv"
         new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
+        with path.open("a", newline="", encoding="utf-8") as file:  # written in place: a line more
             writer = csv.writer(file)
             if new:
                 writer.writerow(["step", *values])

@@ -180,7 +180,7 @@ class Vectors:
         file, before = self._file(name), self._count(name)
         if not before:  # somebody may have the old one mapped
             file.unlink(missing_ok=True)
-        with file.open("r+b" if before else "wb") as out:
+        with file.open("r+b" if before else "wb") as out:  # written in place: counted after
             out.seek(before * self._row_bytes(name))
             for start in range(0, len(values), _CHUNK):
                 out.write(np.ascontiguousarray(values[start : start + _CHUNK]).data)
