@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PORT ?= 7860
 BIN := .venv/bin
+# Two files of tests at a time, each of which finds its library, page and browser made once.
+TWICE := -n 2 --dist loadfile
 
 .PHONY: demo test check bench soak clean
 
@@ -13,7 +15,7 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWICE)
 
 check: test
 
