@@ -40,7 +40,8 @@ MEAN: Final = (90.25, 97.66, 101.41)
 EVERY_FRAME: Final = 1000.0
 """A rate, in pictures a second, above that of any video: the reader gives every frame."""
 BATCH: Final = 4
-"""Windows that the network sees at once: with more, of 16 x 112 x 112, a processor is no faster."""
+"""Windows that the network sees at once: with more, of 16 x 112 x 112, a processor is no faster
+(`python -m benchmarks --only networks` times it)."""
 
 Bytes = NDArray[np.uint8]
 

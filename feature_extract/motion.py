@@ -46,7 +46,7 @@ SIDE: Final = SMALL.side
 """Pictures are squashed whole to this square."""
 BATCH: Final = 4
 """Blocks that the network sees at once. With more, rows come no sooner; with fewer, up to a tenth
-later."""
+later (`python -m benchmarks --only networks` times it)."""
 FORMAT: Final = 2
 
 

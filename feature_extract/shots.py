@@ -27,7 +27,8 @@ FLOOR: Final = 0.12
 """Least change between two pictures, 0..1, that can be a cut. `python -m experiments.cuts` measures
 what this and CONTRAST find and miss, beside other detectors."""
 CONTRAST: Final = 3.5
-"""A cut's change is at least so many times the median of the changes around it."""
+"""A cut's change is at least so many times the median of the changes around it; measured with FLOOR
+(docs/EXPERIMENTS.md, "detectors of shot cuts")."""
 AROUND: Final = 8
 """Changes on either side that this median is taken of: two seconds at 4 pictures a second."""
 

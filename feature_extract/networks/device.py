@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 DEVICES: Final = ("auto", "cpu", "cuda")
 BEHIND: Final = 10
-"""Niceness of the thread of `aside`: it gets a tenth of the time of others that want its core."""
+"""Niceness of the thread of `aside`: it gets a tenth of the time of others that want its core.
+Measured with and without (docs/EXPERIMENTS.md, "the decoder comes first")."""
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Numbers of two settings of the GNU C library's mallopt."""
 

@@ -25,7 +25,8 @@ from feature_extract.networks.c3d import C3D, POOLED_AFTER
 
 TILED: Final = ("2a", "3a", "3b", "4a", "4b")
 POSITIONS: Final = 224
-"""Tiles computed at once: enough for a matrix multiplication, few enough to stay in the cache."""
+"""Tiles computed at once: enough for a matrix multiplication, few enough to stay in the cache
+(`python -m benchmarks --only networks` times it)."""
 # F(4 x 4, 3 x 3) in the plane: input, kernel, output; points 0, 1, -1, 2, -2 and infinity.
 _IN: Final = (
     (4, 0, -5, 0, 1, 0),

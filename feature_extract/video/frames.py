@@ -41,7 +41,8 @@ SLOWNESS: Final = 30.0
 """Seconds of waiting that a second of video may cost in all; 8K AV1 on two cores costs about 20."""
 GIVE_BACK_BATCHES: Final = 64
 """After so many batches what is free goes back to the system: pictures, and the maps that networks
-make of them, leave holes between rows that stay, which add up to a gigabyte in three hours."""
+make of them, leave holes between rows that stay, which add up to a gigabyte in three hours
+(`python -m benchmarks.memory --hours 3`)."""
 
 
 class VideoError(ValueError):

@@ -88,6 +88,19 @@ def test_benchmarks_that_documents_name_exist() -> None:
             assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
 
 
+def test_experiments_that_code_names_are_told_of() -> None:
+    text = (ROOT / "docs/EXPERIMENTS.md").read_text(encoding="utf-8")
+    headings = " ".join(line for line in text.splitlines() if line.startswith("##"))
+    named = []
+    for folder in ("vmr", "feature_extract"):
+        for file in (ROOT / folder).rglob("*.py"):
+            code = " ".join(file.read_text(encoding="utf-8").split())
+            named += re.findall(r'docs/EXPERIMENTS\.md, "([^"]+)"', code)
+            named += re.findall(r'docs/EXPERIMENTS\.md, "[^"]+" and "([^"]+)"', code)
+    assert len(named) >= 10
+    assert [name for name in named if name not in headings] == []
+
+
 def test_every_requirement_is_pinned_and_has_a_reason() -> None:
     for name in ("requirements.txt", "requirements-gpu.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text().splitlines():

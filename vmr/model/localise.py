@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from vmr.model.spans import nms
 
 SHARES: Final = (0.35, 0.5, 0.65)
-"""A peak is grown to these shares of its height: moments of several tightnesses compete."""
+"""A peak is grown to these shares of its height: moments of several tightnesses compete. Measured
+beside others (docs/EXPERIMENTS.md, "Shares and snapping of the similarity-curve localiser")."""
 PEAKS: Final = 12
-"""Peaks of one window that are grown."""
+"""Peaks of one window that are grown; more than an answer ever shows. Not tuned."""
 SNAP_SECONDS: Final = 1.5
-"""An edge this near to a shot cut moves onto it: smoothing blurs an edge by about one row."""
+"""An edge this near to a shot cut moves onto it: smoothing blurs an edge by about one row. What
+cuts are worth: `python -m experiments.timelines`; how far to reach was not tuned."""
 SHORTEST: Final = 0.5
 """Seconds: the last row of a video may be shorter, and nobody can watch such a moment."""
 _SAME: Final = 0.6

@@ -19,14 +19,16 @@ from vmr.model.text import word_set
 
 COLUMNS: Final = ("right", "down", "nearer", "clockwise")
 FAST: Final = (0.15, 0.15, 0.2, 0.3)
-"""Rates that count as 1: widths, widths, logarithm of the size and radians a second."""
+"""Rates that count as 1: widths, widths, logarithm of the size and radians a second. A unit,
+not a result."""
 WEIGHT: Final = 0.3
 """Of a movement that is asked for, beside a cosine; as much as a name has, and not tuned."""
 EVEN: Final = 0.224
 """Of fast: what is as likely an answer as not, where a movement alone is asked for. What is misread
-stays below it, and most of an idle camera's shake and slow zooms."""
+stays below it, and most of an idle camera's shake and slow zooms: docs/EXPERIMENTS.md, "slow
+movements are noticed where a movement alone is asked for"."""
 ODDS: Final = 13.1
-"""What the log odds grow by with all of fast there."""
+"""What the log odds grow by with all of fast there; that entry's .25 and .15 as odds, like EVEN."""
 
 _MOVE: Final = word_set(
     "go goes going move moves moving moved pass passes passing passed drift drifts drifting slide "

@@ -43,11 +43,14 @@ from vmr.model.windows import Window
 BASE: Final = assets_folder() / "weights" / "base"
 """The weights of a fresh install."""
 BEST_SHARE: Final = 0.01
-"""Share of the background that a query may take for an answer by chance: a score of 0."""
+"""Share of the background that a query may take for an answer by chance: a score of 0. Measured
+against the mean (docs/EXPERIMENTS.md, "scores against the best of unrelated footage")."""
 HUB_WEIGHT: Final = 0.7
-"""Share of a clip's similarity to what is nearest of all that people ask for, that is taken off."""
+"""Share of a clip's similarity to what is nearest of all that people ask for, that is taken off.
+.5 to .8 and 1 were measured (docs/EXPERIMENTS.md, "the classifier's judgement and words' own
+vectors" and "hubs are known by bare names, too")."""
 HUB_NEIGHBOURS: Final = 10
-"""Of what is asked for: that count as its nearest."""
+"""So many of all that people ask for count as the nearest of a clip, as CSLS has it; not tuned."""
 _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 # Query vectors: a page asks the same words for results, strips and windows.
 _REMEMBERED: Final = 256

@@ -38,10 +38,12 @@ CLIP_SCALE: Final = 16.0
 """Columns of a unit vector are small; brought to about the size of the other columns."""
 MOVEMENT_SCALE: Final = 2.0
 MATCH_SCALE: Final = 0.5
+"""The same for columns of movements and of matches. Sizes of columns, not tuned."""
 OUTSIDE: Final = 2
 """Rows right outside a candidate that it is compared with, on each side."""
 OUTSIDE_SHARE: Final = 0.3
-"""How much of their match counts against it; chosen on development timelines."""
+"""How much of their match counts against it: the line "no network: less .3" of
+docs/EXPERIMENTS.md, "movements, and a second stage for questions in two parts"."""
 _BATCH: Final = 24  # windows read at once
 _READ: Final = 300  # candidates that suppression looks at
 _SAME: Final = 0.6  # IoU above which two proposals are the same moment

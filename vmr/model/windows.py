@@ -26,7 +26,8 @@ STRIDE: Final = 64
 OVERLAP: Final = 0.5
 """IoU above which two moments of a video are the same one."""
 NESTED: Final = 0.8
-"""Share of the shorter of two moments above which it lies in the other, and says nothing new."""
+"""Share of the shorter of two moments above which it lies in the other, and says nothing new:
+docs/EXPERIMENTS.md, "a moment that lies in a better one is not listed beside it"."""
 
 
 @dataclass(frozen=True, eq=False)

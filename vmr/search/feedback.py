@@ -35,7 +35,8 @@ SAME: Final = 0.98
 TOWARDS: Final = 0.8
 AWAY: Final = 0.3
 """Steps for the same question, against a vector of length 1; the hub weight of the space takes its
-share of the first. What is wrong says less."""
+share of the first. What is wrong says less. Set so that tests/search/test_feedback.py holds, and
+not measured: there is no public set of ratings."""
 
 ClipsOf = Callable[[int, float, float], Vector]
 """The clip vectors (T, E) of a span of a video, seconds; LibraryError when there are none."""

@@ -34,8 +34,10 @@ logger = logging.getLogger(__name__)
 EXACT: Final = 20_000
 """Up to so many rows, all are compared: 10 ms. Five and a half hours of video."""
 WIDER: Final = 4
-"""How many times more candidates than asked for are taken from the sketch, and at least `LEAST`."""
 LEAST: Final = 1000
+"""So many times more candidates than asked for are taken from the sketch, and at least `LEAST`.
+`python -m benchmarks.large` measures what is found so, and how fast (docs/EXPERIMENTS.md, "FAISS on
+a library of 200 hours")."""
 UNWRITTEN: Final = 1 / 16
 """Share of the quantised rows that may be missing in their file, which is written whole; they are
 made again in no time."""

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 
 COLUMNS: Final = 96
+"""Numbers of a sketch, four bits each: `python -m benchmarks.large` and docs/EXPERIMENTS.md,
+"FAISS on a library of 200 hours"."""
 _LISTS: Final = 8
 """Into so many lists the sketches are dealt, so that the threads of a machine share one query."""
 _BATCH: Final = 1 << 15  # rows projected at once

@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
 WINDOWS: Final = 24
-"""Windows that stage two reads: enough for recall, few enough for an answer at once."""
+"""Windows that stage two reads: enough for recall, few enough for an answer at once. What they
+cost: docs/EXPERIMENTS.md, "from Enter to the cards"."""
 PARTS: Final = 16
 """Parts of the library whose ids are remembered."""
 
