@@ -4,6 +4,7 @@ In every tab the scripts are watched: what they read of an answer has to be in v
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from playwright.sync_api import Page as Tab
 from tests.support.browser import CHROMIUM, FLAGS, HOSTILE, OpenTab
 from tests.support.contract import watching_script
 from tests.support.planted_page import planted_page, served
+from vmr.model.text import Words
 from vmr.page.server import START
 
 PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
@@ -23,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.timeout(0))
+
+
+@pytest.fixture(scope="module")
+def words_once() -> Iterator[None]:
+    """Word vectors are read once in a file that loads many models: nobody changes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Words, "load", cache(Words.load))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 import av
 import pytest
 
+from feature_extract.extract import Extractor
 from tests.support.media import counter_video, read_counter
 from vmr.__main__ import main, read_options
 from vmr.research.annotations import read_annotations
@@ -29,6 +32,15 @@ class Run(Protocol):
 
 
 KEYS = {"video", "path", "start", "end", "score", "strength"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once(words_once: None) -> Iterator[None]:
+    """Networks and word vectors are read once here, not by each command as in a process of its
+    own: test_end_to_end.py and test_install.py have those."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("feature_extract.extract.Extractor", cache(Extractor))
+        yield
 
 
 @pytest.fixture(scope="module")

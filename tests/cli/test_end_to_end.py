@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vmr.__main__ import main
 from vmr.cli.samples import SAMPLES, build_samples, spans
 from vmr.model.spans import iou
 
@@ -28,8 +29,9 @@ def vmr(*arguments: str, code: int = 0) -> str:
     return done.stdout
 
 
-def search(library: Path, query: str) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(vmr("search", query, "--library", str(library), "--json"))
+def search(library: Path, query: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert main(["search", query, "--library", str(library), "--json"]) == 0
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
     return answer
 
 
@@ -60,8 +62,10 @@ def test_the_readme_names_five_queries_with_their_truth() -> None:
 
 
 @pytest.mark.parametrize("row", readme_queries(), ids=lambda row: row["query"])
-def test_the_right_moment_is_first(library: Path, row: dict[str, str]) -> None:
-    answer = search(library, row["query"])
+def test_the_right_moment_is_first(
+    library: Path, row: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = search(library, row["query"], capsys)
     first = answer["moments"][0]
     assert Path(first["path"]).stem == row["video"]
     assert iou([(first["start"], first["end"])], [(row["start"], row["end"])])[0, 0] >= 0.7
@@ -70,4 +74,7 @@ def test_the_right_moment_is_first(library: Path, row: dict[str, str]) -> None:
 
 
 def test_what_is_not_there_is_not_found(library: Path) -> None:
-    assert search(library, "people swimming in a pool")["verdict"] == "none"
+    answer = json.loads(
+        vmr("search", "people swimming in a pool", "--library", str(library), "--json")
+    )
+    assert answer["verdict"] == "none"

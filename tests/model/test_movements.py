@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.support.planted import packaged_words
 from vmr.model.movements import (
     COLUMNS,
     EVEN,
@@ -16,7 +17,7 @@ from vmr.model.movements import (
     names_nothing_else,
 )
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words, tokenize
+from vmr.model.text import tokenize
 from vmr.training.compose import MOVES
 from vmr.training.movements import CUT, Moved, fit_movements
 
@@ -121,7 +122,7 @@ def clips_of(model: RetrievalModel, seen: NDArray[np.float32]) -> NDArray[np.flo
 def test_of_the_same_picture_the_one_that_goes_the_way_asked_for_scores_higher(
     model: RetrievalModel,
 ) -> None:
-    words = Words.load()
+    words = packaged_words()
     clips = clips_of(model, np.eye(4, dtype=np.float32)[[0, 0, 2]] * np.array([[1], [-1], [1]]))
     for text, best in (("moves right", 0), ("moves left", 1), ("while the camera zooms in", 2)):
         curve = model.curve(clips, model.encode_query(words.query(f"a dog {text}")))
@@ -151,7 +152,7 @@ def test_a_movement_alone_is_asked_for_whatever_is_seen(
     model: RetrievalModel, text: str, alone: bool
 ) -> None:
     assert names_nothing_else(tokenize(text)) == alone
-    vector = model.encode_query(Words.load().query(text))
+    vector = model.encode_query(packaged_words().query(text))
     assert vector[: model.towers.config.width].any() != alone
 
 
@@ -159,7 +160,7 @@ def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> N
     speeds = np.array([EVEN + 0.2, EVEN, 0], np.float32)
     seen = np.append(np.outer(speeds, ONE), np.array([[0, 0.9, 0, 0]], np.float32), 0)
     clips = clips_of(model, seen)
-    vector = model.encode_query(Words.load().query("everything moves to the right"))
+    vector = model.encode_query(packaged_words().query("everything moves to the right"))
     strength = model.calibration.strength(model.curve(clips, vector))
     still = -ODDS * EVEN  # as what goes another way
     expected = [0.2 * ODDS, 0, still, still]
@@ -168,7 +169,7 @@ def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> N
 
 def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(model: RetrievalModel) -> None:
     """A tenth of a picture's width in three seconds; a misreading of a tenth of fast."""
-    vector = model.encode_query(Words.load().query("the camera pans left"))
+    vector = model.encode_query(packaged_words().query("the camera pans left"))
     for speed, verdict in ((0.1 / 3, "possible"), (0.1, "strong"), (0.015, "none")):
         clips = clips_of(model, np.tile(speed / FAST[0] * ONE, (5, 1)))
         score = float(model.curve(clips, vector).mean())

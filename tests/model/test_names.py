@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from tests.support.planted import packaged_words
 from vmr.model.movements import COLUMNS
 from vmr.model.names import Names
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Words
 from vmr.training.concepts import OFTEN, class_codes, class_names
 
 TIMES = {"dog": 5600, "lion": 2, "tower": 40}
@@ -61,7 +61,7 @@ def test_the_less_sure_the_classifier_the_less_it_adds(names: Names) -> None:
 def test_shipped_weights_hold_the_names() -> None:
     model = RetrievalModel.load()
     assert model.names is not None
-    query = model.encode_query(Words.load().query("a lion"))
+    query = model.encode_query(packaged_words().query("a lion"))
     assert query.shape == (model.width,)
     named = query[: -1 - len(COLUMNS)][-model.names.width :]  # movements and hubs come after
     assert np.array_equal(named, model.names.query_columns(("a", "lion")))

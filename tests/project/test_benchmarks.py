@@ -29,16 +29,17 @@ from experiments.timelines import padded
 from feature_extract.networks.appearance import BLOCKS, WIDTH
 from feature_extract.networks.c3d import C3D, SMALL, SPORTS_1M, C3DConfig
 from tests.support.drawn import write_drawn_set
+from tests.support.planted import packaged_words
 from vmr.library.store import Library
 from vmr.model.localise import Proposal, propose
 from vmr.model.network import MomentModel, ProposalHead, candidates
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import SecondStage, second_stage_config
 from vmr.model.spans import iou
-from vmr.model.text import Words
 from vmr.model.towers import TowersConfig
 from vmr.model.windows import cut_windows, distinct
 from vmr.research.loss import LossConfig
+from vmr.research.preset import load_preset
 from vmr.search.index import ClipIndex
 from vmr.search.quantised import QuantisedIndex
 from vmr.search.recall import COUNT
@@ -52,6 +53,10 @@ from vmr.training.people import held_out, sequence
 from vmr.training.pictures import DUPLICATES, Pictures, held_apart, load_pictures, splits_of_har15
 from vmr.training.second_stage import SecondStageTraining
 from vmr.training.second_stage_loss import second_stage_loss
+
+pytestmark = pytest.mark.usefixtures("words_once")
+NARROW = ("model.width=64", "model.heads=4", "model.clips=32", "model.positions=70")
+"""Of a preset, so that a step of its training takes no seconds."""
 
 
 def test_a_found_cut_counts_once_and_a_fade_all_along() -> None:
@@ -199,8 +204,13 @@ def test_the_direct_head_is_the_split_one() -> None:
         torch.testing.assert_close(head.cells(head.project(tokens), *cells), expected)
 
 
-def test_lines_of_large_libraries_and_direct_forms(tmp_path: Path) -> None:
+def test_lines_of_large_libraries_and_direct_forms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The parts that take seconds at the smallest size; CI runs all with `make bench QUICK=1`."""
+    monkeypatch.setattr(
+        direct, "load_preset", lambda name, changes: load_preset(name, [*changes, *NARROW])
+    )
     lines = [*large.rows(TINY, tmp_path), *direct.rows(TINY, tmp_path)]
     assert len(lines) == 10
     assert all(min(line.values) > 0 for line in lines)
@@ -209,6 +219,8 @@ def test_lines_of_large_libraries_and_direct_forms(tmp_path: Path) -> None:
 
 def test_lines_of_the_gpu_on_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "RUNS", 1)
+    monkeypatch.setattr(gpu, "load_preset", lambda name: load_preset(name, NARROW))
+    monkeypatch.setattr(gpu, "SPORTS_1M", replace(SPORTS_1M, width=8, features=64))
     lines = list(gpu.rows(TINY, tmp_path, "cpu"))
     assert all(min(line.values) > 0 for line in lines)
     asked = {line.work: line for line in lines if line.verdict}
@@ -250,13 +262,13 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     write_drawn_set(folder)
     sets = load_pictures(folder, folder / "cache", views=2)
     moved = {
-        split: moved_rows(folder, folder / "cache", sets["flickr8k"], split, each=2)
+        split: moved_rows(folder, folder / "cache", sets["flickr8k"], split, each=1)
         for split in ("train", "dev")
     }
     towers = TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32)
     config = BaseConfig(epochs=1, batch=12, classes=2, towers=towers)
     library = Library(folder / "library")
-    return Material(Words.load(), sets, moved, config, library, timelines=8)
+    return Material(packaged_words(), sets, moved, config, library, timelines=8)
 
 
 @pytest.mark.parametrize(

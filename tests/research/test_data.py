@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_extract.features import Features
+from tests.support.planted import packaged_words
 from vmr.model.network import ModelConfig
 from vmr.model.text import Words
 from vmr.research.annotations import read_annotations
@@ -36,7 +37,7 @@ MODEL = ModelConfig(feature_width=3, word_width=50, clips=4, pool=2, width=8, he
 
 @pytest.fixture(scope="module")
 def words() -> Words:
-    return Words.load()
+    return packaged_words()
 
 
 def some_rows(count: int = 5, width: int = 3, seed: int = 0) -> np.ndarray:

@@ -18,8 +18,8 @@ from experiments.planted import (
     plant,
     split_passes,
 )
+from tests.support.planted import packaged_words
 from vmr.model.network import candidates
-from vmr.model.text import Words
 from vmr.research.annotations import AnnotatedQuery, read_annotations
 from vmr.research.evaluation import THRESHOLDS
 
@@ -35,7 +35,7 @@ QUERIES = [asked(0, 0, 10), asked(1, 10, 25), asked(2, 20, 30), asked(3, 5, 9, "
 
 @pytest.fixture(scope="module")
 def planter() -> Planter:
-    return Planter(QUERIES, Words.load(), width=64)
+    return Planter(QUERIES, packaged_words(), width=64)
 
 
 def test_a_sentence_is_one_unit_vector_that_differs_from_others(planter: Planter) -> None:
@@ -62,12 +62,12 @@ def test_noise_has_the_length_it_says(planter: Planter) -> None:
 
 def test_one_file_for_all_videos(tmp_path: Path) -> None:
     out = tmp_path / "f.hdf5"
-    assert plant(QUERIES, out, width=64, rate=1.0, noise=1.0, words=Words.load()) == 2
+    assert plant(QUERIES, out, width=64, rate=1.0, noise=1.0, words=packaged_words()) == 2
     with h5py.File(out) as file:
         assert sorted(file) == ["v", "w"]
         assert file["v"].shape == (40, 64)
     with pytest.raises(ValueError, match="rows of 10 columns cannot hold 50-d"):
-        plant(QUERIES, out, width=10, rate=1.0, noise=1.0, words=Words.load())
+        plant(QUERIES, out, width=10, rate=1.0, noise=1.0, words=packaged_words())
 
 
 def test_passes_are_split_where_times_start_again(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_best_run_is_the_best_of_all_runs() -> None:
 
 def test_a_matched_filter_finds_what_was_planted(planter: Planter, tmp_path: Path) -> None:
     out = tmp_path / "f.hdf5"
-    plant(QUERIES, out, width=64, rate=1.0, noise=0.1, words=Words.load())
+    plant(QUERIES, out, width=64, rate=1.0, noise=0.1, words=packaged_words())
     apart = [QUERIES[0], QUERIES[3]]  # the other two lie on top of each other
     assert matched_filter(apart, out, planter, 32)[0.7] == 1
     elsewhere = [replace(query, spans=((30.0, 40.0),)) for query in apart]

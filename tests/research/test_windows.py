@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from experiments.planted import plant
+from tests.support.planted import packaged_words
 from tests.support.research import CHANGES, SENTENCES
 from vmr.model.network import MomentModel
-from vmr.model.text import Words
 from vmr.research.annotations import read_annotations
 from vmr.research.data import ELSEWHERE, MomentData, choose_window, collate, window_starts
 from vmr.research.loss import LossConfig, Objective, shows, stage_labels
@@ -44,14 +44,14 @@ def write_long(folder: Path, name: str, videos: int, seed: int) -> Path:
     file = folder / f"{name}.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)))
     queries = read_annotations(file).queries
-    plant(queries, folder / f"{name}.h5", width=50, rate=1.0, noise=0.3, words=Words.load())
+    plant(queries, folder / f"{name}.h5", width=50, rate=1.0, noise=0.3, words=packaged_words())
     return file
 
 
 def opened(file: Path, *changes: str) -> tuple[Preset, MomentData]:
     preset = load_preset("tacos", [*WINDOWS, *changes])
     rows = open_rows(file.with_suffix(".h5"))
-    data = MomentData(read_annotations(file), rows, Words.load(), preset.model, preset.data)
+    data = MomentData(read_annotations(file), rows, packaged_words(), preset.model, preset.data)
     return preset, data
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.planted import random_rows, tiny_model
+from tests.support.planted import packaged_words, random_rows, tiny_model
 from vmr.model.network import MomentModel
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import SecondStage, second_stage_config
@@ -15,7 +15,7 @@ from vmr.search.explain import attention, between
 
 @pytest.fixture(scope="module")
 def words() -> Words:
-    return Words.load()
+    return packaged_words()
 
 
 @pytest.fixture

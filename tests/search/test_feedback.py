@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from feature_extract.networks.appearance import WIDTH
-from tests.support.planted import plant
+from tests.support.planted import packaged_words, plant
 from vmr.library.catalogue import Rating
 from vmr.library.store import Library, NoVideoError
 from vmr.model.retrieval import RetrievalModel
@@ -26,7 +26,7 @@ OTHERS = ("two cooks in a kitchen", "a red car drives", "snow covered mountains"
 
 @pytest.fixture(scope="module")
 def words() -> Words:
-    return Words.load()
+    return packaged_words()
 
 
 @pytest.fixture(scope="module")

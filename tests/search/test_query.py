@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from feature_extract.extract import Extractor
-from tests.support.planted import plant, random_rows, tiny_model
+from tests.support.planted import packaged_words, plant, random_rows, tiny_model
 from vmr.library.ingest import Ingest
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError
@@ -93,7 +93,7 @@ def test_or_and_not_stay_words_in_small_letters_and_within_quotes() -> None:
 
 @pytest.fixture(scope="module")
 def words() -> Words:
-    return Words.load()
+    return packaged_words()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ Real files, a real store and the real model class; only the numbers in them are 
     model = tiny_model()
 """
 
+import functools
 import hashlib
 import time
 import zlib
@@ -25,6 +26,7 @@ from vmr.library.store import Library
 
 if TYPE_CHECKING:
     from vmr.model.retrieval import RetrievalModel
+    from vmr.model.text import Words
 
 WIDTH = 24
 BLOCKS = {"appearance": WIDTH}
@@ -78,13 +80,20 @@ def plant(library: Library, path: Path, rows: NDArray[np.float16]) -> int:
     return video.id
 
 
+@functools.cache
+def packaged_words() -> "Words":
+    """The word vectors that come with the product, read once a process: nobody changes them."""
+    from vmr.model.text import Words
+
+    return Words.load()
+
+
 def tiny_model(seed: int = 0, *, blocks: dict[str, int] = BLOCKS) -> "RetrievalModel":
     """The real model with small random networks."""
     import torch  # here, so that processes which only index start in no time
 
     from vmr.model.retrieval import RetrievalModel
     from vmr.model.strength import Calibration
-    from vmr.model.text import Words
     from vmr.model.towers import Towers, TowersConfig
 
     torch.set_num_threads(1)
@@ -94,9 +103,8 @@ def tiny_model(seed: int = 0, *, blocks: dict[str, int] = BLOCKS) -> "RetrievalM
         torch.nn.functional.normalize(torch.randn(count, 16), dim=-1) for count in (200, 100)
     )
     name = hashlib.sha256(f"{seed} {blocks}".encode()).hexdigest()[:12]
-    return RetrievalModel(
-        Words.load(), towers, background, captions, Calibration(1.0, -2.0, 0.4, 0.7), "any", name
-    )
+    calibration = Calibration(1.0, -2.0, 0.4, 0.7)
+    return RetrievalModel(packaged_words(), towers, background, captions, calibration, "any", name)
 
 
 class PlantedExtractor:

@@ -6,6 +6,7 @@ Every frame of the videos spells its number, so that what is played, previewed o
 checked to the frame; the rows behind them are chosen so that the queries below have known answers.
 """
 
+import copy
 import io
 import socket
 import tempfile
@@ -22,7 +23,7 @@ from feature_extract.extract import Extraction, Extractor
 from feature_extract.features import Features
 from feature_extract.video.frames import probe
 from tests.support.media import counter_frame, counter_video
-from tests.support.planted import BLOCKS, FINGERPRINT, random_rows, tiny_model
+from tests.support.planted import BLOCKS, FINGERPRINT, packaged_words, random_rows, tiny_model
 from vmr.library.content import full_digest
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
@@ -63,9 +64,8 @@ def planted_page(
         hostile: stem of the third one's name.
         begins: where the clock of the files starts, in seconds.
     """
-    words, model = Words.load(), tiny_model()
-    pools = _pools(model, words)
-    model.calibration = _calibration(model, words, pools)
+    planted, pools = _planted()
+    model = copy.copy(planted)  # a test may give its page another second stage
     library = Library((folder / "library").resolve())
     library.adopt(FINGERPRINT)
     stems = ("beach", "party", hostile)
@@ -97,6 +97,15 @@ def real_page(folder: Path, screen: Screen | None = None) -> Page:
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
     return Page(library, RetrievalModel.load(), ingest, previews, screen=screen)
+
+
+@cache
+def _planted() -> tuple[RetrievalModel, dict[str, NDArray[np.float16]]]:
+    """The model, and rows for each of the queries."""
+    words, model = packaged_words(), tiny_model()
+    pools = _pools(model, words)
+    model.calibration = _calibration(model, words, pools)
+    return model, pools
 
 
 def _pools(model: RetrievalModel, words: Words) -> dict[str, NDArray[np.float16]]:

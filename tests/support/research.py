@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from experiments.planted import plant
-from vmr.model.text import Words
+from tests.support.planted import packaged_words
 from vmr.research.annotations import read_annotations
 from vmr.research.data import MomentData, build_vocabulary
 from vmr.research.preset import Preset, load_preset
@@ -37,7 +37,7 @@ def write_set(folder: Path) -> None:
     ]
     file.write_text("\n".join(map(json.dumps, lines)) + "\n")
     queries = read_annotations(file).queries
-    plant(queries, features, width=50, rate=1.0, noise=0.3, words=Words.load())
+    plant(queries, features, width=50, rate=1.0, noise=0.3, words=packaged_words())
 
 
 def open_set(folder: Path, *changes: str) -> tuple[Preset, MomentData, tuple[str, ...]]:
@@ -48,6 +48,6 @@ def open_set(folder: Path, *changes: str) -> tuple[Preset, MomentData, tuple[str
     annotations = read_annotations(file)
     vocabulary = build_vocabulary(annotations.queries)
     preset = fit_vocabulary(load_preset("tacos", [*CHANGES, *changes]), vocabulary)
-    source, words = open_rows(features), Words.load()
+    source, words = open_rows(features), packaged_words()
     data = MomentData(annotations, source, words, preset.model, preset.data, vocabulary)
     return preset, data, vocabulary

@@ -41,8 +41,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_pictures_are_read_with_captions_and_splits(data: Path, tmp_path: Path) -> None:
-    sets = load_pictures(data, tmp_path, views=2)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where features of the pictures are kept, made by whoever needs them first."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_pictures_are_read_with_captions_and_splits(data: Path, store: Path) -> None:
+    sets = load_pictures(data, store, views=2)
     pictures = sets["flickr8k"]
     assert list(sets) == ["flickr8k"]
     assert pictures.rows.shape == (99, 2, WIDTH)
@@ -50,7 +56,7 @@ def test_pictures_are_read_with_captions_and_splits(data: Path, tmp_path: Path) 
     first = pictures.names.index("train_01.jpg")
     assert pictures.captions[first] == ("a green picture .",)
     assert np.abs(pictures.rows[:, 0] - pictures.rows[:, 1]).max() > 0.01
-    again = load_pictures(data, tmp_path, views=2)["flickr8k"]
+    again = load_pictures(data, store, views=2)["flickr8k"]
     np.testing.assert_array_equal(again.rows, pictures.rows)
 
 
@@ -99,7 +105,7 @@ def test_padding_keeps_words_and_lengths() -> None:
 
 
 def test_trained_on_colours_it_finds_colours(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = BaseConfig(
         epochs=20,
@@ -112,9 +118,9 @@ def test_trained_on_colours_it_finds_colours(
         second_stage=SecondStageTraining(steps=6, batch=4, validate_every=3, validation=16),
         towers=TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32),
     )
-    train_base(data, tmp_path / "cache", tmp_path / "weights", config)
+    train_base(data, store, tmp_path / "weights", config)
     model, words = RetrievalModel.load(tmp_path / "weights"), Words.load()
-    pictures = load_pictures(data, tmp_path / "cache", views=1)["flickr8k"]
+    pictures = load_pictures(data, store, views=1)["flickr8k"]
     clips = model.encode_clips(pictures.rows[pictures.of("test"), 0])
     asked = [pictures.captions[i][0] for i in pictures.of("test")]
     assert [text.split()[1] for text in asked] == ["red", "green", "blue"]
@@ -125,7 +131,7 @@ def test_trained_on_colours_it_finds_colours(
     assert record["settings"] == json.loads(json.dumps(asdict(config)))
     assert record["data"] == {"flickr8k": dict(sorted(PER_SPLIT.items()))}
     # The space kept, all that follows from the motion network made anew: here, the same.
-    train_base(data, tmp_path / "cache", tmp_path / "again", config, space=tmp_path / "weights")
+    train_base(data, store, tmp_path / "again", config, space=tmp_path / "weights")
     again = RetrievalModel.load(tmp_path / "again")
     kept = json.loads((tmp_path / "again" / "config.json").read_text())["training"]["space"]
     assert kept == {"weights": model.fingerprint, "training": record}
@@ -133,20 +139,21 @@ def test_trained_on_colours_it_finds_colours(
     assert model.movements is not None
     np.testing.assert_allclose(again.movements.weight, model.movements.weight, atol=1e-3)
     np.testing.assert_allclose(again.background, model.background, atol=0.01)
-    _second_stage_goes_on(data, tmp_path, model, config, monkeypatch)
+    _second_stage_goes_on(data, store, tmp_path, model, config, monkeypatch)
 
 
 def _second_stage_goes_on(
     data: Path,
+    store: Path,
     folder: Path,
     model: RetrievalModel,
     config: BaseConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Stopped between its two checks, it ends with the weights of one that was not stopped."""
-    sets = load_pictures(data, folder / "cache", views=1)
+    sets = load_pictures(data, store, views=1)
     banks = {
-        split: moved_rows(data, folder / "cache", sets["flickr8k"], split, each=each).bank
+        split: moved_rows(data, store, sets["flickr8k"], split, each=each).bank
         for split, each in config.moved.items()
     }
     state = folder / "second-stage.pt"

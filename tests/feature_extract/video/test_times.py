@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from feature_extract.extract import Extractor
 from feature_extract.shots import ShotDetector
 from tests.support.media import counter_video, ffmpeg, read_counter, trimmed_copy
-from tests.support.planted import BLOCKS, WIDTH, random_rows, tiny_model
+from tests.support.planted import BLOCKS, WIDTH, packaged_words, random_rows, tiny_model
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.cut import Cut
 from vmr.media.export import write_clip, write_film, write_still
-from vmr.model.text import Words
 from vmr.search.searcher import Searcher
 
 QUERY = "a dog runs on the beach"
@@ -84,7 +83,7 @@ FILES: dict[str, Callable[[Path], NDArray[np.float64]]] = {
 def rows() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The row that looks most and one that looks least like the query."""
     model, many = tiny_model(), random_rows(2000, 5)
-    asked = model.encode_query(Words.load().query(QUERY))
+    asked = model.encode_query(packaged_words().query(QUERY))
     curve = model.curve(model.encode_clips(many), asked)
     return many[curve.argmax()].astype(np.float32), many[curve.argmin()].astype(np.float32)
 
