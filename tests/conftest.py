@@ -5,6 +5,7 @@ In every tab the scripts are watched: what they read of an answer has to be in v
 
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from playwright.sync_api import Page as Tab
 
 from tests.support.browser import CHROMIUM, FLAGS, HOSTILE, OpenTab
 from tests.support.contract import watching_script
+from tests.support.planted import packaged_words
 from tests.support.planted_page import planted_page, served
 from vmr.model.text import Words
 from vmr.page.server import START
@@ -25,6 +27,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.timeout(0))
+
+
+@pytest.fixture
+def noted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where scratch folders are noted, apart from those of other tests."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("VMR_CACHE", str(cache))
+    return cache / "scratch"
+
+
+@pytest.fixture(scope="session")
+def words() -> Words:
+    """The word vectors that come with the product."""
+    return packaged_words()
 
 
 @pytest.fixture(scope="module")

@@ -32,14 +32,6 @@ from tests.support.killed import killed_in, left
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def noted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where scratch folders are noted, apart from those of other tests."""
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("VMR_CACHE", str(cache))
-    return cache / "scratch"
-
-
 def test_it_goes_with_its_use_also_when_that_fails(tmp_path: Path) -> None:
     with scratch_folder(tmp_path) as folder:
         (folder / "half.mp4").touch()

@@ -22,14 +22,6 @@ from vmr.media.preview import Previews
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def noted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where scratch folders are noted, apart from those of other tests."""
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("VMR_CACHE", str(cache))
-    return cache / "scratch"
-
-
 def test_exports_and_previews_leave_only_what_was_asked_for(tmp_path: Path) -> None:
     film = tmp_path / "films" / "film.mp4"
     film.parent.mkdir()

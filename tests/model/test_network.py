@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from experiments.head_cost import Form
 from experiments.head_cost import measure as head_flops
+from tests.support.research import SMALL
 from vmr.model.encoder import Attention, BlockSizes, EncoderKind, TwoStreamAttention
 from vmr.model.network import (
     ModelConfig,
@@ -24,18 +25,6 @@ from vmr.research.cost import measure
 from vmr.research.preset import load_preset
 
 torch.set_num_threads(1)
-SMALL = ModelConfig(
-    feature_width=12,
-    word_width=6,
-    vocabulary=9,
-    clips=16,
-    pool=1,
-    width=16,
-    heads=4,
-    layers=2,
-    positions=30,
-    dropout=0.0,
-)
 ENCODERS = ("asymmetric", "two-stream", "joint")
 
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_extract.features import Features
-from tests.support.planted import packaged_words
 from vmr.model.network import ModelConfig
 from vmr.model.text import Words
 from vmr.research.annotations import read_annotations
@@ -33,11 +32,6 @@ from vmr.research.rows import FolderRows, Hdf5Rows, RowsError, open_rows
 
 torch.set_num_threads(1)
 MODEL = ModelConfig(feature_width=3, word_width=50, clips=4, pool=2, width=8, heads=2, positions=12)
-
-
-@pytest.fixture(scope="module")
-def words() -> Words:
-    return packaged_words()
 
 
 def some_rows(count: int = 5, width: int = 3, seed: int = 0) -> np.ndarray:

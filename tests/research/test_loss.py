@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.support.research import SMALL
 from vmr.model.network import ContrastHead, ModelConfig, MomentModel
 from vmr.research.contrast import ContrastConfig, MomentumContrast, moment_tokens
 from vmr.research.loss import (
@@ -23,18 +24,6 @@ from vmr.research.loss import (
 )
 
 torch.set_num_threads(1)
-SMALL = ModelConfig(
-    feature_width=12,
-    word_width=6,
-    vocabulary=9,
-    clips=16,
-    pool=1,
-    width=16,
-    heads=4,
-    layers=2,
-    positions=30,
-    dropout=0.0,
-)
 CONTRAST = ContrastConfig(queue=8)
 
 

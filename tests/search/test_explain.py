@@ -4,18 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.planted import packaged_words, random_rows, tiny_model
+from tests.support.planted import random_rows, tiny_model
 from vmr.model.network import MomentModel
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import SecondStage, second_stage_config
 from vmr.model.text import Words
 from vmr.model.windows import Window, cut_windows
 from vmr.search.explain import attention, between
-
-
-@pytest.fixture(scope="module")
-def words() -> Words:
-    return packaged_words()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from feature_extract.networks.appearance import WIDTH
-from tests.support.planted import packaged_words, plant
+from tests.support.planted import plant
 from vmr.library.catalogue import Rating
 from vmr.library.store import Library, NoVideoError
 from vmr.model.retrieval import RetrievalModel
@@ -22,11 +22,6 @@ from vmr.search.searcher import Searcher
 ASKED = "a dog runs on the beach"
 SIMILAR = ("a dog running along the sea shore", "a dog on the beach")
 OTHERS = ("two cooks in a kitchen", "a red car drives", "snow covered mountains")
-
-
-@pytest.fixture(scope="module")
-def words() -> Words:
-    return packaged_words()
 
 
 @pytest.fixture(scope="module")

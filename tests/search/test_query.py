@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from feature_extract.extract import Extractor
-from tests.support.planted import packaged_words, plant, random_rows, tiny_model
+from tests.support.planted import plant, random_rows, tiny_model
 from vmr.library.ingest import Ingest
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError
@@ -89,11 +89,6 @@ def test_capital_words_that_are_no_operators_are_not_taken_for_words(
 def test_or_and_not_stay_words_in_small_letters_and_within_quotes() -> None:
     assert parse("a dog or not").steps == (("a dog or not",),)
     assert parse('a dog -"NOT OR"').avoided == ("NOT OR",)
-
-
-@pytest.fixture(scope="module")
-def words() -> Words:
-    return packaged_words()
 
 
 @pytest.fixture(scope="module")

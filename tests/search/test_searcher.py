@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.planted import WIDTH, packaged_words, plant, random_rows, tiny_model
+from tests.support.planted import WIDTH, plant, random_rows, tiny_model
 from vmr.library.store import Library, LibraryError
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
@@ -17,11 +17,6 @@ from vmr.model.windows import WINDOW
 from vmr.search.searcher import CANDIDATES, WINDOWS, Searcher, open_windows
 
 QUERY = "a dog runs on the beach"
-
-
-@pytest.fixture(scope="module")
-def words() -> Words:
-    return packaged_words()
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,26 @@ from pathlib import Path
 
 from experiments.planted import plant
 from tests.support.planted import packaged_words
+from vmr.model.network import ModelConfig
 from vmr.research.annotations import read_annotations
 from vmr.research.data import MomentData, build_vocabulary
 from vmr.research.preset import Preset, load_preset
 from vmr.research.rows import open_rows
 from vmr.research.run import fit_vocabulary
 
+SMALL = ModelConfig(
+    feature_width=12,
+    word_width=6,
+    vocabulary=9,
+    clips=16,
+    pool=1,
+    width=16,
+    heads=4,
+    layers=2,
+    positions=30,
+    dropout=0.0,
+)
+"""Of the network, for tests that look at its numbers."""
 SENTENCES = (
     *("a dog runs on the beach", "two children play football", "she cuts an onion"),
     *("a plane takes off", "he plays the guitar", "a cat sleeps on the sofa"),
