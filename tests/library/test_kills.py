@@ -43,9 +43,9 @@ Contents = dict[str, tuple[str, bytes, bytes]]
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four videos, one of them with its end cut off."""
     folder = tmp_path_factory.mktemp("films")
-    for seconds, name in ((3, "a.mp4"), (5, "b.mkv"), (8, "whole.mp4")):
+    for seconds, name in ((2, "a.mp4"), (5, "b.mkv"), (6, "whole.mp4")):
         counter_video(folder / name, seconds, size=(96, 64))
-    counter_video(folder / "c.webm", 4, 15, size=(96, 64), codec="libvpx", gop=30)
+    counter_video(folder / "c.webm", 2, 15, size=(96, 64), codec="libvpx", gop=30)
     ffmpeg("-i", folder / "whole.mp4", "-c", "copy", "-movflags", "+faststart", folder / "cut.mp4")
     (folder / "whole.mp4").unlink()
     content = (folder / "cut.mp4").read_bytes()

@@ -5,6 +5,7 @@ compared with the index's own of the same file: its number, its time, its colour
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +42,35 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def made(media: Path, name: str) -> Path:
-    path = media / name
-    if not path.exists():
-        sound = ("-f", "lavfi", "-i", "sine=d=2") if path.suffix in (".ts", ".mpg") else ()
-        ffmpeg(
-            "-i", media / "source.mkv", *sound, *FORMATS[name], *(() if sound else ("-an",)), path
-        )
-    return path
+@dataclass(frozen=True)
+class Read:
+    """A file of the matrix, and what the index reads there."""
+
+    path: Path
+    times: NDArray[np.float64]
+    pictures: NDArray[np.uint8]
+    "(N, 224, 224, 3)"
+    end: float
+    "Seconds."
 
 
-def seen(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8], float]:
-    """Times and pictures (N, 224, 224, 3) as the index reads them, and their end."""
+@pytest.fixture(scope="module", params=FORMATS)
+def film(media: Path, request: pytest.FixtureRequest) -> Read:
+    """Each made and read once, for the tests of a clip and of a copy."""
+    path = media / request.param
+    sound = ("-f", "lavfi", "-i", "sine=d=2") if path.suffix in (".ts", ".mpg") else ()
+    encoder = *FORMATS[path.name], *(() if sound else ("-an",))
+    ffmpeg("-i", media / "source.mkv", *sound, *encoder, path)
+    return seen(path)
+
+
+def seen(path: Path) -> Read:
+    """Times and pictures as the index reads them."""
     with read_frames(path, rate=EVERY) as reader:
         batches = list(reader)
     times = np.concatenate([batch.times for batch in batches])
-    return times, np.concatenate([batch.pixels for batch in batches]), reader.duration
+    pixels = np.concatenate([batch.pixels for batch in batches])
+    return Read(path, times, pixels, reader.duration)
 
 
 def shown(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
@@ -89,10 +103,9 @@ def held(times: NDArray[np.float64], start: float, end: float) -> NDArray[np.int
     return inside
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_clip_shows_what_the_index_read(media: Path, tmp_path: Path, name: str) -> None:
-    path = made(media, name)
-    times, pictures, _ = seen(path)
+def test_a_clip_shows_what_the_index_read(film: Read, tmp_path: Path) -> None:
+    path, times, pictures = film.path, film.times, film.pictures
+    name = path.name
     for number, (start, end) in enumerate(SPANS):
         clip = write_clip(Cut(path, start, end, FPS), tmp_path / f"{number}.mp4").path
         own_times, own = shown(clip)
@@ -111,12 +124,11 @@ def test_a_clip_shows_what_the_index_read(media: Path, tmp_path: Path, name: str
     assert spelled(still[None]) == spelled(pictures[held(times, 1.25, 1.252)[-1:]])
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_copy_holds_every_picture_of_its_span(media: Path, tmp_path: Path, name: str) -> None:
+def test_a_copy_holds_every_picture_of_its_span(film: Read, tmp_path: Path) -> None:
     """From the key picture before on, in their order, none missing up to the last; or the copy is
     refused in words, as ffmpeg puts no file together that is not whole."""
-    path = made(media, name)
-    times, pictures, _ = seen(path)
+    path, times, pictures = film.path, film.times, film.pictures
+    name = path.name
     cut, target = Cut(path, 0.9, 1.5, FPS), tmp_path / "copy.mkv"
     if name in REFUSED:
         with pytest.raises(FfmpegError, match=f"^{re.escape(name)}: "):

@@ -52,14 +52,14 @@ def check_spans(folder: Path, files: int, spans: int, seed: int) -> tuple[int, i
         path = folder / f"{case}.{container}"
         times = (np.cumsum(gaps) - gaps[0] + float(rng.choice([0, 1.5]))).tolist()
         counter_video(path, 0, times=times, size=(160, 96), codec=codec, gop=gop, options=options)
-        own_times, pictures, end = seen(path)
+        film = seen(path)
         for number in range(spans):
-            start = round(float(rng.uniform(0, end - 0.1)), 3)
-            stop = round(min(end, start + float(rng.uniform(0.1, 4))), 3)
+            start = round(float(rng.uniform(0, film.end - 0.1)), 3)
+            stop = round(min(film.end, start + float(rng.uniform(0.1, 4))), 3)
             clip = write_clip(Cut(path, start, stop, 25), folder / f"{case}-{number}.mp4").path
-            expected = held(own_times, start, stop)
+            expected = held(film.times, start, stop)
             story = (case, container, codec, gop, options, start, stop)
-            assert spelled(shown(clip)[1]) == spelled(pictures[expected]), story
+            assert spelled(shown(clip)[1]) == spelled(film.pictures[expected]), story
             compared += len(expected)
             clip.unlink()
         path.unlink()
