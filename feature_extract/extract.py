@@ -279,7 +279,8 @@ class _Kept(Generic[T]):
         self._values: list[T] = []
 
     def wants(self, batch: _Batch) -> NDArray[np.int64]:
-        """Which pictures of the batch are shown at a chosen sample; the video's last always is."""
+        """(K,): which pictures of the batch are shown at a chosen sample; the video's last one is
+        always among them."""
         wanted = [
             i
             for i, (first, end) in enumerate(zip(batch.first, batch.end, strict=True))
@@ -289,6 +290,7 @@ class _Kept(Generic[T]):
         return np.array(wanted, np.int64)
 
     def keep(self, batch: _Batch, wanted: NDArray[np.int64], values: list[T]) -> None:
+        """Take what was made of the pictures of `wants`, a value each, in their order."""
         self._first.extend(batch.first[wanted].tolist())
         self._values.extend(values)
 

@@ -118,6 +118,7 @@ def _snapped(
 
 
 def snap(start: float, end: float, cuts: NDArray[np.float64]) -> tuple[float, float]:
-    """The span with each edge on the shot cut next to it, where one is near enough."""
+    """The span, in seconds, with each edge moved to the nearest of the shot cuts (S,) where that
+    lies within SNAP_SECONDS."""
     ((first, last),) = _snapped(np.array([start]), np.array([end]), cuts).tolist()
     return first, last

@@ -333,7 +333,9 @@ class MomentModel(nn.Module):
         text: Tensor,
         guesses: Tensor | None,
     ) -> Output:
-        """The heads on the fused video; `video` and `text` are the tokens before fusion."""
+        """The heads on the fused video `seen` (B, N+1, D), whose boundaries `video_mask` (B, N+1)
+        tells. `video` (B, N+1, D) and `text` (B, L, D), the tokens before fusion, and `guesses`
+        (K, V), logits of words that were hidden, are handed on."""
         tokens = self.head.stage_tokens(seen)
         projected = self.head.project(tokens)
         boundaries = seen.shape[1]

@@ -360,7 +360,13 @@ def _joined(first: Moment, last: Moment) -> Moment:
 def open_windows(
     ids: NDArray[np.int64], rows: NDArray[np.int64], lengths: dict[int, int]
 ) -> list[tuple[int, list[int]]]:
-    """The first rows of the windows that answer for the hits, by video; the best windows only."""
+    """By video, the first rows of the WINDOWS best windows that hold hits.
+
+    Args:
+        ids: (K,), the videos of the hits, best first.
+        rows: (K,), their rows.
+        lengths: rows of each video.
+    """
     hits = zip(ids.tolist(), rows.tolist(), strict=True)
     chosen = dict.fromkeys((id, window_of(row, lengths[id])) for id, row in hits)
     by_video: dict[int, list[int]] = {}

@@ -87,6 +87,9 @@ class Vectors:
 
         Args:
             known_as: its content and networks, see `parts.short`.
+            clips: (T, E), kept in float16.
+            times: (T, 2), where rows begin and end, in seconds.
+            cuts: (S,), seconds of the shot cuts.
         """
         new: Arrays = {"clips": clips.astype(np.float16), "times": times, "cuts": cuts}
         if self.on_disk:
