@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from feature_extract.extract import Extraction
 from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.content import ContentError, FileStamp
 from vmr.library.locks import RowError
-from vmr.library.reading import FaultError, in_the_way, read_file
+from vmr.library.reading import FaultError, VideoReader, in_the_way, read_file
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
 
 logger = logging.getLogger(__name__)
@@ -101,19 +100,6 @@ _FAULT: Final = "could not be read now"
 
 class _Cancelled(Exception):  # noqa: N818 - not an error: the way out of a running extraction
     pass
-
-
-class VideoReader(Protocol):
-    """What reads a video for the queue: an `Extractor`, or what stands in for one in a test."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of what the rows follow from, as `Library.adopt` takes it."""
-
-    def extract(
-        self, path: Path, *, on_progress: Callable[[float], None] | None = None
-    ) -> Extraction:
-        """As `Extractor.extract`."""
 
 
 class Ingest:

@@ -12,8 +12,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from feature_extract.extract import Extraction, Extractor
+from feature_extract.extract import Extraction
 from feature_extract.video.faults import in_words
 from feature_extract.video.frames import NotNowError, VideoError, shown_name
 from vmr.library.catalogue import describe_damage
@@ -29,6 +30,19 @@ class FaultError(Exception):
     """The file could not be read now; the text says what the system said, without its name."""
 
 
+class VideoReader(Protocol):
+    """What reads a video for the queue: an `Extractor`, or what stands in for one in a test."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what the rows follow from, as `Library.adopt` takes it."""
+
+    def extract(
+        self, path: Path, *, on_progress: Callable[[float], None] | None = None
+    ) -> Extraction:
+        """As `Extractor.extract`."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """All of one file."""
@@ -38,7 +52,7 @@ class Reading:
     "digest of every byte"
 
 
-def read_file(path: Path, extractor: Extractor, report: Report) -> Reading:
+def read_file(path: Path, extractor: VideoReader, report: Report) -> Reading:
     """What a file holds; it is probed first, and read once unless something is wrong with it.
 
     Raises:
@@ -65,7 +79,7 @@ def in_the_way(error: BaseException, path: Path) -> str | None:
     return "not enough memory" if isinstance(error, MemoryError) else None
 
 
-def _confirmed(path: Path, extractor: Extractor, report: Report) -> Reading:
+def _confirmed(path: Path, extractor: VideoReader, report: Report) -> Reading:
     first = _attempt(path, extractor, report)
     if _complaint(first):
         logger.info("%s: read once more: %s", path, _complaint(first))
@@ -80,7 +94,7 @@ def _confirmed(path: Path, extractor: Extractor, report: Report) -> Reading:
     return first
 
 
-def _attempt(path: Path, extractor: Extractor, report: Report) -> Reading | VideoError:
+def _attempt(path: Path, extractor: VideoReader, report: Report) -> Reading | VideoError:
     """Both in one go; or what the bytes seem to say against the file."""
     with RunningDigest(path) as digest:
 
