@@ -97,7 +97,7 @@ class Parts:
         new = self.log[self._written :].tobytes()
         if not self._written:  # somebody may be reading the one before
             file.unlink(missing_ok=True)
-        with file.open("r+b" if self._written else "wb") as out:
+        with file.open("r+b" if self._written else "wb") as out:  # written in place: counted after
             out.seek(self._written * PART.itemsize)
             out.write(new)
         self._checksum = zlib.crc32(new, self._checksum)
