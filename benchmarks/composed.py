@@ -37,7 +37,8 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
-from vmr.search.searcher import Moment, Searcher
+from vmr.search.moments import Moment
+from vmr.search.searcher import Searcher
 from vmr.training.compose import MOVES, Pool, Segment, Timeline, compose, pool_of
 from vmr.training.film import Clip, Moving, Shot, Still, film
 from vmr.training.people import TARS, held_out, members, read_clips, sequence

@@ -17,8 +17,8 @@ import numpy as np
 
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.windows import cut_windows, distinct
+from vmr.search.moments import Moment, follow_on
 from vmr.search.query import WITHIN_SECONDS, QueryStep, parse, understand
-from vmr.search.searcher import Moment, follow_on
 from vmr.training.pictures import Pictures, load_pictures
 
 PROBES: Final = Path(__file__).with_name("probes.tsv")

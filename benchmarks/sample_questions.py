@@ -25,7 +25,8 @@ from vmr.library.store import Library
 from vmr.media.export import write_still
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
-from vmr.search.searcher import Answer, Searcher
+from vmr.search.moments import Answer
+from vmr.search.searcher import Searcher
 
 QUESTIONS: Final = Path(__file__).with_name("sample_questions.tsv")
 WORDS: Final = Path(__file__).with_name("sample_words.tsv")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from vmr.library.ingest import Ingest
     from vmr.library.store import Library
     from vmr.model.retrieval import RetrievalModel
-    from vmr.search.searcher import Answer, Moment, Searcher
+    from vmr.search.moments import Answer, Moment
+    from vmr.search.searcher import Searcher
 
 __all__ = [
     "Answer",
@@ -32,11 +33,11 @@ __all__ = [
 __version__ = "0.2.0"
 
 _HOMES: Final = {
-    "Answer": "vmr.search.searcher",
+    "Answer": "vmr.search.moments",
     "Extractor": "feature_extract.extract",
     "Ingest": "vmr.library.ingest",
     "Library": "vmr.library.store",
-    "Moment": "vmr.search.searcher",
+    "Moment": "vmr.search.moments",
     "RetrievalModel": "vmr.model.retrieval",
     "Searcher": "vmr.search.searcher",
     "Video": "vmr.library.catalogue",

@@ -23,13 +23,15 @@ function card(moment, number, { choose, meaning, best }) {
     h("span", {}),
   );
   meter.firstChild.style.width = `${Math.max(3, percent)}%`;
+  const quotes = moment.words ?? []; // a moment out of a link has none
+  const found = quotes.length ? `, ${words.foundBy(moment.sense)}: ${quotes.map(({ text }) => text).join(" ")}` : "";
   const button = h(
     "button",
     {
       type: "button",
       class: "card",
       "data-key": key(moment),
-      "aria-label": `${moment.name}, ${span}, ${words.strengthLabel(percent)}`,
+      "aria-label": `${moment.name}, ${span}, ${words.strengthLabel(percent)}${found}`,
       onclick: () => choose(moment),
     },
     frame,
@@ -39,9 +41,29 @@ function card(moment, number, { choose, meaning, best }) {
       h("span", { class: "name" }, moment.name),
       h("span", { class: "strength" }, meter, h("span", {}, words.strength[moment.verdict])),
     ),
+    quotes.map((quote) => quoteLine(quote)),
   );
   filmUnderPointer(button, frame, moment);
   return h("li", { style: `--order: ${Math.min(number, 12)}` }, button);
+}
+
+/** What is said or written there, around the first word that was asked for. */
+function quoteLine({ sense, text, matched }) {
+  const first = matched[0]?.[0] ?? 0;
+  const from = first < 60 ? 0 : text.lastIndexOf(" ", first - 40) + 1;
+  const pieces = [from ? "… " : ""];
+  let at = from;
+  for (const [start, end] of matched.filter(([start]) => start >= from)) {
+    pieces.push(text.slice(at, start), h("mark", {}, text.slice(start, end)));
+    at = end;
+  }
+  return h(
+    "span",
+    { class: "quote", title: text },
+    h("span", { class: "sense" }, words.sense[sense]),
+    ...pieces,
+    text.slice(at),
+  );
 }
 
 /** What tells one moment from another on the page. */

@@ -34,6 +34,7 @@ function action(event, { player, search, step, close, help }) {
     r: () => player.setLoop(!player.looping),
     m: () => player.mute(),
     f: () => player.full(),
+    c: () => player.transcript.setCaptions(!player.transcript.captions),
     Escape: close,
   }[event.key];
 }

@@ -34,6 +34,7 @@ class Page {
       step: (by) => this.step(by),
       choose: (moment) => this.watch(moment, { play: false }),
       edges: () => this.#edgesMoved(),
+      made: (start, end) => this.#made(start, end),
       inside: (video) => this.searchInside(video),
       scope: () => this.scope,
       close: () => this.close(),
@@ -294,6 +295,7 @@ class Page {
 
   async #curve(video) {
     const { query = "" } = this.question;
+    this.#transcript(video);
     this.player.why.open({ words: [] });
     const curve = await this.server.curve({ query, video: video.id });
     if (curve?.strength && this.player.video === video) this.player.timeline.mark(curve);
@@ -301,6 +303,25 @@ class Page {
     const explained = query && (await this.server.explain({ query, video: video.id, second }));
     if (explained?.words && this.player.video === video && this.moment?.best === second)
       this.player.why.open(explained, this.moment, this.player.timeline.rows);
+  }
+
+  async #transcript(video) {
+    if (this.player.transcript.video === video.id) return;
+    this.player.transcript.open(video.id, []);
+    if (!video.senses.length) return;
+    const transcript = await this.server.transcript({ video: video.id });
+    if (transcript?.tracks && this.player.video === video)
+      this.player.transcript.open(video.id, transcript.tracks);
+  }
+
+  /** A moment that was marked in the transcript, beside those of the answer. */
+  #made(start, end) {
+    const { id: video, name } = this.player.video;
+    this.answer ??= { query: "", moments: [], unknown: [] };
+    const seen = { best: start, strength: 0, verdict: "possible", rated: null };
+    const moment = { video, name, start, end, ...seen, sense: [], words: [] };
+    this.answer.moments.push(moment);
+    this.watch(moment);
   }
 
   step(by) {
@@ -313,7 +334,7 @@ class Page {
     this.player.stop();
     this.moment = null;
     this.#markChosen();
-    if (!this.answer) return this.home();
+    if (!Object.keys(this.question).length) return this.home(); // a video, and moments made of it
     this.#view("results");
     remember(this, { replace: true });
   }

@@ -5,6 +5,7 @@
 
 import { address, clamp, clock, h, icon, iconButton } from "./dom.js";
 import { Timeline } from "./timeline.js";
+import { Transcript } from "./transcript.js";
 import { Why } from "./why.js";
 import { words } from "./words.js";
 
@@ -15,7 +16,7 @@ const PREVIEW_SECONDS = 30; // of a file that browsers cannot play, when no mome
 export class Player {
   /**
    * @param {{preview: (video, start, end) => Promise, step: (by) => void, choose: (moment) => void,
-   *   edges: (moment) => void, inside: (video) => void, scope: () => id, close: () => void}} actions
+   *   edges: (moment) => void, made: (start, end) => void, inside: (video) => void, scope: () => id, close: () => void}} actions
    *   what the player asks of the page
    */
   constructor(actions) {
@@ -62,6 +63,10 @@ export class Player {
     this.notice = h("p", { class: "notice", hidden: true, role: "status" });
     this.extras = h("div", { class: "extras" });
     this.why = new Why();
+    this.transcript = new Transcript(this.media, {
+      seek: (seconds) => this.seek(seconds),
+      made: (start, end) => this.actions.made(start, end),
+    });
     this.timeline = new Timeline({
       viewed: (view) => this.why.show(view),
       seek: (seconds) => this.seek(seconds),
@@ -105,6 +110,7 @@ export class Player {
       screen,
       this.timeline.element,
       this.#controls(),
+      this.transcript.element,
       this.why.element,
     );
   }
@@ -147,6 +153,7 @@ export class Player {
         ),
         choice(words.leadIn, LEAD_INS, words.leadInOption, 0, (seconds) => (this.leadIn = seconds)),
         this.soundButton,
+        this.transcript.button,
         iconButton("full", words.full, () => this.full()),
       ),
       this.extras,
@@ -195,6 +202,7 @@ export class Player {
   }
 
   #loaded() {
+    this.transcript.shift = this.shift;
     this.#enter(this.previewed ? this.from : this.entry);
   }
 
@@ -333,6 +341,7 @@ export class Player {
     const span = this.moment ? words.span(this.moment) : clock(this.video.duration);
     this.readout.replaceChildren(h("strong", {}, clock(this.time, true)), h("span", {}, span));
     this.timeline.setTime(this.time);
+    this.transcript.follow(this.time);
   }
 
   #edgeMoved(which) {

@@ -4,13 +4,16 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import opentimelineio as otio
 import pytest
 
+from feature_extract.transcript import TextSpan
 from tests.support.media import counter_video, read_counter
+from vmr.media.captions import said_as_srt, said_as_vtt
 from vmr.media.cut import Cut, ExportError
 from vmr.media.edit_lists import as_edl, as_otio
 from vmr.media.export import write_clip, write_film, write_still
@@ -120,9 +123,36 @@ def test_tables_give_back_what_went_in(cuts: list[Cut], film: Path) -> None:
         "end": 6.0,
         "query": "=1+1",
         "strength": 0.5,
+        "text": "",
     }
     hidden = as_json(cuts, paths=False) + as_csv(cuts, paths=False) + as_otio(cuts, paths=False)
     assert str(film.parent) not in hidden
+
+
+SAID = (
+    TextSpan(1.0, 2.5, "was said before -->"),
+    TextSpan(3.0, 3.5, "Thank you, <all>."),
+    TextSpan(3.9, 6.0, "And more"),
+)
+
+
+def test_what_is_said_goes_with_a_moment(cuts: list[Cut]) -> None:
+    """In a column, in a note, and as subtitles on the clip's own clock."""
+    cut = replace(cuts[0], said=SAID, written=(TextSpan(2, 3, "EXIT"),))
+    text = "was said before --> Thank you, <all>. And more EXIT"
+    (row,) = csv.DictReader(io.StringIO(as_csv([cut])))
+    assert row["text"] == json.loads(as_json([cut]))["moments"][0]["text"] == text
+    clip = json.loads(as_otio([cut]))["tracks"]["children"][0]["children"][0]
+    assert clip["metadata"]["moment"]["note"] == text
+    assert said_as_srt(cut).split("\n\n")[:2] == [
+        "1\n00:00:00,000 --> 00:00:00,500\nwas said before →",
+        "2\n00:00:01,000 --> 00:00:01,500\nThank you, <all>.",
+    ]
+    lines = said_as_vtt(cut).splitlines()
+    assert lines[0] == "WEBVTT"
+    assert lines[-2:] == ["00:00:01.900 --> 00:00:02.000", "And more"]
+    assert "Thank you, &lt;all&gt;." in lines
+    assert said_as_srt(cuts[1]) == ""
 
 
 def test_the_edit_list_counts_frames(cuts: list[Cut]) -> None:

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
+from feature_extract.transcript import TextSpan, Transcript
 from tests.support.browser import NEEDED
 from tests.support.contract import CONTRACT, all_views, keys_of, misfits, watching_script
 from tests.support.planted import random_rows
@@ -31,6 +32,7 @@ from vmr.page.guard import Guard
 from vmr.page.page import Page
 
 SCRIPTS = sorted((Path(__file__).resolve().parents[2] / "assets" / "ui").glob("*.js"))
+WELCOME = Transcript("said", "made up", "en", (TextSpan(1, 3, "Good evening."),))
 SPAN = {"video": 1, "start": 6.0, "end": 10.0}
 # Keys that no script reads: they are for programs, which use the public interface.
 FOR_PROGRAMS = {"MomentView": {"score"}}
@@ -51,6 +53,7 @@ def picture() -> str:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     page = planted_page(tmp_path_factory.mktemp("page"))
     page.ingest.pause()
+    page.viewer._library.transcripts.replace(2, WELCOME)
     # The planted rows are narrower than those of the network that reads pictures.
     row = random_rows(1, 3)[0].astype(np.float32)
     reader: Any = SimpleNamespace(row=lambda _: row)
@@ -86,6 +89,8 @@ def test_every_function_answers_its_view_and_every_key_is_sent(
         ("picture", {"picture": picture()}),
         ("explain", {"query": DOG, "video": 1, "second": 7.0}),
         ("curve", {"query": DOG, "video": 1}),
+        ("transcript", {"video": 2}),
+        ("search", {"query": 'said:"good evening"'}),
         ("preview", SPAN),
         ("add", {"path": str(tmp_path)}),
         ("rescan", {}),

@@ -41,9 +41,9 @@ from vmr.model.windows import cut_windows, distinct
 from vmr.research.loss import LossConfig
 from vmr.research.preset import load_preset
 from vmr.search.index import ClipIndex
+from vmr.search.moments import Answer, Moment
 from vmr.search.quantised import QuantisedIndex
 from vmr.search.recall import COUNT
-from vmr.search.searcher import Answer, Moment
 from vmr.training.assemble import NAMED, name_classes
 from vmr.training.base import BaseConfig
 from vmr.training.calibration import Trial

@@ -19,9 +19,10 @@ from vmr.library.store import Library, LibraryError
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import QueryError, Words
+from vmr.search.moments import Answer, Moment, follow_on
 from vmr.search.picture import PictureError, PictureReader
 from vmr.search.query import WITHIN_SECONDS, ParsedQuery, parse, suggestions, understand
-from vmr.search.searcher import Answer, Moment, Searcher, follow_on
+from vmr.search.searcher import Searcher
 
 Make = Callable[..., Library]
 A, B = "a dog runs on the beach", "two cooks in a kitchen"

@@ -20,6 +20,7 @@ CONTRACT: dict[str, tuple[type, type]] = {
     "picture": (views.PictureRequest, views.AnswerView),
     "explain": (views.ExplainRequest, views.ExplanationView),
     "curve": (views.CurveRequest, views.CurveView),
+    "transcript": (views.TranscriptRequest, views.TranscriptView),
     "library": (views.NoRequest, views.LibraryView),
     "preview": (views.PreviewRequest, views.PreviewView),
     "add": (views.AddRequest, views.AddedView),

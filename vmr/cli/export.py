@@ -18,6 +18,7 @@ from vmr.cli.search import span
 if TYPE_CHECKING:
     from vmr.library.store import Library
     from vmr.media.cut import Cut
+    from vmr.media.export import Made
 
 ENDINGS = """endings of FILE:
   .mp4 .m4v .mov .mkv        a clip; a film, of several moments
@@ -54,6 +55,9 @@ def add_parsers(command: Commands) -> None:
     )
     export.add_argument(
         "--strip", action="store_true", help="leave out recording date, place and camera"
+    )
+    export.add_argument(
+        "--captions", action="store_true", help="what is said, as .srt and .vtt beside each clip"
     )
     export.add_argument("--overwrite", action="store_true", help="replace what has the name")
 
@@ -93,11 +97,29 @@ def _export(options: argparse.Namespace) -> int:
         )
         made.append(one)
         target = one.path
+    if options.captions:
+        _write_captions(cuts, made, overwrite=options.overwrite, kept=kept)
     for word in filter(None, (one.word for one in made)):
         print(f"note: {one_line(word)}", file=sys.stderr)
     taken = "" if target == options.to else f" ({one_line(options.to.name)} was not free)"
     print(f"{len(cuts)} moments in {one_line(str(target))}{taken}", file=sys.stderr)
     return DONE
+
+
+def _write_captions(
+    cuts: Sequence["Cut"], made: Sequence["Made"], *, overwrite: bool, kept: Sequence[Path]
+) -> None:
+    """What is said in each clip, beside it under its name."""
+    from vmr.media.captions import said_as_srt, said_as_vtt
+    from vmr.media.export import kind_of
+    from vmr.media.outputs import written
+
+    if len(cuts) != len(made) or any(kind_of(one.path) != "film" for one in made):
+        raise ValueError("--captions go beside single clips: name one moment, or a folder")
+    for cut, one in zip(cuts, made, strict=True):
+        for ending, text in ((".srt", said_as_srt(cut)), (".vtt", said_as_vtt(cut))):
+            with written(one.path.with_suffix(ending), overwrite=overwrite, kept=kept) as draft:
+                draft.path.write_text(text, encoding="utf-8")
 
 
 def _kept(library: "Library", target: Path) -> list[Path]:
@@ -125,6 +147,7 @@ def _cut(
     library: "Library", id: int, start: float, end: float, query: str = "", strength: float = 0.0
 ) -> "Cut":
     """A moment of a video; ValueError where that has no such moment."""
+    from feature_extract.transcript import SENSES
     from vmr.media.cut import Cut
 
     video = library.video(id)
@@ -135,4 +158,8 @@ def _cut(
             f"{one_line(video.name)}: ends at {video.duration:.1f} s, before {start:.1f} s"
         )
     last = min(end, video.duration) if start < end and video.duration else end
-    return Cut(video.path, start, last, video.fps, query, strength)
+    said, written = (
+        library.transcripts.between(id, sense, start, last) if start < last else ()
+        for sense in SENSES
+    )
+    return Cut(video.path, start, last, video.fps, query, strength, said=said, written=written)

@@ -219,9 +219,12 @@ def _job_record(job: "Job") -> dict[str, Any]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    videos = open_library(options.library).videos()
+    library = open_library(options.library)
+    videos = library.videos()
     if options.json:
-        print(json.dumps({"videos": [_video_record(video) for video in videos]}))
+        words = library.transcripts.known()
+        records = [_video_record(video) | {"words": words.get(video.id, {})} for video in videos]
+        print(json.dumps({"videos": records}))
         return DONE
     for video in videos:
         print(_video_line(video))

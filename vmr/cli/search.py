@@ -19,14 +19,17 @@ from vmr.cli.console import DONE, Commands, clock, one_line, open_library, video
 
 if TYPE_CHECKING:
     from vmr.library.scope import Scope
+    from vmr.search.moments import Answer
     from vmr.search.query import Suggestion
-    from vmr.search.searcher import Answer
 
 ASKING = """forms of WORDS:
   a dog on a beach                              words, as they come
   a dog AND a ball                              both at the same time
   a dog -crowd -"parked car"                    without what follows a minus sign
   a man enters THEN sits down WITHIN 20         in this order, at most 20 s apart (default: 60)
+  said:"thank you"                              what is said, word for word
+  written:exit -said:goal                       what is to be read, and what is not to be said
+plain words are looked for in the pictures and in what is said and written
 OR and NOT are not understood: ask twice, or use the minus sign
 words that begin with a minus sign go after --, as in: search -- -crowd a dog"""
 
@@ -195,11 +198,13 @@ def _answer_text(answer: "Answer") -> str:
     """A moment a line: as `export` takes it, its times, its strength, its file."""
     named = [f"{hit.video}@{hit.start:.1f}-{hit.end:.1f}" for hit in answer.moments]
     width = max(map(len, named), default=0)
-    lines = [
-        f"{name:{width}}  {clock(hit.start)} - {clock(hit.end)}  {hit.strength:4.0%}  "
-        f"{one_line(str(hit.path))}"
-        for name, hit in zip(named, answer.moments, strict=True)
-    ]
+    lines = []
+    for name, hit in zip(named, answer.moments, strict=True):
+        lines.append(
+            f"{name:{width}}  {clock(hit.start)} - {clock(hit.end)}  {hit.strength:4.0%}  "
+            f"{one_line(str(hit.path))}"
+        )
+        lines += [f"{'':{width}}  {quote.sense}: {one_line(quote.text)}" for quote in hit.words]
     if answer.verdict == "none":
         weak = "; the nearest:" if lines else ""
         lines.insert(0, f"nothing in the library looks like that{weak}")

@@ -12,7 +12,7 @@ has words is part of no fingerprint: no row of pictures and no index of clips de
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from feature_extract.transcript import SENSES, Sense, TextSpan, TimedWord, Transcript
@@ -108,6 +108,16 @@ class Transcripts:
             "WHERE video = ? AND sense = ? AND place BETWEEN ? AND ? ORDER BY place"
         )
         return tuple(_as_span(*row) for row in self._db.fetch(query, video, sense, first, last))
+
+    def between(self, video: int, sense: Sense, start: float, end: float) -> tuple[TextSpan, ...]:
+        """The spans that have to do with a part of a video, cut to the words that lie in it by
+        more than half, where words have times."""
+        query = (
+            "SELECT start, end, text, words, confidence FROM spans "
+            "WHERE video = ? AND sense = ? AND start < ? AND end > ? ORDER BY place"
+        )
+        found = (_as_span(*row) for row in self._db.fetch(query, video, sense, end, start))
+        return tuple(span for whole in found for span in _cut(whole, start, end))
 
     def known(self) -> dict[int, dict[Sense, str]]:
         """Which senses have looked at which video, and where their words come from."""
@@ -216,6 +226,20 @@ def _runs(spans: Sequence[TextSpan]) -> Iterator[tuple[int, int]]:
             if spans[last].end - spans[place].start <= OVERLAP_SECONDS
         )
         first = next(repeated, last)
+
+
+def _cut(span: TextSpan, start: float, end: float) -> Iterator[TextSpan]:
+    """What of a span lies in a part of a video: nothing, or one span."""
+    if not span.words:
+        yield span
+        return
+    inside = tuple(word for word in span.words if start <= (word.start + word.end) / 2 < end)
+    if len(inside) == len(span.words):
+        yield span
+    elif inside:
+        text = " ".join(word.text for word in inside)
+        last = max(word.end for word in inside)
+        yield replace(span, start=inside[0].start, end=last, text=text, words=inside)
 
 
 def _text(spans: Sequence[TextSpan], first: int, last: int) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from feature_extract.transcript import TextSpan
 from feature_extract.video.spans import Facts
 from vmr.library.catalogue import readable
 
@@ -29,6 +30,11 @@ class Cut:
     facts: Facts | None = None
     "what the file says of itself: exact rate, start timecode, size; lists for editors ask for it"
 
+    said: tuple[TextSpan, ...] = ()
+    "what is said in it, at the times of the file"
+    written: tuple[TextSpan, ...] = ()
+    "what is to be read in it"
+
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end < float("inf"):
             raise ExportError(f"{self.name}: {self.start} to {self.end} s is no span of time")
@@ -37,6 +43,11 @@ class Cut:
     def name(self) -> str:
         """Of the file, as text."""
         return readable(self.path.name)
+
+    @property
+    def text(self) -> str:
+        """What is said, and written, in it."""
+        return " ".join(span.text for span in (*self.said, *self.written))
 
     @property
     def seconds(self) -> float:

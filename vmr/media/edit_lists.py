@@ -107,7 +107,13 @@ def as_otio(cuts: Sequence[Cut], *, paths: bool = True, title: str = "Moments") 
                     target_url=url, available_range=whole
                 ),
                 source_range=_range(clock.start + begin, end - begin, clock.rate),
-                metadata={"moment": {"query": readable(cut.query), "strength": cut.strength}},
+                metadata={
+                    "moment": {
+                        "query": readable(cut.query),
+                        "strength": cut.strength,
+                        "note": readable(cut.text),
+                    }
+                },
             )
         )
     return str(otio.adapters.write_to_string(timeline, "otio_json"))

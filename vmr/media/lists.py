@@ -43,6 +43,7 @@ def as_records(cuts: Sequence[Cut], *, paths: bool = True) -> list[dict[str, Any
             "end": cut.end,
             "query": cut.query,
             "strength": cut.strength,
+            "text": readable(cut.text),
         }
         for cut in cuts
     ]
@@ -56,7 +57,7 @@ def as_json(cuts: Sequence[Cut], *, paths: bool = True) -> str:
 def as_csv(cuts: Sequence[Cut], *, paths: bool = True) -> str:
     """The moments as a table with a header line."""
     buffer = io.StringIO()
-    fields = ["file", "start", "end", "query", "strength"]
+    fields = ["file", "start", "end", "query", "strength", "text"]
     writer = csv.DictWriter(buffer, fields, lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(

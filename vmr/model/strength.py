@@ -52,6 +52,13 @@ class Calibration:
         logit = self.slope * np.asarray(scores, dtype=np.float64) + self.offset
         return np.asarray(1 / (1 + np.exp(self.right_by_rows * self._more(rows) - logit)))
 
+    def score(self, strength: float, rows: int | None = None) -> float:
+        """The score that would have this strength, found among so many rows: what another sense
+        has found, on the scale of this one."""
+        held = min(max(strength, 1e-6), 1 - 1e-6)
+        logit = float(np.log(held / (1 - held))) + self.right_by_rows * self._more(rows)
+        return (logit - self.offset) / self.slope
+
     def verdict(self, score: float, rows: int | None = None) -> Verdict:
         """What to tell a person about an answer of this score, found among so many rows."""
         if float(self.strength(score, rows)) >= self.strong:

@@ -178,6 +178,14 @@ class Words:
     def __contains__(self, word: str) -> bool:
         return word in self._places
 
+    def common(self, count: int) -> list[str]:
+        """So many words, the most frequent ones first."""
+        return list(self._vocabulary[:count])
+
+    def rank(self, word: str) -> int | None:
+        """How many words are more frequent than this one; None where it is not known."""
+        return self._places.get(word)
+
     def query(self, text: str) -> Query:
         """Tokens of `text` with their vectors; unknown words are listed, never dropped in silence.
 

@@ -21,6 +21,7 @@ from vmr.page.views import (
     PreviewRequest,
     RateRequest,
     SearchRequest,
+    TranscriptRequest,
     reader,
 )
 
@@ -45,6 +46,7 @@ class Calls:
             "picture": _reading(PictureRequest, lambda asked: viewer.like_picture(**asked)),
             "explain": _reading(ExplainRequest, lambda asked: viewer.explain(**asked)),
             "curve": _reading(CurveRequest, lambda asked: viewer.curve(**asked)),
+            "transcript": _reading(TranscriptRequest, lambda asked: viewer.transcript(**asked)),
             "library": _reading(NoRequest, lambda _: viewer.listing()),
             "preview": _reading(PreviewRequest, lambda asked: files.preview_address(**asked)),
             "add": _reading(AddRequest, lambda asked: editor().add_path(**asked)),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from vmr.media.captions import said_as_srt
 from vmr.media.cut import Cut
 from vmr.media.export import copy_ending, export, list_ending, write_clip
 from vmr.media.lists import LISTS
@@ -68,6 +69,8 @@ def _write_clips(cuts: Sequence[Cut], target: Path, *, copy: bool, strip: bool) 
             clip = target.with_name(f"{number:03}{Path(name).suffix}")
             write_clip(cut, clip, copy=copy, strip=strip)
             archive.write(clip, f"{number:03} {name}")
+            if cut.said:
+                archive.writestr(f"{number:03} {Path(name).stem}.srt", said_as_srt(cut))
             clip.unlink()
 
 
@@ -84,11 +87,15 @@ def _cuts(files: MediaFiles, moments: str) -> list[Cut]:
 
 def _cut(files: MediaFiles, moment: ExportMoment) -> Cut:
     video = files.video(moment["video"])
+    start, end = moment["start"], min(moment["end"], video.duration)
+    said, written = files.words(video.id, start, end)
     return Cut(
         files.source(video.id),
-        moment["start"],
-        min(moment["end"], video.duration),
+        start,
+        end,
         video.fps,
         (moment.get("query") or "")[:LONGEST_TEXT],
         moment.get("strength") or 0.0,
+        said=said,
+        written=written,
     )

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Final
 
+from feature_extract.transcript import TextSpan
 from vmr.library.content import ContentError, FileStamp
 from vmr.library.store import Library, LibraryError, Video
 from vmr.media.export import write_still
@@ -59,6 +60,13 @@ class MediaFiles:
         if linked and not same:
             raise NotFoundError(f"{video.name}: the file is no longer where it was")
         return video.path
+
+    def words(
+        self, id: int, start: float, end: float
+    ) -> tuple[tuple[TextSpan, ...], tuple[TextSpan, ...]]:
+        """What is said and what is written from `start` to `end`."""
+        between = self._library.transcripts.between
+        return between(id, "said", start, end), between(id, "written", start, end)
 
     def thumbnail(self, id: int, row: int) -> bytes:
         """The JPEG of one second; NotFoundError when there is none."""

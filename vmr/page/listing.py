@@ -4,14 +4,16 @@ find_video(library, 3)                                  # or a NotFoundError
 video_view(video, queued=False, access=Access(), uploads=uploads)["playable"]
 """
 
+from collections.abc import Collection
 from typing import Final
 
+from feature_extract.transcript import SENSES, Sense
 from vmr.library.catalogue import readable
 from vmr.library.ingest import Job, Progress
 from vmr.library.store import Library, LibraryError, Video
 from vmr.page.access import Access, NotFoundError
 from vmr.page.uploads import Uploads
-from vmr.page.views import JobView, VideoView
+from vmr.page.views import JobView, TranscriptView, VideoView
 
 # What every current browser plays by itself.
 _PLAYED_CODECS: Final = frozenset(("h264", "vp8", "vp9", "av1"))
@@ -32,7 +34,14 @@ def find_video(library: Library, id: int) -> Video:
         raise NotFoundError(f"there is no video {id}") from error
 
 
-def video_view(video: Video, *, queued: bool, access: Access, uploads: Uploads) -> VideoView:
+def video_view(
+    video: Video,
+    *,
+    queued: bool,
+    access: Access,
+    uploads: Uploads,
+    senses: Collection[Sense] = (),
+) -> VideoView:
     """One video as the page lists it; where it lies only for those who may see paths."""
     view: VideoView = {
         "id": video.id,
@@ -53,11 +62,32 @@ def video_view(video: Video, *, queued: bool, access: Access, uploads: Uploads) 
         "added": video.added,
         "modified": video.modified,
         "playable": access.originals and plays_in_browsers(video),
+        "senses": list(senses),
     }
     if access.paths:  # not "path": Gradio's client would try to download that
         view["file"] = readable(video.path)
         view["folder"] = readable(video.path.parent)
     return view
+
+
+def transcript_view(library: Library, video: int) -> TranscriptView:
+    """What is said and written in a video, line by line."""
+    found = [library.transcripts.of(video, sense) for sense in SENSES]
+    return {
+        "tracks": [
+            {
+                "sense": transcript.sense,
+                "origin": transcript.origin,
+                "language": transcript.language,
+                "lines": [
+                    {"start": round(span.start, 3), "end": round(span.end, 3), "text": span.text}
+                    for span in transcript.spans
+                ],
+            }
+            for transcript in found
+            if transcript is not None and transcript.spans
+        ]
+    }
 
 
 def job_view(job: Job, progress: Progress, access: Access) -> JobView:

@@ -22,7 +22,7 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library, Rating
 from vmr.model.retrieval import RetrievalModel
 from vmr.page.access import Access, PageError
-from vmr.page.listing import find_video, is_shown, job_view, video_view
+from vmr.page.listing import find_video, is_shown, job_view, transcript_view, video_view
 from vmr.page.uploads import Uploads
 from vmr.page.views import (
     LARGEST_PICTURE,
@@ -34,11 +34,13 @@ from vmr.page.views import (
     LibraryView,
     MomentView,
     SuggestionView,
+    TranscriptView,
     WordCurveView,
 )
 from vmr.search.explain import Attention, explain
+from vmr.search.moments import Answer, Moment
 from vmr.search.picture import PictureReader
-from vmr.search.searcher import Answer, Moment, Searcher
+from vmr.search.searcher import Searcher
 
 MOST_MOMENTS: Final = 50
 CARDS: Final = 24
@@ -190,7 +192,25 @@ class Viewer:
             "strength": hit.strength,
             "verdict": "none" if answer.verdict == "none" else hit.verdict,
             "rated": judged[-1] if judged else None,
+            "sense": list(hit.sense),
+            "words": [
+                {
+                    "sense": quote.sense,
+                    "text": quote.text,
+                    "matched": [list(place) for place in quote.matched],
+                }
+                for quote in hit.words
+            ],
         }
+
+    def transcript(self, video: int) -> TranscriptView:
+        """What is said and written in a video.
+
+        Raises:
+            PageError: there is no such video.
+        """
+        find_video(self._library, video)
+        return transcript_view(self._library, video)
 
     def explain(self, query: str, video: int, second: float | None = None) -> ExplanationView:
         """What each word of a query adds, matches alone, and looked at (vmr/search/explain.py).
@@ -226,12 +246,19 @@ class Viewer:
         """Every video and every file on its way into the library, and what visitors may do."""
         access, progress = self._access, self._ingest.progress()
         videos = self._library.videos()
+        words = self._library.transcripts.known()
         here = {video.id for video in videos}  # what was removed needs no line either
         jobs = [job for job in progress.jobs if is_shown(job) and job.video in here]
         queued = {job.video for job in jobs if job.open}
         return {
             "videos": [
-                video_view(video, queued=video.id in queued, access=access, uploads=self._uploads)
+                video_view(
+                    video,
+                    queued=video.id in queued,
+                    access=access,
+                    uploads=self._uploads,
+                    senses=words.get(video.id, ()),
+                )
                 for video in videos
             ],
             "jobs": [job_view(job, progress, access) for job in jobs],

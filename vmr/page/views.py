@@ -14,6 +14,7 @@ from typing import Annotated, Literal, NotRequired, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from feature_extract.transcript import Sense
 from vmr.page.access import PageError
 
 LONGEST_TEXT = 1000
@@ -48,6 +49,15 @@ class SuggestionView(TypedDict):
     near: list[str]
 
 
+class QuoteView(TypedDict):
+    """What is said or written where something was found."""
+
+    sense: Sense
+    text: str
+    matched: list[list[int]]
+    "the words that were asked for: first and last place in the text, in characters"
+
+
 class MomentView(TypedDict):
     """One moment of an answer."""
 
@@ -63,6 +73,9 @@ class MomentView(TypedDict):
     verdict: Verdict
     rated: bool | None
     "what visitors said of it, if anything"
+    sense: list[Literal["seen", "said", "written"]]
+    "what found it"
+    words: list[QuoteView]
 
 
 class AnswerView(TypedDict):
@@ -143,6 +156,8 @@ class VideoView(TypedDict):
     "seconds since 1970"
     playable: bool
     "browsers play the file itself; they are given previews otherwise"
+    senses: list[Sense]
+    "what it has words of"
     file: NotRequired[str]
     folder: NotRequired[str]
 
@@ -178,6 +193,30 @@ class VideosView(TypedDict):
     """Of the public interface: the videos alone."""
 
     videos: list[VideoView]
+
+
+class LineView(TypedDict):
+    """One span of a transcript."""
+
+    start: float
+    end: float
+    text: str
+
+
+class TrackView(TypedDict):
+    """What one sense found in a video."""
+
+    sense: Sense
+    origin: str
+    "where the words come from, as people say it"
+    language: str | None
+    lines: list[LineView]
+
+
+class TranscriptView(TypedDict):
+    """Everything that is said and written in a video."""
+
+    tracks: list[TrackView]
 
 
 class PreviewView(TypedDict):
@@ -259,6 +298,12 @@ class CurveRequest(TypedDict):
     """The curve of a whole video; without words, only its shot cuts."""
 
     query: str
+    video: VideoId
+
+
+class TranscriptRequest(TypedDict):
+    """What is said and written in a video."""
+
     video: VideoId
 
 

@@ -19,7 +19,7 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import window_rows
 from vmr.model.text import Query
 from vmr.model.windows import Window
-from vmr.search.query import parse
+from vmr.search.query import parse, sense_of
 from vmr.search.searcher import Searcher
 
 Unread = Literal["", "weights", "form"]
@@ -69,7 +69,7 @@ def explain(
         LibraryError: the video cannot be searched.
     """
     parsed, model = parse(query), searcher.model
-    things = [thing for step in parsed.steps for thing in step]
+    things = [thing for step in parsed.steps for thing in step if sense_of(thing)[0] is None]
     known = [word for thing in things for word in model.query(thing).words]
     telling = [word for word in dict.fromkeys(known) if word not in _UNTELLING][:MOST_WORDS]
     plain = len(things) == 1 and not parsed.avoided

@@ -4,8 +4,10 @@
     a dog AND a ball                    both at the same time
     a dog -crowd -"parked car"          without what follows a minus sign
     a man opens a door THEN sits down WITHIN 20     one after the other, at most 20 s apart
+    said:"thank you" AND a crowd -written:exit      what is said, what is to be read
 
-The operators are words in capitals, so that "and" and "then" stay words of a query.
+Plain words are asked for in pictures, in what is said and in what is written. The operators are
+words in capitals, so that "and" and "then" stay words of a query.
 
     parsed = parse('a dog AND a ball -crowd')
     steps, unknown = understand(parsed, model)
@@ -20,6 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_extract.transcript import Sense
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Vector
@@ -34,6 +37,9 @@ _NOT_READ: Final = {
     "NOT": "NOT is not understood: put a minus sign before what is to be left out, as in: dog -cat",
 }
 """Capital words that people expect to be operators; read as words they would falsify the answer."""
+_SENSES: Final = re.compile(r'(?:^|(?<=\s))(-?)(said|written):(?:"([^"]*)"|([^\s"]\S*))', re.I)
+_HELD: Final = re.compile("\ue000(\\d+)\ue001")
+"""Stands for such a part while the rest is taken apart: in quotes, capitals are no operators."""
 _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]*)"|([^\W\d_]\S*))')
 
 
@@ -42,7 +48,7 @@ class ParsedQuery:
     """A question in its parts."""
 
     steps: tuple[tuple[str, ...], ...]
-    "one after the other; each the things that have to be there together"
+    "one after the other; each the things that have to be there together, words or said:words"
     avoided: tuple[str, ...] = ()
     within: float = WITHIN_SECONDS
     "seconds between the end of a step and the start of the next, at most"
@@ -55,8 +61,8 @@ def parse(text: str) -> ParsedQuery:
         QueryError: an operator without words on both sides, one that is not understood (OR, NOT),
             or nothing to look for.
     """
-    text = normal_form(text)
-    avoided = tuple((quoted or word).strip() for quoted, word in _AVOIDED.findall(text))
+    text, held, unwanted = _take_senses(normal_form(text))
+    avoided = tuple((quoted or word).strip() for quoted, word in _AVOIDED.findall(text)) + unwanted
     rest = _AVOIDED.sub(" ", text)
     for word, advice in _NOT_READ.items():
         if word in rest.split():
@@ -64,7 +70,9 @@ def parse(text: str) -> ParsedQuery:
     within = _WITHIN.search(rest)
     rest = _WITHIN.sub("", rest)
     steps = tuple(
-        tuple(thing.strip() for thing in re.split(r"(?:^|\s)AND(?=\s|$)", step))
+        tuple(
+            part for thing in re.split(r"(?:^|\s)AND(?=\s|$)", step) for part in _parts(thing, held)
+        )
         for step in re.split(r"(?:^|\s)THEN(?=\s|$)", rest)
     )
     if within and len(steps) == 1:
@@ -76,12 +84,49 @@ def parse(text: str) -> ParsedQuery:
     return ParsedQuery(steps, avoided, float(within[1]) if within else WITHIN_SECONDS)
 
 
+def _take_senses(text: str) -> tuple[str, list[str], tuple[str, ...]]:
+    """A question with a mark in the place of every `said:` and `written:`, these, and those of them
+    that are to be left out."""
+    held: list[str] = []
+    unwanted: list[str] = []
+
+    def take(found: re.Match[str]) -> str:
+        minus, sense, quoted, word = found.groups()
+        words = " ".join((quoted if word is None else word).split())
+        if not any(sign.isalnum() for sign in words):
+            raise QueryError(f'{sense.lower()}: needs words, as in {sense.lower()}:"thank you"')
+        part = f'{sense.lower()}:"{words}"'
+        if minus:
+            unwanted.append(part)
+            return " "
+        held.append(part)
+        return f" \ue000{len(held) - 1}\ue001 "
+
+    text = re.sub("[\ue000\ue001]", " ", text)
+    return _SENSES.sub(take, text), held, tuple(unwanted)
+
+
+def _parts(thing: str, held: list[str]) -> list[str]:
+    """The words of a thing, and what it asks of single senses beside them."""
+    words = " ".join(_HELD.sub(" ", thing).split()) if held else thing.strip()
+    told = [held[int(place)] for place in _HELD.findall(thing)]
+    return [words, *told] if words or not told else told
+
+
+def sense_of(thing: str) -> tuple[Sense | None, str]:
+    """The only sense that a thing is asked of, and its words; None where any will do."""
+    found = _SENSES.fullmatch(thing)
+    if found is None:
+        return None, thing
+    return ("said" if found[2] == "said" else "written"), found[3]
+
+
 @dataclass(frozen=True, eq=False)
 class QueryStep:
     """What one step of a question looks for."""
 
     wanted: tuple[Vector, ...]
-    "all of them have to be there"
+    "all of them have to be there; none where nothing is asked of the pictures"
     avoided: tuple[Vector, ...] = ()
     query: Query | None = None
     "its words, where words are all there is to it"
@@ -124,13 +169,13 @@ class QueryStep:
 def understand(
     parsed: ParsedQuery, model: RetrievalModel
 ) -> tuple[list[QueryStep], tuple[str, ...]]:
-    """What to look for in each step, and the words that are not known.
+    """What to look for in the pictures of each step, and the words that are not known.
 
     Raises:
         QueryError: a part without a known word.
     """
-    steps = [[model.query(thing) for thing in step] for step in parsed.steps]
-    avoided = [model.query(thing) for thing in parsed.avoided]
+    steps = [[model.query(thing) for thing in step if _is_seen(thing)] for step in parsed.steps]
+    avoided = [model.query(thing) for thing in parsed.avoided if _is_seen(thing)]
     queries = [query for group in (*steps, avoided) for query in group]
     unknown = tuple(dict.fromkeys(word for query in queries for word in query.unknown))
     away = tuple(model.encode_query(query) for query in avoided)
@@ -143,6 +188,10 @@ def understand(
         for step in steps
     ]
     return found, unknown
+
+
+def _is_seen(thing: str) -> bool:
+    return sense_of(thing)[0] is None
 
 
 @dataclass(frozen=True)

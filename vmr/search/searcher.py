@@ -10,9 +10,8 @@ window of up to 128 rows around each hit and says where the moment starts and en
 
 import logging
 import math
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -22,11 +21,14 @@ from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.strength import Verdict
-from vmr.model.windows import Window, cut_windows, distinct, distinct_indices, window_of
+from vmr.model.text import QueryError
+from vmr.model.windows import Window, cut_windows, distinct, window_of
 from vmr.search.feedback import Feedback
+from vmr.search.hearing import Hearing
 from vmr.search.index import ClipIndex, RowTimes, Videos
-from vmr.search.query import QueryStep, Suggestion, parse, suggestions, understand
+from vmr.search.moments import Answer, Moment, follow_on
+from vmr.search.query import ParsedQuery, QueryStep, parse, suggestions, understand
+from vmr.search.senses import Senses, asks_of_words
 
 logger = logging.getLogger(__name__)
 
@@ -38,39 +40,6 @@ WINDOWS: Final = 24
 cost: docs/EXPERIMENTS.md, "from Enter to the cards"."""
 PARTS: Final = 16
 """Parts of the library whose ids are remembered."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One moment of an answer; times in seconds."""
-
-    video: int
-    name: str
-    path: Path
-    start: float
-    end: float
-    score: float
-    "of the model; comparable within one answer"
-    strength: float
-    "0..1, calibrated: comparable between answers"
-    best: float
-    "the second that matches best"
-    verdict: Verdict
-    "how sure we are of this moment"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a search found, best first."""
-
-    query: str
-    verdict: Verdict
-    "strong, possible, or none: how sure we are that the best moment is what was asked for"
-    moments: tuple[Moment, ...]
-    unknown: tuple[str, ...] = ()
-    "words that have no vector, in order; they were left out"
-    suggestions: tuple[Suggestion, ...] = ()
-    "other words for unknown ones and for probable slips"
 
 
 class Searcher:
@@ -85,6 +54,7 @@ class Searcher:
         self._index = ClipIndex.open(library, model)
         self._parts: dict[tuple[int, Scope], Videos] = {}
         self._learnt: tuple[object, Feedback] = (None, Feedback(model))
+        self._hearing = Hearing(library.transcripts, rank=model.words.rank)
 
     def search(
         self,
@@ -102,13 +72,13 @@ class Searcher:
             among: the videos to look into, or their ids; what is not searchable is passed over.
 
         Raises:
-            QueryError: no word of the query, or of one of its parts, is known.
+            QueryError: no word of the query, or of one of its parts, is known, and none is said or
+                written; or what is said was asked for where nothing has been heard.
             LibraryError: there is no such video, or it is not searchable.
         """
         parsed = parse(text)
-        steps, unknown = understand(parsed, self.model)
         chosen = self._chosen(video, among)
-        found = [self._find_as_taught(step, chosen) for step in steps]
+        found, unknown = self._find_steps(parsed, chosen)
         answer = self._answer(text, follow_on(found, parsed.within), top)
         offered = tuple(suggestions(text, unknown, self.model))
         return replace(answer, unknown=unknown, suggestions=offered)
@@ -165,7 +135,9 @@ class Searcher:
         clips = self._index.vectors(self._searchable(video).id)
         steps, _ = understand(parse(text), self.model)
         adjust = self._feedback().adjust
-        curves = [step.moved(adjust).curve(self.model, clips) for step in steps]
+        curves = [step.moved(adjust).curve(self.model, clips) for step in steps if step.wanted]
+        if not curves:  # nothing is asked of the pictures
+            return np.zeros(len(clips))
         best = np.max(curves, axis=0)
         return self.model.calibration.strength(best, len(best))
 
@@ -235,6 +207,62 @@ class Searcher:
             self._learnt = known, learnt
         return self._learnt[1]
 
+    def _find_steps(
+        self, parsed: ParsedQuery, chosen: Videos | None
+    ) -> tuple[list[list[Moment]], tuple[str, ...]]:
+        """What is found of each step, by all the senses that it asks; and the words without a
+        vector."""
+        if not self.library.transcripts:  # which costs nothing where there are none
+            if asks_of_words(parsed):
+                raise QueryError(
+                    "nothing is known of what is said or written in this library; "
+                    "`rescan --speech` or `rescan --text` finds out"
+                )
+            steps, unknown = understand(parsed, self.model)
+            return [self._find_as_taught(step, chosen) for step in steps], unknown
+        senses = Senses(self, self._hearing, parsed, self._rows_of(chosen))
+        try:
+            steps, unknown = understand(parsed, self.model)
+        except QueryError as error:  # a name may be said, and have no vector
+            found = senses.heard_alone(chosen)
+            if not all(found):
+                raise
+            return found, error.unknown
+        return senses.find(steps, chosen), unknown
+
+    def seen(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
+        """What is found of a step in the pictures alone."""
+        return self._find_as_taught(step, chosen)
+
+    def best_seen(
+        self,
+        curve: Callable[[NDArray[np.floating]], NDArray[np.floating]],
+        video: int,
+        start: float,
+        end: float,
+    ) -> tuple[float, float] | None:
+        """Start of the row that matches best from `start` to `end`, and its score; None where no
+        row of the video is there.
+
+        Args:
+            curve: clips (T, E) -> scores (T,).
+        """
+        try:
+            times, clips = self._index.row_times(video), self._index.vectors(video)
+        except LibraryError as error:
+            logger.info("video %d: skipped: %s", video, error)
+            return None
+        inside = np.flatnonzero((times.starts < end) & (times.ends > start))
+        if not len(inside):
+            return None
+        scores = curve(clips[inside])
+        best = int(np.argmax(scores))
+        return float(times.starts[inside[best]]), float(scores[best])
+
+    def _rows_of(self, chosen: Videos | None) -> int:
+        """How many rows are searched."""
+        return len(self._index) if chosen is None else int(self._index.lengths(chosen).sum())
+
     def _find_as_taught(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
         feedback = self._feedback()
         found = self._find(step.moved(feedback.adjust), chosen)
@@ -265,8 +293,7 @@ class Searcher:
         read = step.propose(self.model, [w for _, windows in opened for w in windows])
         # What moves so is no chance find, however many rows there are.
         movement_alone = any(self.model.space.is_movement_alone(wanted) for wanted in step.wanted)
-        asked = len(self._index) if chosen is None else int(self._index.lengths(chosen).sum())
-        searched = None if movement_alone else asked
+        searched = None if movement_alone else self._rows_of(chosen)
         hits = []
         for video, windows in opened:
             hits += self._hits(video, distinct(windows, read[: len(windows)]), searched)
@@ -308,53 +335,6 @@ def _was_unreadable(video: Video, second: float) -> bool:
     start = math.floor(second)
     end = min(start + 1, video.duration)
     return any(first <= start and end <= last for first, last in video.unreadable)
-
-
-def follow_on(steps: list[list[Moment]], within: float) -> list[Moment]:
-    """Moments that follow each other in a video, joined; a sequence is as good as its worst part.
-    Of those that end with the same part the best is kept.
-
-    Args:
-        within: seconds from the end of a step to the start of the next, at most.
-    """
-    if len(steps) == 1:
-        return steps[0]
-    chains = [(hit, hit) for hit in steps[0]]  # the sequence so far, and its last part
-    for step in steps[1:]:
-        longer = []
-        for hit in step:
-            before = [
-                chain
-                for chain, last in chains
-                if hit.video == last.video
-                and hit.best > last.best
-                and hit.end > last.end
-                and hit.start - last.end <= within
-            ]
-            if before:
-                longer.append((_joined(max(before, key=lambda chain: chain.score), hit), hit))
-        chains = longer
-    by_video: dict[int, list[Moment]] = {}
-    for chain, _ in chains:
-        by_video.setdefault(chain.video, []).append(chain)
-    return [
-        hits[i]
-        for hits in by_video.values()
-        for i in distinct_indices(
-            [(hit.start, hit.end) for hit in hits], [hit.score for hit in hits]
-        )
-    ]
-
-
-def _joined(first: Moment, last: Moment) -> Moment:
-    weaker = min(first, last, key=lambda hit: hit.score)
-    return replace(
-        first,
-        end=last.end,
-        score=weaker.score,
-        strength=weaker.strength,
-        verdict=weaker.verdict,
-    )
 
 
 def open_windows(

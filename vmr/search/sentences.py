@@ -1,0 +1,96 @@
+"""A transcript as words with their times, and where its sentences begin and end.
+
+tokens = tokens_of(spans)
+first, last = sentence_around(tokens, tokens[7], tokens[9])
+quoted("said", tokens[first : last + 1], matched)       # the sentence, with what was found in it
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+from feature_extract.transcript import Sense, TextSpan
+
+PAUSE_SECONDS: Final = 1.5
+"""After so long a silence, another sentence begins."""
+LONGEST_SECONDS: Final = 15.0
+"""How far a sentence is followed to each side; speech without an end is cut where a span ends."""
+_ENDS: Final = tuple(".?!…。？！")
+_CLOSES: Final = "\"'”’»)]"
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word as it stands in the text."""
+
+    STRIDE: ClassVar[int] = 1 << 16
+    "words that a span may have, in `key`"
+
+    start: float
+    end: float
+    "seconds; of a word without a time of its own, those of its span"
+    text: str
+    key: int
+    "its span's place times STRIDE, and its place in it"
+    timed: bool
+    last: bool
+    "of its span"
+
+    def shifted(self, spans: int) -> "Token":
+        """The same word, counted from so many spans before."""
+        return replace(self, key=self.key + spans * self.STRIDE)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What was said or written where something was found."""
+
+    sense: Sense
+    text: str
+    matched: tuple[tuple[int, int], ...]
+    "the found words: where each begins and ends in the text, in characters"
+
+
+def tokens_of(spans: Sequence[TextSpan], first: int = 0) -> list[Token]:
+    """The words of spans, the first of which is at this place in its transcript."""
+    tokens = []
+    for place, span in enumerate(spans, first):
+        timed = [(word.start, word.end, word.text) for word in span.words]
+        words = timed or [(span.start, span.end, word) for word in span.text.split()]
+        tokens += [
+            Token(start, end, text, place * Token.STRIDE + at, bool(timed), at == len(words) - 1)
+            for at, (start, end, text) in enumerate(words)
+        ]
+    return tokens
+
+
+def sentence_around(tokens: Sequence[Token], first: Token, last: Token) -> tuple[int, int]:
+    """The places of the first and the last word of the sentences that hold two words."""
+    keys = [token.key for token in tokens]
+    begins, ends = keys.index(first.key), keys.index(last.key)
+    while begins > 0 and not _border(tokens[begins - 1], tokens[begins], first.start):
+        begins -= 1
+    while ends < len(tokens) - 1 and not _border(tokens[ends], tokens[ends + 1], last.end):
+        ends += 1
+    return begins, ends
+
+
+def _border(early: Token, late: Token, found: float) -> bool:
+    """Whether a sentence may end between two words; without times only where a span ends."""
+    if not (early.last or (early.timed and late.timed)):
+        return False
+    if early.text.rstrip(_CLOSES).endswith(_ENDS) or late.start - early.end > PAUSE_SECONDS:
+        return True
+    far = max(found - early.start, late.end - found) > LONGEST_SECONDS
+    return far and early.last
+
+
+def quoted(sense: Sense, tokens: Sequence[Token], matched: Collection[int]) -> Quote:
+    """Words as a text, with the places of the found ones."""
+    text, places = "", []
+    for token in tokens:
+        text += " " if text else ""
+        if token.key in matched:
+            places.append((len(text), len(text) + len(token.text)))
+        text += token.text
+    return Quote(sense, text, tuple(places))
