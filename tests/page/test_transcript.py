@@ -86,8 +86,9 @@ def test_captions_are_those_of_the_second(open_tab, address):
     tab.evaluate("document.activeElement.blur()")
     tab.keyboard.press("c")
     expect(button).to_have_attribute("aria-pressed", "true")
-    cues = """() => [...document.querySelector("video").textTracks].flatMap(
-      ({mode, cues}) => mode === "showing" ? [...cues].map(({startTime, text}) => [startTime, text]) : [])"""
+    cues = """() => [...document.querySelector("video").textTracks]
+      .filter(({ mode }) => mode === "showing")
+      .flatMap(({ cues }) => [...cues].map(({ startTime, text }) => [startTime, text]))"""
     shown = tab.evaluate(cues)
     assert [start for start, _ in shown] == [0.5, 3.0, 9.0, 15.0]
     assert shown[0][1] == "Good evening, &lt;b>everybody&lt;/b>."

@@ -14,6 +14,7 @@ from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError
 from vmr.search.hearing import EXACT, Evidence
+from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, fuse
 from vmr.search.query import ParsedQuery, parse
 from vmr.search.searcher import Searcher
@@ -144,6 +145,38 @@ def test_a_name_without_a_vector_may_be_said(searcher: Searcher, model: Retrieva
             searcher.search("zyxwortlissimo")
     finally:
         library.transcripts.remove(3)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("ein hund läuft am strand", "German"),
+        ("un chien court sur la plage", "French"),
+        ("el perro corre por la playa", "Spanish"),
+        ("собака бежит по пляжу", "Cyrillic letters"),
+        ("海辺を走る犬", "Chinese or Japanese letters"),
+        ("a dog runs on the beach", None),
+        ("dog beach", None),
+        ("le mans race car", None),
+        ("el niño storm", None),
+        ("la la land dance", None),
+        ("chihuahua", None),
+        ("", None),
+    ],
+)
+def test_another_language_is_told(model: RetrievalModel, text: str, language: str | None) -> None:
+    assert language_of(text, model.words.rank) == language
+
+
+def test_a_question_in_another_language_gets_one_line(searcher: Searcher) -> None:
+    with pytest.raises(QueryError, match=r"looks like German.*English only.*said:"):
+        searcher.search("ein hund läuft am strand")
+    tell(searcher.library, 3, *spoken("Ein Hund läuft über den Strand."))
+    try:
+        assert first(searcher.search("ein hund läuft"))[0] == 3
+        assert first(searcher.search('said:"ein hund"'))[0] == 3
+    finally:
+        searcher.library.transcripts.remove(3)
 
 
 def test_parts_go_across_senses(searcher: Searcher) -> None:

@@ -106,6 +106,11 @@ class RetrievalModel:
         self._measured: dict[bytes, tuple[float, float]] = {}
 
     @property
+    def english_only(self) -> bool:
+        """Whether a question in another language means nothing to it."""
+        return True
+
+    @property
     def width(self) -> int:
         """E: columns of a clip vector and of a query vector."""
         return self.space.width

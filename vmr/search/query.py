@@ -190,6 +190,12 @@ def understand(
     return found, unknown
 
 
+def plain_words(parsed: ParsedQuery) -> str:
+    """All that is asked of the pictures, as one text."""
+    things = [*(thing for step in parsed.steps for thing in step), *parsed.avoided]
+    return " ".join(thing for thing in things if _is_seen(thing))
+
+
 def _is_seen(thing: str) -> bool:
     return sense_of(thing)[0] is None
 

@@ -26,8 +26,9 @@ from vmr.model.windows import Window, cut_windows, distinct, window_of
 from vmr.search.feedback import Feedback
 from vmr.search.hearing import Hearing
 from vmr.search.index import ClipIndex, RowTimes, Videos
+from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, follow_on
-from vmr.search.query import ParsedQuery, QueryStep, parse, suggestions, understand
+from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
 from vmr.search.senses import Senses, asks_of_words
 
 logger = logging.getLogger(__name__)
@@ -218,17 +219,31 @@ class Searcher:
                     "nothing is known of what is said or written in this library; "
                     "`rescan --speech` or `rescan --text` finds out"
                 )
-            steps, unknown = understand(parsed, self.model)
+            steps, unknown = self._understand(parsed)
             return [self._find_as_taught(step, chosen) for step in steps], unknown
         senses = Senses(self, self._hearing, parsed, self._rows_of(chosen))
         try:
-            steps, unknown = understand(parsed, self.model)
-        except QueryError as error:  # a name may be said, and have no vector
+            steps, unknown = self._understand(parsed)
+        except QueryError as error:  # a name may be said, and have no vector; or all in French
             found = senses.heard_alone(chosen)
             if not all(found):
                 raise
             return found, error.unknown
         return senses.find(steps, chosen), unknown
+
+    def _understand(self, parsed: ParsedQuery) -> tuple[list[QueryStep], tuple[str, ...]]:
+        """What to look for in the pictures.
+
+        Raises:
+            QueryError: a part without a known word, or a question in another language.
+        """
+        language = language_of(plain_words(parsed), self.model.words.rank)
+        if language is not None and self.model.english_only:
+            raise QueryError(
+                f"this looks like {language}, and pictures are asked for in English only; "
+                'what is said is found in any language, as in said:"gracias"'
+            )
+        return understand(parsed, self.model)
 
     def seen(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
         """What is found of a step in the pictures alone."""
