@@ -28,6 +28,8 @@ MOST_SPANS: Final = 64
 """Of a passage: what lies in one picture may be many lines."""
 COUNTED: Final = 5000
 """How far passages with a word are counted: one with more is common, which is all to know."""
+MOST_COUNTS: Final = 10_000
+"""Counts that are remembered until something changes."""
 _NUMBERS: Final = 1 << 20
 """Passages that a transcript may have: ten thousand hours."""
 
@@ -49,6 +51,8 @@ class Transcripts:
     def __init__(self, db: Connection) -> None:
         self._db = db
         self.stems = Stems()
+        self._counts: dict[str, int] = {}
+        self._counted_at: list[tuple[int, int]] = []
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -137,10 +141,20 @@ class Transcripts:
             term: words that follow each other; with a star at its end, the last one begins so.
         """
         match = self._match([term], "AND", sense)
-        query = (
-            "SELECT count(*) FROM (SELECT 1 FROM passage_words WHERE passage_words MATCH ? LIMIT ?)"
-        )
-        return int(self._db.fetch(query, match, COUNTED)[0][0]) if match else 0
+        if not match:
+            return 0
+        # Of this connection's own changes, and of those of others.
+        state = self._db.fetch("SELECT total_changes(), data_version FROM pragma_data_version")
+        if state != self._counted_at or len(self._counts) > MOST_COUNTS:
+            self._counted_at, self._counts = state, {}
+        counts = self._counts
+        if match not in counts:
+            query = (
+                "SELECT count(*) FROM "
+                "(SELECT 1 FROM passage_words WHERE passage_words MATCH ? LIMIT ?)"
+            )
+            counts[match] = int(self._db.fetch(query, match, COUNTED)[0][0])
+        return counts[match]
 
     def search(
         self,

@@ -87,13 +87,15 @@ def public_interface(page: Page, guard: Guard) -> None:
         """Find moments of the video library by what happens in them.
 
         Args:
-            query: what happens, in English, such as "a dog runs on the beach".
+            query: what happens, in English, such as "a dog runs on the beach"; what is said or
+                written, such as said:"thank you" or written:exit.
             top: how many moments at most.
             video: id of the only video to look into; all of them when left out.
 
         Returns:
             The verdict (strong, possible or none), words that are not known, and the moments, best
-            first: video id, name, start and end in seconds, strength from 0 to 1.
+            first: video id, name, start and end in seconds, strength from 0 to 1, which senses
+            found it (seen, said, written) and the words that are said or written there.
         """
         return answered(request, lambda: page.viewer.search(query, video=video, top=top))
 

@@ -21,6 +21,8 @@ from vmr.search.sentences import Quote, Token, quoted, sentence_around, tokens_o
 
 PASSAGES: Final = 64
 """Passages that are read for a question."""
+FINDS: Final = 32
+"""Finds whose sentences are looked for: more than an answer shows."""
 NEAR_SECONDS: Final = 12.0
 NEAR_WORDS: Final = 30
 """How far apart words may be that belong together."""
@@ -142,7 +144,8 @@ class Hearing:
             for find in self._finds(passage, part, weigh)
             if find.strength >= LEAST
         ]
-        return _apart([self._heard(find) for find in finds])
+        finds.sort(key=lambda find: -find.strength)  # stable: among equals as the index has them
+        return _apart([self._heard(find) for find in finds[:FINDS]])
 
     def said_in(
         self, part: TextPart, videos: Collection[int], most: int = 2000
