@@ -113,6 +113,16 @@ def test_a_sentence_over_two_spans_is_one_moment(searcher: Searcher) -> None:
     assert first(searcher.search("said:lighthouses")) == pytest.approx((1, 4.0, 9.5))
 
 
+def test_the_strip_shows_where_words_are(searcher: Searcher) -> None:
+    curve = searcher.match_curve('said:"thank you"', 1)
+    assert np.flatnonzero(curve > 0.5).tolist() == [9, 10, 11]  # 9.5 to 12 s, a row a second
+    assert curve[9:12].tolist() == [EXACT] * 3
+    plain = "the old lighthouse opens its doors"
+    both = searcher.match_curve(plain, 1)
+    assert (both >= searcher.strength_curve(plain, 1)).all()
+    assert both[4:10].min() > 0.9
+
+
 def test_what_is_written_is_another_sense(searcher: Searcher) -> None:
     answer = searcher.search("written:exit")
     assert first(answer) == (2, 20, 40)

@@ -233,7 +233,7 @@ class Viewer:
         find_video(self._library, video)
         times = self._searcher.row_times(video)
         strength: Iterable[float] = (
-            self._searcher.strength_curve(query, video) if query.strip() else ()
+            self._searcher.match_curve(query, video) if query.strip() else ()
         )
         return {
             "strength": [round(float(value), 3) for value in strength],

@@ -29,7 +29,7 @@ from vmr.search.index import ClipIndex, RowTimes, Videos
 from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, follow_on
 from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
-from vmr.search.senses import Senses, asks_of_words
+from vmr.search.senses import Senses, asks_of_words, part_of
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +141,27 @@ class Searcher:
             return np.zeros(len(clips))
         best = np.max(curves, axis=0)
         return self.model.calibration.strength(best, len(best))
+
+    def match_curve(self, text: str, video: int) -> NDArray[np.float64]:
+        """How strongly every row (T,) of a video matches a question by any sense, 0..1.
+
+        Raises:
+            QueryError: as of `search`.
+        """
+        parsed, times = parse(text), self.row_times(video)
+        parts = [part_of(thing) for step in parsed.steps for thing in step]
+        found = [heard for part in parts for heard in self._hearing.find(part, [video])]
+        try:
+            self._understand(parsed)
+            curve = self.strength_curve(text, video)
+        except QueryError:
+            if not found:
+                raise
+            curve = np.zeros(len(times.starts))
+        for heard in found:
+            inside = (times.starts < heard.end) & (times.ends > heard.start)
+            curve[inside] = np.maximum(curve[inside], heard.strength)
+        return curve
 
     def row_times(self, video: int) -> RowTimes:
         """When the rows of a video are, and where its shots change."""

@@ -68,8 +68,8 @@ class Senses:
         self._pictures = pictures
         self._hearing = hearing
         self._rows = rows
-        self._steps = [[_part(thing) for thing in step] for step in parsed.steps]
-        self._avoided = [_part(thing) for thing in parsed.avoided]
+        self._steps = [[part_of(thing) for thing in step] for step in parsed.steps]
+        self._avoided = [part_of(thing) for thing in parsed.avoided]
 
     def find(self, steps: Sequence[QueryStep], chosen: Videos | None) -> list[list[Moment]]:
         """Of each step its moments.
@@ -218,6 +218,7 @@ def _curve_of(
     return model.curve(clips, vector)
 
 
-def _part(thing: str) -> TextPart:
+def part_of(thing: str) -> TextPart:
+    """A part of a parsed question as words to be found."""
     sense, words = sense_of(thing)
     return TextPart(words, sense)
