@@ -84,7 +84,8 @@ class Talk:
 
     def sentence(self) -> list[str]:
         """Any words, as often as they are used."""
-        return self.rng.choice(self.words, int(self.rng.integers(4, 21)), p=self.shares).tolist()
+        drawn = self.rng.choice(self.words, int(self.rng.integers(4, 21)), p=self.shares)
+        return [str(word) for word in drawn]
 
     def planted(self) -> tuple[list[str], dict[str, str]]:
         """A sentence of four telling words among others, two of which have another form."""
@@ -183,7 +184,8 @@ def ask(hearing: Hearing, talk: Talk, films: Sequence[Film]) -> list[Asked]:
 
 
 def _is(found: Heard, video: int, film: Film) -> bool:
-    return found.video == video and iou((found.start, found.end), (film.start, film.end)) >= 0.5
+    overlap = iou([(found.start, found.end)], [(film.start, film.end)]).item()
+    return found.video == video and overlap >= 0.5
 
 
 def fit(done: Sequence[Asked]) -> list[float]:

@@ -197,7 +197,8 @@ def test_parts_go_across_senses(searcher: Searcher) -> None:
     assert not searcher.search("said:welcome AND said:goal").moments  # 13 s apart
     order = 'said:"thank you" THEN said:goal'
     found = searcher.search(f"{order} WITHIN 10").moments
-    assert [(hit.video, hit.start, hit.end) for hit in found] == [(1, pytest.approx(9.5), 20.0)]
+    assert [(hit.video, hit.end) for hit in found] == [(1, 20.0)]
+    assert found[0].start == pytest.approx(9.5)
     assert not searcher.search(f"{order} WITHIN 1").moments
     assert not searcher.search('said:goal THEN said:"thank you"').moments
     assert {hit.video for hit in searcher.search("said:goal").moments} == {1, 2}
