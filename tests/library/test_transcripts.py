@@ -164,7 +164,10 @@ def test_it_is_written_whole_or_not_at_all(library: Library) -> None:
 def test_a_library_of_before_opens_and_gets_its_tables(library: Library, tmp_path: Path) -> None:
     library.close()
     with sqlite3.connect(library.folder / "library.db") as db:
-        for table in ("passage_words", "passages", "spans", "transcripts"):
+        later = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        for (trigger,) in db.execute(later).fetchall():
+            db.execute(f"DROP TRIGGER {trigger}")
+        for table in ("passage_words", "passages", "spans", "transcripts", "changes"):
             db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version = 3")
     read = Library(library.folder, read_only=True)

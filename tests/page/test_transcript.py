@@ -29,8 +29,8 @@ def address(tmp_path):
         yield address
 
 
-def test_words_are_found_shown_followed_and_made_moments_of(open_tab, address):
-    tab = open_tab(address)
+def test_words_are_found_shown_followed_and_made_moments_of(open_tab):
+    tab = open_tab()
     tab.wait_for_selector(".videos .card:enabled")
     ask(tab, 'said:"thank you"')
     card = tab.locator(".results .card").first
@@ -75,8 +75,8 @@ def test_words_are_found_shown_followed_and_made_moments_of(open_tab, address):
     expect(lines).to_have_count(1)
 
 
-def test_captions_are_those_of_the_second(open_tab, address):
-    tab = open_tab(address)
+def test_captions_are_those_of_the_second(open_tab):
+    tab = open_tab()
     tab.wait_for_selector(".videos .card:enabled")
     ask(tab, 'said:"good night"')
     tab.locator(".results .card").first.click()
@@ -96,8 +96,8 @@ def test_captions_are_those_of_the_second(open_tab, address):
     assert tab.evaluate(cues) == []
 
 
-def test_a_video_without_words_has_no_transcript(open_tab, address):
-    tab = open_tab(address)
+def test_a_video_without_words_has_no_transcript(open_tab):
+    tab = open_tab()
     tab.wait_for_selector(".videos .card:enabled")
     ask(tab, "football goal")
     tab.locator(".results .card").first.click()
