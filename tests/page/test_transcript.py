@@ -1,12 +1,13 @@
 """What is said and written on the page, in a real browser: the card, the lines, the captions."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from feature_extract.transcript import TextSpan, Transcript
-from tests.support.browser import NEEDED, ask, now, wait_until_paused
+from tests.support.browser import NEEDED, OpenTab, ask, now, wait_until_paused
 from tests.support.planted_page import planted_page, served
 
 pytestmark = NEEDED
@@ -18,9 +19,9 @@ LINES = (
 )
 
 
-@pytest.fixture
-def address(tmp_path):
-    page = planted_page(tmp_path)
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    page = planted_page(tmp_path_factory.mktemp("page"))
     transcripts = page.viewer._library.transcripts
     transcripts.replace(1, Transcript("said", "subtitles: beach.en.srt", "en", LINES))
     written = Transcript("written", "text in the picture", None, (TextSpan(2, 8, "EXIT"),))
@@ -29,7 +30,7 @@ def address(tmp_path):
         yield address
 
 
-def test_words_are_found_shown_followed_and_made_moments_of(open_tab):
+def test_words_are_found_shown_followed_and_made_moments_of(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.wait_for_selector(".videos .card:enabled")
     ask(tab, 'said:"thank you"')
@@ -75,7 +76,7 @@ def test_words_are_found_shown_followed_and_made_moments_of(open_tab):
     expect(lines).to_have_count(1)
 
 
-def test_captions_are_those_of_the_second(open_tab):
+def test_captions_are_those_of_the_second(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.wait_for_selector(".videos .card:enabled")
     ask(tab, 'said:"good night"')
@@ -96,7 +97,7 @@ def test_captions_are_those_of_the_second(open_tab):
     assert tab.evaluate(cues) == []
 
 
-def test_a_video_without_words_has_no_transcript(open_tab):
+def test_a_video_without_words_has_no_transcript(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.wait_for_selector(".videos .card:enabled")
     ask(tab, "football goal")
