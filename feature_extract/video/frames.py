@@ -45,6 +45,9 @@ make of them, leave holes between rows that stay, which add up to a gigabyte in 
 (`python -m benchmarks.memory --hours 3`)."""
 
 
+_SAME_FILE: Final = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+
+
 class VideoError(ValueError):
     """A file that cannot be read as video: one line with its name, what is wrong, what to do."""
 
@@ -193,7 +196,7 @@ class FrameReader:
 
     def _finish(self, end: float, unreadable: list[tuple[float, float]]) -> None:
         now = check_file(self._path)
-        if (now.st_size, now.st_mtime_ns) != (self._stat.st_size, self._stat.st_mtime_ns):
+        if any(getattr(now, part) != getattr(self._stat, part) for part in _SAME_FILE):
             raise self._error("changed while it was read; index it again when it is complete")
         if self._last < 0:
             raise self._error("holds no picture that can be read")

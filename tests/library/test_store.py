@@ -400,6 +400,48 @@ def test_a_copy_that_goes_its_own_way_gives_out_other_numbers(
     other.close()
 
 
+def test_a_library_of_before_inodes_learns_them_and_reads_no_video_again(
+    library, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.mp4"
+    id = plant(library, path, random_rows(4, 0))
+    library.close()
+    with sqlite3.connect(library.folder / "library.db") as db:
+        db.execute("ALTER TABLE paths DROP COLUMN inode")
+        db.execute("ALTER TABLE paths DROP COLUMN changed_ns")
+        db.execute("PRAGMA user_version = 5")
+    assert Library(library.folder, read_only=True).video(id).rows == 4
+    opened = Library(library.folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("vmr.library.naming.quick_digest", lambda path: 1 / 0)
+        assert opened.register(path).state == "ready"
+    assert opened._naming.stamp(path) == FileStamp.of(path)
+
+
+def test_another_recording_of_the_same_name_size_and_date_is_another_video(library, tmp_path):
+    path, size = tmp_path / "loop.mp4", 4 * SAMPLE_BYTES
+    for replaced in (False, True):  # written over, as a dashcam does, or moved there
+        write_file(path, b"first".ljust(size, b"\0"))
+        os.utime(path, ns=(10**18, 10**18))
+        id = index(library, path).id
+        assert library.register(path).id == id
+        other = path.with_name("new") if replaced else path
+        write_file(other, b"other".ljust(size, b"\0"))
+        os.utime(other, ns=(10**18, 10**18))
+        other.replace(path)
+        found = library.register(path)
+        assert (found.state, found.id != id) == ("new", True)
+
+
+def test_another_mode_or_name_of_the_file_is_no_other_content(library, tmp_path):
+    path = tmp_path / "a.mp4"
+    id = plant(library, path, random_rows(4, 0))
+    path.chmod(0o600)
+    assert (library.register(path).id, library.register(path).state) == (id, "ready")
+    moved = path.replace(tmp_path / "b.mp4")
+    assert (library.register(moved).id, library.register(moved).state) == (id, "ready")
+
+
 def test_no_library_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="no library here"):
         Library(tmp_path, read_only=True)

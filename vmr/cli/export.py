@@ -148,11 +148,20 @@ def _cut(
 ) -> "Cut":
     """A moment of a video; ValueError where that has no such moment."""
     from feature_extract.transcript import SENSES
+    from vmr.library.content import ContentError
     from vmr.media.cut import Cut
 
     video = library.video(id)
     if video.state == "refused":
         raise ValueError(f"video {id}, {one_line(video.name)}, was refused: {video.reason}")
+    try:
+        holds = library.still_holds(video)
+    except ContentError as error:
+        raise ValueError(one_line(str(error))) from error
+    if not holds:
+        raise ValueError(
+            f"{one_line(str(video.path))}: another recording lies there now; `rescan` reads it"
+        )
     if 0 < video.duration <= start:
         raise ValueError(
             f"{one_line(video.name)}: ends at {video.duration:.1f} s, before {start:.1f} s"

@@ -14,7 +14,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -44,6 +44,11 @@ class FileStamp:
     size_bytes: int
     modified_ns: int
     """Nanoseconds since the epoch, held to what SQLite can count."""
+    inode: int = 0
+    """Of the file system, in 63 bits; 0 where that is not known."""
+    changed_ns: int = 0
+    """When the file system last wrote anything about the file, as `modified_ns`; no program sets
+    it. A recorder without a clock may use a name, a size and a date again, but not this."""
 
     @classmethod
     def of(cls, path: Path) -> "FileStamp":
@@ -63,8 +68,19 @@ class FileStamp:
             raise NotReadError(f"{shown_name(path)}: no permission to look into this folder")
         if not stat.S_ISREG(status.st_mode):
             raise ContentError(f"{shown_name(path)}: not a regular file")
-        modified = min(max(status.st_mtime_ns, -_LATEST_NS), _LATEST_NS)
-        return cls(status.st_size, modified)
+        modified, changed = (
+            min(max(time, -_LATEST_NS), _LATEST_NS)
+            for time in (status.st_mtime_ns, status.st_ctime_ns)
+        )
+        return cls(status.st_size, modified, status.st_ino & _LATEST_NS, changed)
+
+    def same_file(self, other: "FileStamp | None") -> bool:
+        """Whether both are of one file with one content; its mode or name may have changed."""
+        return other is not None and replace(self, changed_ns=other.changed_ns) == other
+
+    def is_older_form_of(self, other: "FileStamp") -> bool:
+        """Whether this is what a library of before version 6 knows of it: size and date."""
+        return self == FileStamp(other.size_bytes, other.modified_ns)
 
 
 def quick_digest(path: Path) -> str:

@@ -105,10 +105,16 @@ _TRIGGERS: Final = "".join(
 )
 """Whatever is done to a video or to its paths gives the video a new number."""
 
+_IDENTITY: Final = """
+ALTER TABLE paths ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;       -- both 0: not known yet
+ALTER TABLE paths ADD COLUMN changed_ns INTEGER NOT NULL DEFAULT 0;
+"""
+
 _STEPS: Final = {
     3: "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;",
     4: _TRANSCRIPTS,
     5: _CHANGES + _TRIGGERS,
+    6: _IDENTITY,
 }
 """What each version has that the one before had not."""
 SCHEMA_VERSION: Final = max(_STEPS)

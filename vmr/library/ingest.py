@@ -370,6 +370,6 @@ def _unforeseen(error: BaseException) -> str:
 def _changed(job: Job) -> bool:
     """Whether the file is another one than when it was queued."""
     try:
-        return FileStamp.of(job.path) != job.stamp
+        return not FileStamp.of(job.path).same_file(job.stamp)
     except ContentError:
         return False  # gone: not a matter of waiting

@@ -13,7 +13,6 @@ content: paths are names for it, and may be several, change, or go missing.
 import json
 import logging
 import os
-import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import astuple
@@ -33,9 +32,10 @@ from vmr.library.catalogue import (
     read_video,
 )
 from vmr.library.connection import Connection
-from vmr.library.content import FileStamp, covers_all, full_digest, quick_digest
+from vmr.library.content import FileStamp
 from vmr.library.database import make_folders
 from vmr.library.locks import LibraryError, hold_lock, plain_errors
+from vmr.library.naming import Naming, key
 from vmr.library.recovery import put_right
 from vmr.library.scope import Scope
 from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
@@ -77,6 +77,7 @@ class Library:
         if not read_only:
             make_folders(folder, self._features, self._thumbnails)
         self._db = Connection(folder, read_only=read_only)
+        self._naming = Naming(self._db)
         self.transcripts = Transcripts(self._db)
         """What is said and written in the videos."""
         if read_only:
@@ -131,7 +132,7 @@ class Library:
     def find(self, path: Path) -> Video | None:
         """The video known under this path, if any."""
         query = "WHERE id = (SELECT video FROM paths WHERE path = ?)"
-        return next(iter(self._select(query, _key(path))), None)
+        return next(iter(self._select(query, key(path))), None)
 
     def features(self, id: int) -> Features:
         """The features of an indexed video.
@@ -167,31 +168,34 @@ class Library:
         rows = self._db.fetch("SELECT value FROM settings WHERE key = 'features'")
         return str(rows[0][0]) if rows else ""
 
-    def register(self, path: Path) -> Video:
+    def register(self, path: Path, *, compare: bool = True) -> Video:
         """The video that the file at `path` holds, recognised by content; a new one gets a row.
 
         A moved or renamed file keeps its video, a copy becomes a second name, and a file whose
         content changed becomes another video.
 
+        Args:
+            compare: read the file whole where only that tells it from another one; else it counts
+                as new until `unite` is called.
+
         Raises:
             ContentError: no readable regular file is there.
         """
-        stamp = FileStamp.of(path)
-        known = self.find(path)
-        if known is not None and known.state != "refused" and self._stamp(path) == stamp:
-            if known.state != "missing":
-                return known  # the usual case of a rescan: nothing to write
-            self._name(path, known.id, stamp)
-            return self.video(known.id)
-        quick = quick_digest(path)
-        while True:  # until nobody registers the same content while we compare
-            candidates = self._candidates(quick)
-            twin = self._twin(path, stamp, candidates)
-            with self._db.transaction():
-                if self._candidates(quick) == candidates:
-                    id = twin or self._insert("new", quick)
-                    self._name(path, id, stamp)
-                    return self.video(id)
+        return self.video(self._naming.register(path, compare=compare))
+
+    def still_holds(self, video: Video) -> bool:
+        """Whether the file that a video is known by still has its content, and not another
+        recording's; ContentError where there is no file that can be read."""
+        return self._naming.still_holds(video.id, video.path)
+
+    def doubtful(self, id: int) -> bool:
+        """Whether a video may have the content of another one, as far as samples of it tell."""
+        return self._naming.doubtful(id)
+
+    def unite(self, id: int, full: str) -> Video:
+        """The video whose digest is that of the file of `id`: of an older one, which takes its
+        names over, or itself."""
+        return self.video(self._naming.unite(id, full))
 
     def register_unread(self, path: Path, state: State, reason: str) -> int:
         """Show a path whose content is not known in the list, with the reason; the row's id."""
@@ -202,8 +206,8 @@ class Library:
                 self.mark(known.id, state, reason)
             return known.id
         with self._db.transaction():
-            id = self._insert(state, "", reason)
-            self._name(path, id, FileStamp(0, 0))
+            id = self._naming.insert(state, "", reason)
+            self._naming.name(path, id, FileStamp(0, 0))
         return id
 
     def mark(self, id: int, state: State, reason: str = "", *, progress: float = 0.0) -> None:
@@ -255,7 +259,7 @@ class Library:
     def remember(self, folder: Path) -> None:
         """Have later rescans look through this folder, too."""
         with self._db.transaction() as db:
-            db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (_key(folder),))
+            db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (key(folder),))
 
     def adopt(self, fingerprint: str, *, reindex: bool = False) -> None:
         """Take this extractor for the library; with `reindex`, what another one made is redone.
@@ -340,48 +344,6 @@ class Library:
                 (reason, id, fingerprint),
             )
 
-    def _candidates(self, quick: str) -> list[tuple[int, str]]:
-        return [
-            (int(id), str(full))
-            for id, full in self._db.fetch("SELECT id, full FROM videos WHERE quick = ?", quick)
-        ]
-
-    def _twin(self, path: Path, stamp: FileStamp, candidates: list[tuple[int, str]]) -> int | None:
-        """The candidate that has the content of `path`."""
-        for id, full in candidates:
-            names = self._db.fetch("SELECT modified_ns FROM paths WHERE video = ?", id)
-            moved = (stamp.modified_ns,) in names
-            if covers_all(stamp.size_bytes) or moved or (full and full == full_digest(path)):
-                return id
-        return None
-
-    def _insert(self, state: State, quick: str, reason: str = "") -> int:
-        with self._db.transaction() as db:
-            cursor = db.execute(
-                "INSERT INTO videos (state, quick, reason, added) VALUES (?, ?, ?, ?)",
-                (state, quick, reason, time.time()),
-            )
-        return int(cursor.lastrowid or 0)
-
-    def _name(self, path: Path, id: int, stamp: FileStamp) -> None:
-        """Let `path` name this video; names of it that are gone from the disk are forgotten."""
-        names = self._db.fetch("SELECT path FROM paths WHERE video = ?", id)
-        gone = [name for name in names if not os.path.lexists(name[0])]
-        with self._db.transaction() as db:
-            db.executemany("DELETE FROM paths WHERE path = ?", gone)
-            db.execute(
-                "INSERT INTO paths VALUES (?, ?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET video = "
-                "excluded.video, size_bytes = excluded.size_bytes, "
-                "modified_ns = excluded.modified_ns, present = 1",
-                (_key(path), id, stamp.size_bytes, stamp.modified_ns),
-            )
-
-    def _stamp(self, path: Path) -> FileStamp | None:
-        rows = self._db.fetch(
-            "SELECT size_bytes, modified_ns FROM paths WHERE path = ?", _key(path)
-        )
-        return FileStamp(*rows[0]) if rows else None
-
     def _files(self, id: int) -> tuple[Path, Path]:
         return self._features / f"{id}.safetensors", self._thumbnails / f"{id}.zip"
 
@@ -390,8 +352,3 @@ class Library:
         query = f"SELECT {names} FROM videos JOIN paths ON video = id"  # noqa: S608  # no part of it comes from outside
         rows = self._db.fetch(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
         return [read_video(tuple(group)) for _, group in groupby(rows, key=lambda row: row[4])]
-
-
-def _key(path: Path) -> bytes:
-    """How a path is stored: absolute, links kept as the user named them, as bytes."""
-    return os.fsencode(os.path.abspath(path))  # noqa: PTH100  # links stay as named

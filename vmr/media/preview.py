@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 
 from feature_extract.files import replacing, sweep
 from vmr.library.catalogue import readable
+from vmr.library.content import ContentError, FileStamp
 from vmr.media.ffmpeg import FfmpegError
 from vmr.media.taking import take_clip, take_still
 
@@ -152,8 +153,8 @@ def _side_by_side(pictures: Sequence[bytes]) -> Image.Image:
 def _name(source: Path, wanted: str) -> str:
     """A name that changes with the file's content and with what is wanted of it."""
     try:
-        stat = source.stat()
-    except OSError as error:
+        stamp = FileStamp.of(source)
+    except ContentError as error:
         raise FfmpegError(f"{readable(source.name)}: the file is no longer there") from error
-    facts = (str(source), stat.st_size, stat.st_mtime_ns, wanted, RULES)
+    facts = (str(source), stamp, wanted, RULES)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

@@ -59,6 +59,8 @@ class MediaFiles:
         same = (stamp.size_bytes, stamp.modified_ns / 1e9) == (video.size_bytes, video.modified)
         if linked and not same:
             raise NotFoundError(f"{video.name}: the file is no longer where it was")
+        if not self._holds(video):
+            raise NotFoundError(f"{video.name}: another recording lies there now; look for changes")
         return video.path
 
     def words(
@@ -67,6 +69,12 @@ class MediaFiles:
         """What is said and what is written from `start` to `end`."""
         between = self._library.transcripts.between
         return between(id, "said", start, end), between(id, "written", start, end)
+
+    def _holds(self, video: Video) -> bool:
+        try:
+            return self._library.still_holds(video)
+        except ContentError as error:
+            raise NotFoundError(f"{video.name}: the file cannot be read now") from error
 
     def thumbnail(self, id: int, row: int) -> bytes:
         """The JPEG of one second; NotFoundError when there is none."""
