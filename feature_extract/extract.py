@@ -133,8 +133,8 @@ class Extractor:
         """Look at a whole video.
 
         Args:
-            on_progress: told the fraction done, 0..1, after each batch; what it raises ends the
-                extraction.
+            on_progress: told the fraction done, 0..1, after each batch, and some times a second
+                while the file gives nothing; what it raises ends the extraction.
 
         Raises:
             VideoError: the file cannot be read as video.
@@ -145,9 +145,17 @@ class Extractor:
         thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))
         motion = self._motion_rows()
         rate = RATE if motion is None else MOTION_RATE
+        done = 0.0
+
+        def report() -> None:
+            if on_progress is not None:
+                on_progress(done)
+
         with ExitStack() as stack:
             stack.enter_context(beside_decoder(1 if motion is None else 2))
-            reader = stack.enter_context(read_frames(path, rate=rate, size=(SIZE, SIZE)))
+            reader = stack.enter_context(
+                read_frames(path, rate=rate, size=(SIZE, SIZE), on_wait=report)
+            )
             frames: Iterable[Frames] = reader
             if motion is not None:
                 frames = _thinned(reader, stack.enter_context(aside(motion.add, AHEAD)))
@@ -159,8 +167,8 @@ class Extractor:
                 wanted = thumbnails.wants(batch)
                 pictures = [_thumbnail(p, reader.info) for p in batch.pixels[wanted]]
                 thumbnails.keep(batch, wanted, pictures)
-                if on_progress is not None:
-                    on_progress(_fraction(float(batch.times[-1]), reader.info.duration))
+                done = _fraction(float(batch.times[-1]), reader.info.duration)
+                report()
         starts, ends = row_times(reader.duration)
         columns = np.stack([_mean_row(rows, row) for row in range(len(starts))])
         if motion is not None:

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+LOOK_SECONDS: Final = 0.25
+"""Between two looks at whether a message is still wanted."""
 QUEUE: Final = 4
 """Messages taken ahead of their use."""
 LONGEST_HEADER: Final = 1 << 24
@@ -58,18 +61,33 @@ class Child:
             stderr=subprocess.DEVNULL,
             env=environment,
         )
+        self.held_seconds = 0.0
+        """Spent in what was called while nothing came."""
         self._messages: queue.Queue[Message | None] = queue.Queue(QUEUE)
         self._thread = threading.Thread(target=self._receive, daemon=True)
         self._thread.start()
 
-    def next(self, seconds: float) -> Message:
-        """The next message, waiting so long at most; LostError when there is none."""
+    def next(self, seconds: float, on_wait: Callable[[], None] | None = None) -> Message:
+        """The next message, waiting so long at most; LostError when there is none.
+
+        Args:
+            on_wait: called some times a second while nothing comes; what it raises ends the
+                waiting, and what it takes does not count.
+        """
         until = time.monotonic() + seconds
         while True:
+            left = max(0.0, until - time.monotonic())
             try:
-                message = self._messages.get(timeout=max(0.0, until - time.monotonic()))
+                message = self._messages.get(timeout=min(left, LOOK_SECONDS) if on_wait else left)
             except queue.Empty:
-                raise LostError(f"the decoder hung for {seconds:.0f} s") from None
+                if time.monotonic() >= until:
+                    raise LostError(f"the decoder hung for {seconds:.0f} s") from None
+                if on_wait is not None:
+                    began = time.monotonic()
+                    on_wait()
+                    self.held_seconds += time.monotonic() - began
+                    until += time.monotonic() - began
+                continue
             if message is None:
                 raise LostError("the decoder crashed")
             kind, fields, _ = message

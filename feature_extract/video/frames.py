@@ -19,7 +19,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -97,9 +97,15 @@ class FrameReader:
     """The pictures of one file, in order; iterate once. Closing it ends the child process."""
 
     def __init__(
-        self, path: Path, *, rate: float, size: tuple[int, int], deadline_seconds: float | None
+        self,
+        path: Path,
+        *,
+        rate: float,
+        size: tuple[int, int],
+        deadline_seconds: float | None,
+        on_wait: Callable[[], None] | None = None,
     ) -> None:
-        self._path, self._rate, self._size = path, rate, size
+        self._path, self._rate, self._size, self._on_wait = path, rate, size, on_wait
         self._stat = check_file(path)
         self._last = -1.0
         self.duration = 0.0
@@ -135,7 +141,7 @@ class FrameReader:
         child = Child(request)
         try:
             patience = WAIT_SECONDS + self._stat.st_size / DISK_BYTES_A_SECOND
-            kind, fields, _ = child.next(patience)
+            kind, fields, _ = child.next(patience, self._on_wait)
             if kind == "refused":
                 raise refusal(self._path, **fields)
             return child, VideoInfo(**fields, size_bytes=self._stat.st_size)
@@ -186,11 +192,11 @@ class FrameReader:
         """Messages of the child, up to the last; time counts only while we wait for it."""
         kind = ""
         while kind not in ("end", "refused"):
-            began = time.monotonic()
+            began, held = time.monotonic(), self._child.held_seconds
             try:
-                message = self._child.next(min(WAIT_SECONDS, self._left))
+                message = self._child.next(min(WAIT_SECONDS, self._left), self._on_wait)
             finally:  # what a hung child cost does not come back with the next one
-                self._left -= time.monotonic() - began
+                self._left -= time.monotonic() - began - (self._child.held_seconds - held)
             kind = message[0]
             yield message
 
@@ -213,6 +219,7 @@ def read_frames(
     rate: float,
     size: tuple[int, int] = (224, 224),
     deadline_seconds: float | None = None,
+    on_wait: Callable[[], None] | None = None,
 ) -> FrameReader:
     """The pictures shown at the times k/`rate`, each once, and the first picture.
 
@@ -220,6 +227,8 @@ def read_frames(
         rate: sample times a second. A picture shown at several of them comes once.
         size: (width, height) of the pictures.
         deadline_seconds: of waiting in all; by default in proportion to the duration.
+        on_wait: called some times a second while nothing comes; what it raises ends the reading,
+            and its own time does not count.
 
     Raises:
         NotNowError: a disk, a network or a permission kept it from being read, which may pass.
@@ -228,7 +237,9 @@ def read_frames(
     """
     if rate <= 0:
         raise ValueError(f"rate must be positive, not {rate}")
-    return FrameReader(path, rate=rate, size=size, deadline_seconds=deadline_seconds)
+    return FrameReader(
+        path, rate=rate, size=size, deadline_seconds=deadline_seconds, on_wait=on_wait
+    )
 
 
 def probe(path: Path) -> VideoInfo:

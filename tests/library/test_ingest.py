@@ -1,5 +1,7 @@
 """The queue: what is taken, skipped, refused, cancelled; and that nothing stops the others."""
 
+import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +12,12 @@ import numpy as np
 import pytest
 
 from feature_extract.extract import Extraction, Extractor
+from feature_extract.video.child import Child
+from feature_extract.video.frames import read_frames
 from tests.support.media import counter_video
 from tests.support.planted import PlantedExtractor, write_file
+from vmr.library import content
+from vmr.library.content import SAMPLE_BYTES
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
@@ -319,6 +325,139 @@ def test_files_can_be_added_while_it_works(library: Library, tmp_path: Path) -> 
             adder.join()
         assert ingest.wait(LONG)
     assert [video.state for video in library.videos()] == ["ready"] * 8
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A file and one of the same size, beginning, middle and end; larger than what is sampled."""
+    monkeypatch.setattr("vmr.library.content._PIECE_BYTES", 1000)
+    monkeypatch.setattr("vmr.library.content._LONGEST_STEP_BYTES", 1000)
+    content = bytearray(4 * SAMPLE_BYTES)
+    first = write_file(tmp_path / "a.mp4", bytes(content))
+    content[SAMPLE_BYTES + 10] = 1
+    other = write_file(tmp_path / "b.mp4", bytes(content))
+    os.utime(other, (10**9, 10**9))
+    return first, other
+
+
+def test_what_is_in_doubt_is_read_in_the_queue_and_not_where_it_is_added(
+    library, large, tmp_path, monkeypatch
+):
+    first, other = large
+    copy = write_file(tmp_path / "copy.mp4", first.read_bytes())
+    os.utime(copy, (10**9 + 1, 10**9 + 1))
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add([first])
+        assert ingest.wait(LONG)
+        ingest.pause()
+        with monkeypatch.context() as patched:
+            patched.setattr("vmr.library.naming.full_digest", lambda path: 1 / 0)
+            ingest.add([other, copy])
+        assert [job.state for job in ingest.progress().jobs] == ["ready", "new", "new"]
+        ingest.resume()
+        assert ingest.wait(LONG)
+        states = [(job.path.name, job.state, job.skipped) for job in ingest.progress().jobs]
+    assert states == [
+        ("a.mp4", "ready", False),
+        ("b.mp4", "ready", False),
+        ("copy.mp4", "ready", True),
+    ]
+    assert [{video.path, *video.also} for video in library.videos()] == [{first, copy}, {other}]
+
+
+def test_a_digest_shows_progress_and_heeds_pause_and_cancel(library, large, monkeypatch):
+    """A large file on a slow disk: nothing told how far it was, and nothing stopped it."""
+    first, other = large
+    pieces, read = threading.Semaphore(0), content._read
+
+    def slow(path, file, count):
+        if path == other and count <= 1000:
+            assert pieces.acquire(timeout=LONG)
+        return read(path, file, count)
+
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add([first])
+        assert ingest.wait(LONG)
+        monkeypatch.setattr("vmr.library.content._read", slow)
+        ingest.add([other])
+        pieces.release(10)
+        wait_for(lambda: ingest.progress().jobs[1].fraction > 0)
+        assert ingest.progress().jobs[1].fraction < 0.1
+        ingest.pause()
+        pieces.release()
+        before = ingest.progress().jobs[1].fraction
+        assert not ingest.wait(0.1)
+        assert ingest.progress().jobs[1].fraction <= before + 0.01
+        ingest.cancel()
+        pieces.release(2)
+        assert ingest.wait(LONG)
+    assert [video.state for video in library.videos()] == ["ready", "new"]
+
+
+def test_a_file_that_is_no_video_is_not_read_to_its_end(library, tmp_path):
+    """A sparse file of terabytes: the probe comes first, and nothing after it."""
+    path = tmp_path / "sparse.mp4"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with Ingest(library, lambda: Probing()) as ingest:
+        ingest.add([path])
+        assert ingest.wait(LONG)
+        (job,) = ingest.progress().jobs
+    assert job.state == "refused"
+    assert "not a video" in job.reason
+
+
+class Probing(PlantedExtractor):
+    """Reads as the real one begins: what the decoder refuses."""
+
+    def extract(self, path, *, on_progress=None):
+        with read_frames(path, rate=4, on_wait=lambda: on_progress(0.0)) as frames:
+            list(frames)
+
+
+def test_cancel_reaches_a_decoder_that_gives_nothing(library, tmp_path, monkeypatch):
+    """A network that hangs: the file is left at once, not after a minute."""
+    path, asked = tmp_path / "a.mp4", threading.Event()
+    counter_video(path, 1.0)
+
+    class Silent:
+        def get(self, timeout):
+            asked.set()
+            time.sleep(min(timeout, 0.01))
+            raise queue.Empty
+
+        def put(self, message):
+            pass
+
+    class Hanging(PlantedExtractor):
+        def extract(self, path, *, on_progress=None):
+            child = Child({"path": str(path), "rate": 0, "size": [1, 1], "after": None})
+            child._messages = Silent()
+            try:
+                child.next(10 * LONG, lambda: on_progress(0.0))
+            finally:
+                child.close()
+
+    with Ingest(library, Hanging) as ingest:
+        ingest.add([path])
+        assert asked.wait(LONG)
+        ingest.cancel()
+    assert [video.state for video in library.videos()] == ["new"]
+
+
+def test_a_queue_that_is_paused_while_it_waits_for_another_process_lets_others_go_on(
+    library, tmp_path
+):
+    with Ingest(library, PlantedExtractor) as ingest:
+        with library.exclusive():
+            ingest.add([write_file(tmp_path / "a.mp4")])
+            wait_for(lambda: "another process" in ingest.progress().note)
+            ingest.pause()
+        assert not ingest.wait(0.7)
+        with library.exclusive(wait_seconds=LONG) as alone:
+            assert alone
+        ingest.resume()
+        assert ingest.wait(LONG)
 
 
 # The library's own troubles

@@ -92,10 +92,10 @@ def test_whatever_one_file_raises_and_wherever_it_is_refused_by_name_and_the_oth
     raised = error("utf-8", b"", 0, 1, "odd") if error is UnicodeDecodeError else error("odd")
     register = library.register
 
-    def failing(path: Path) -> Video:
+    def failing(path: Path, **options: bool) -> Video:
         if path == paths[1]:
             raise raised
-        return register(path)
+        return register(path, **options)
 
     class Failing(PlantedExtractor):
         def extract(

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from feature_extract.video.frames import VideoError, shown_name
-from vmr.library.content import ContentError, FileStamp
+from vmr.library.content import ContentError, FileStamp, RunningDigest
 from vmr.library.locks import RowError
-from vmr.library.reading import FaultError, VideoReader, in_the_way, read_file
+from vmr.library.reading import VideoReader, in_the_way, read_file
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
 
 logger = logging.getLogger(__name__)
@@ -233,11 +233,13 @@ class Ingest:
         """Index one file while no other process does."""
         while True:
             with self._library.exclusive(wait_seconds=0.5) as alone:
-                if alone:
+                if alone and not self._paused:
                     self._note = ""
                     self._index(job)
                     return
             with self._changed:
+                if self._paused:  # others may go on meanwhile
+                    return
                 self._note = "another process is indexing this library; waiting for it"
                 if self._closing or self._jobs.get(job.path) != job:
                     return
@@ -276,6 +278,8 @@ class Ingest:
             self._cancelled.discard(job.video)  # of an earlier attempt
             self._update(job.video, state="indexing", fraction=0.0)
         try:
+            if (known := self._known(job)) is not None:
+                return known
             reading = read_file(job.path, extractor, self._reporter(job.video))
             if _changed(job):
                 logger.info("%s: %s", job.path, _GROWING)
@@ -288,13 +292,26 @@ class Ingest:
                 raise  # nothing else could be kept either
             if _changed(job):  # half a copy looks damaged
                 return "waiting", _GROWING
-            if isinstance(error, FaultError):
+            if (fault := in_the_way(error, job.path)) is not None:
                 logger.info("%s: %s", job.path, _FAULT, exc_info=error)
-                return "waiting", f"{_FAULT} ({error})"
+                return "waiting", f"{_FAULT} ({fault})"
             logger.info("%s: refused", job.path, exc_info=error)
             return "refused", _why(error, job.path)
         damage = reading.extraction.features.unreadable
         return ("partly readable", describe_damage(damage)) if damage else ("ready", "")
+
+    def _known(self, job: Job) -> tuple[State, str] | None:
+        """State and reason of another video that has the same bytes, if there is one; its name is
+        then one of that."""
+        if not self._library.doubtful(job.video):
+            return None
+        with RunningDigest(job.path) as digest:
+            twin = self._library.unite(job.video, digest.finish(self._reporter(job.video)))
+        if twin.id == job.video:
+            return None
+        done = twin.searchable
+        self._update(job.video, video=twin.id, state=twin.state if done else "new", skipped=done)
+        return twin.state, twin.reason
 
     def _ready_extractor(self) -> VideoReader:
         if self._extractor is None:
@@ -322,7 +339,7 @@ class Ingest:
     def _register(self, path: Path, retry: bool) -> Job:
         try:
             stamp = FileStamp.of(path)
-            video = self._library.register(path)
+            video = self._library.register(path, compare=False)
         except Exception as error:  # one file must never stop the others
             if isinstance(error, LibraryError) and not isinstance(error, RowError):
                 raise  # nothing else could be kept either
@@ -347,7 +364,7 @@ class Ingest:
     def _open_jobs(self) -> list[Job]:
         return [job for job in self._jobs.values() if job.open]
 
-    def _update(self, video: int, **changes: Any) -> None:
+    def _update(self, video: int, /, **changes: Any) -> None:
         """Change every job of this video: the same content may be queued under two names."""
         with self._changed:
             for path, job in self._jobs.items():

@@ -70,6 +70,8 @@ def read_file(path: Path, extractor: VideoReader, report: Report) -> Reading:
 
 def in_the_way(error: BaseException, path: Path) -> str | None:
     """What a system says that kept a file from being read; None where it is no such error."""
+    if isinstance(error, FaultError):
+        return str(error)
     if isinstance(error, NotNowError | NotReadError):
         return str(error).removeprefix(f"{shown_name(path)}: ")
     if isinstance(error, OSError) and error.errno is not None:
