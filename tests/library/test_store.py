@@ -17,7 +17,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.support.planted import FINGERPRINT, plant, planted_extraction, random_rows, write_file
+from tests.support.planted import (
+    FINGERPRINT,
+    as_made_by_version,
+    plant,
+    planted_extraction,
+    random_rows,
+    write_file,
+)
 from vmr.library.content import SAMPLE_BYTES, ContentError, FileStamp, full_digest, quick_digest
 from vmr.library.store import Library, LibraryError, NoVideoError, Video
 
@@ -334,14 +341,7 @@ def test_an_older_version_is_brought_up_to_date(library: Library, tmp_path: Path
     """Version 2 did not know where the clock of a file begins."""
     id = plant(library, tmp_path / "a.mp4", random_rows(4, 0))
     library.close()
-    with sqlite3.connect(library.folder / "library.db") as db:
-        for (name,) in db.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
-            db.execute(f"DROP TRIGGER {name}")
-        db.execute("DROP TABLE changes")
-        db.execute("ALTER TABLE videos DROP COLUMN origin")
-        db.execute("PRAGMA user_version = 2")
+    as_made_by_version(library.folder, 2)
     content = (library.folder / "library.db").read_bytes()
     older = Library(library.folder, read_only=True)
     assert (older.video(id).origin, len(older.changes())) == (0, 1)
@@ -406,10 +406,7 @@ def test_a_library_of_before_inodes_learns_them_and_reads_no_video_again(
     path = tmp_path / "a.mp4"
     id = plant(library, path, random_rows(4, 0))
     library.close()
-    with sqlite3.connect(library.folder / "library.db") as db:
-        db.execute("ALTER TABLE paths DROP COLUMN inode")
-        db.execute("ALTER TABLE paths DROP COLUMN changed_ns")
-        db.execute("PRAGMA user_version = 5")
+    as_made_by_version(library.folder, 5)
     assert Library(library.folder, read_only=True).video(id).rows == 4
     opened = Library(library.folder)
     with monkeypatch.context() as patched:

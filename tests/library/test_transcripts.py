@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feature_extract.transcript import Sense, TextSpan, TimedWord, Transcript
-from tests.support.planted import plant, random_rows
+from tests.support.planted import as_made_by_version, plant, random_rows
 from vmr.library.store import Library, LibraryError
 from vmr.library.tokens import Stems
 from vmr.library.transcripts import PASSAGE_SECONDS, _runs
@@ -163,13 +163,7 @@ def test_it_is_written_whole_or_not_at_all(library: Library) -> None:
 
 def test_a_library_of_before_opens_and_gets_its_tables(library: Library, tmp_path: Path) -> None:
     library.close()
-    with sqlite3.connect(library.folder / "library.db") as db:
-        later = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        for (trigger,) in db.execute(later).fetchall():
-            db.execute(f"DROP TRIGGER {trigger}")
-        for table in ("passage_words", "passages", "spans", "transcripts", "changes"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("PRAGMA user_version = 3")
+    as_made_by_version(library.folder, 3)
     read = Library(library.folder, read_only=True)
     assert len(read.videos()) == 3
     assert not read.transcripts

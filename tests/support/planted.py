@@ -9,9 +9,11 @@ Real files, a real store and the real model class; only the numbers in them are 
 
 import functools
 import hashlib
+import sqlite3
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +88,24 @@ def packaged_words() -> "Words":
     from vmr.model.text import Words
 
     return Words.load()
+
+
+def as_made_by_version(folder: Path, version: int) -> None:
+    """Take from a library, which must be closed, what its database got after this version."""
+    with closing(sqlite3.connect(folder / "library.db", isolation_level=None)) as db:
+        triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'changed_%'"
+        changes = [f"TRIGGER {name}" for (name,) in db.execute(triggers)] + ["TABLE changes"]
+        spoken = [f"TABLE {name}" for name in ("passage_words", "passages", "spans", "transcripts")]
+        undo = {
+            6: ["ALTER TABLE paths DROP COLUMN inode", "ALTER TABLE paths DROP COLUMN changed_ns"],
+            5: [f"DROP {what}" for what in changes],
+            4: [f"DROP {what}" for what in spoken],
+            3: ["ALTER TABLE videos DROP COLUMN origin"],
+        }
+        for step in range(6, version, -1):
+            for statement in undo[step]:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {version}")
 
 
 def tiny_model(seed: int = 0, *, blocks: dict[str, int] = BLOCKS) -> "RetrievalModel":
