@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support.planted import (
     write_file,
 )
 from vmr.library.content import SAMPLE_BYTES, ContentError, FileStamp, full_digest, quick_digest
+from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, NoVideoError, Video
 
 
@@ -589,3 +591,17 @@ Shelf.TestCase.settings = settings(
     max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestShelf = Shelf.TestCase
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+def test_a_folder_is_the_same_in_whichever_form_its_accents_are_written(
+    library, tmp_path, stored, asked
+):
+    folder = "caf\u00e9 \u00fc \uac01"
+    inside = plant(
+        library, tmp_path / unicodedata.normalize(stored, folder) / "a.mp4", random_rows(4, 0)
+    )
+    plant(library, tmp_path / "cafe" / "b.mp4", random_rows(4, 1))
+    scope = Scope(folder=tmp_path / unicodedata.normalize(asked, folder))
+    assert library.within(scope) == [inside]

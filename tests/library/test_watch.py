@@ -89,6 +89,70 @@ def wait_for(library: Library, expected: dict[str, str]) -> None:
         time.sleep(0.05)
 
 
+def test_a_folder_that_goes_and_comes_back_as_another_is_followed_on(tmp_path, monkeypatch):
+    """As a drive that is unmounted and mounted again: the watch stayed with what had gone."""
+    films, library = tmp_path / "films", Library(tmp_path / "library")
+    write_file(films / "one.mp4")
+    monkeypatch.setattr("vmr.library.watch.TICK_SECONDS", 0.05)
+    stop, said, failures = threading.Event(), [], []
+
+    def work():
+        try:
+            with Ingest(library, PlantedExtractor) as ingest:
+                options = {"settle_seconds": SETTLE, "say": said.append}
+                for _ in keep_indexed(library, ingest, films, stop, **options):
+                    pass
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        wait_for(library, {"one.mp4": "ready"})
+        films.rename(tmp_path / "away")
+        wait_for(library, {"one.mp4": "missing"})
+        write_file(films / "two.mp4")
+        wait_for(library, {"one.mp4": "missing", "two.mp4": "ready"})
+        films.rename(tmp_path / "second")
+        (tmp_path / "away").rename(films)
+        write_file(films / "three.mp4")
+        wait_for(library, {"one.mp4": "ready", "two.mp4": "missing", "three.mp4": "ready"})
+    finally:
+        stop.set()
+        thread.join()
+    assert failures == []
+    lines = [f"{films}: gone, or another one now; waiting for it", f"{films}: followed again"]
+    assert said == lines * 2
+
+
+def test_what_the_system_does_not_tell_of_is_found_by_looking(tmp_path, monkeypatch):
+    """A drive mounted further in, or another machine that writes to a share: no events."""
+    films, library = tmp_path / "films", Library(tmp_path / "library")
+    write_file(films / "one.mp4")
+    monkeypatch.setattr("vmr.library.watch.TICK_SECONDS", 0.01)
+    monkeypatch.setattr("vmr.library.watch._REST", 0.0)
+    stop, found = threading.Event(), []
+
+    def silent(folder, *, stop_event, **_):
+        while not stop_event.wait(0.01):
+            yield set()
+
+    monkeypatch.setattr("vmr.library.watch.watch", silent)
+    options = {"settle_seconds": 0.05, "look_seconds": 0.02}
+    with Ingest(library, PlantedExtractor) as ingest:
+        for job in keep_indexed(library, ingest, films, stop, **options):
+            found.append((job.path.name, job.state))
+            if len(found) == 1:
+                write_file(films / "drive/two.mp4")
+            elif len(found) == 2:
+                (films / "one.mp4").unlink()
+                write_file(films / "drive/two.mp4", b"written over elsewhere")
+            else:
+                stop.set()
+    assert found == [("one.mp4", "ready"), ("two.mp4", "ready"), ("two.mp4", "ready")]
+    assert states(library) == {"one.mp4": "missing", "two.mp4": "ready"}
+
+
 def test_files_that_come_move_change_and_go(followed: tuple[Path, Library], tmp_path: Path) -> None:
     films, library = followed
     write_file(films / "deep/er/new.mp4")

@@ -137,7 +137,15 @@ def _watch(options: argparse.Namespace) -> int:
     print(f"following {options.folder}; Ctrl-C stops", file=sys.stderr)
     signal.signal(signal.SIGINT, interrupted)
     with Ingest(library, Extractor) as ingest:
-        for job in keep_indexed(library, ingest, options.folder, stop, exclude=options.exclude):
+        jobs = keep_indexed(
+            library,
+            ingest,
+            options.folder,
+            stop,
+            exclude=options.exclude,
+            say=lambda line: print(one_line(line), file=sys.stderr, flush=True),
+        )
+        for job in jobs:
             print(one_line(f"{job.state}: {job.path}  {job.reason}").rstrip(), flush=True)
     raise KeyboardInterrupt  # nothing else ends it
 

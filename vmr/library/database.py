@@ -6,8 +6,10 @@ with plain_errors(folder):
 """
 
 import logging
+import os
 import shutil
 import sqlite3
+import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -186,10 +188,17 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return db
 
 
+def composed(path: bytes) -> bytes:
+    """A path with accents and letters in one, where it is text; statements call it, too."""
+    return os.fsencode(unicodedata.normalize("NFC", os.fsdecode(path)))
+
+
 def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(
+    db = sqlite3.connect(
         uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
+    db.create_function("composed", 1, composed, deterministic=True)
+    return db
 
 
 def _version(db: sqlite3.Connection) -> int:

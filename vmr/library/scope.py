@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vmr.library.database import composed
+
 _IDS: Final = (
     "SELECT id FROM videos JOIN paths AS best ON best.rowid = (SELECT rowid FROM paths "
     "WHERE video = videos.id ORDER BY present DESC, rowid LIMIT 1) WHERE "
@@ -43,14 +45,16 @@ class Scope:
 
 
 def _inside(folder: Path) -> tuple[str, list[Any]]:
-    """Whether a path of the video lies in a folder, which has no trailing slash of its own."""
-    top = os.fsencode(os.path.abspath(folder))  # noqa: PTH100  # links stay as named
+    """Whether a path of the video lies in a folder, which has no trailing slash of its own,
+    whichever of the two writes its accents as letters of their own, as macOS does."""
+    top = composed(os.fsencode(os.path.abspath(folder)))  # noqa: PTH100  # links stay as named
     slash = os.fsencode(os.sep)
     first = top if top.endswith(slash) else top + slash
     last = first[:-1] + bytes([first[-1] + 1])
-    path = "path"
+    path = "path" if top.isascii() else "composed(path)"
     if os.name == "nt":  # where capital letters name the same folder
-        path, first, last = "CAST(lower(CAST(path AS TEXT)) AS BLOB)", first.lower(), last.lower()
+        path = f"CAST(lower(CAST({path} AS TEXT)) AS BLOB)"
+        first, last = first.lower(), last.lower()
     found = f"EXISTS (SELECT 1 FROM paths WHERE video = videos.id AND {path} >= ? AND {path} < ?)"  # noqa: S608  # no part of it comes from outside
     return found, [first, last]
 

@@ -10,8 +10,9 @@ size and time have stood still for a while.
 
 import logging
 import os
+import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,10 @@ RETRY_SECONDS: Final = 30.0
 """After which a file that could not be read is tried again: a network comes back by itself. Each
 further wait is twice as long, up to LONGEST_RETRY_SECONDS."""
 LONGEST_RETRY_SECONDS: Final = 3600.0
+LOOK_SECONDS: Final = 60.0
+"""After which everything is looked through again, whatever the system has said of it."""
+_REST: Final = 20.0
+"""How many times as long as a look takes there is none."""
 PATIENCE_SECONDS: Final = 60.0
 """How long a rescan waits for copies; a recording that goes on for hours is left for later."""
 
@@ -66,36 +71,130 @@ def follow(
     *,
     exclude: Sequence[str] = (),
     settle_seconds: float = SETTLE_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
+    say: Callable[[str], None] = logger.info,
 ) -> Iterator[Change]:
     """Ticks, twice a second, until `stop` is set; the first one with everything that is there.
 
+    The folder may go, as a drive does that is unmounted, and come back, or be replaced.
+
+    Args:
+        say: is told when the folder goes and when it is back.
+
     Raises:
-        FileNotFoundError: the folder is not there.
+        FileNotFoundError: the folder is not there in the beginning.
     """
-    folder = folder.resolve()  # as the events name it
-    pending: dict[Path, _Pending | None] = {}
-    looked = False
-    events = watch(
-        folder,
-        watch_filter=None,
-        stop_event=stop,
-        rust_timeout=int(TICK_SECONDS * 1000),
-        yield_on_timeout=True,
-    )
-    for event in events:
-        left_out = LeftOut(folder, exclude)  # each time, as the ignore files may have changed
-        if not looked:  # only now, with the watch in place, so that nothing falls between the two
-            pending |= dict.fromkeys(videos_inside(folder, left_out))
-            looked = True
-        for kind, name in event:
-            if kind != Kind.deleted:
-                pending |= {path: pending.get(path) for path in _videos_at(Path(name), left_out)}
-        pending = {path: seen for path, seen in pending.items() if os.path.lexists(path)}
-        ready = tuple(path for path in pending if _settled(pending, path, settle_seconds))
+    tree = _Tree(folder, exclude, settle_seconds, look_seconds)
+    while not stop.is_set():
+        identity = _identity(folder)
+        try:
+            for change in tree.ticks(stop):
+                yield change
+                if _identity(folder) != identity:
+                    break
+        except OSError as error:  # gone before it was watched
+            if tree.never_seen:
+                raise
+            logger.info("%s: cannot be watched: %s", folder, error)
+        if stop.is_set():
+            return
+        say(f"{folder}: gone, or another one now; waiting for it")
+        yield Change((), (), gone=True)
+        while _identity(folder) is None:
+            if stop.wait(TICK_SECONDS):
+                return
+        say(f"{folder}: followed again")
+
+
+class _Tree:
+    """What lies in a folder, and which of it has been handed out as it is now."""
+
+    def __init__(
+        self, folder: Path, exclude: Sequence[str], settle_seconds: float, look_seconds: float
+    ) -> None:
+        self._folder, self._exclude = folder, exclude
+        self._settle_seconds, self._look_seconds = settle_seconds, look_seconds
+        self._pending: dict[Path, _Pending | None] = {}
+        self._given: dict[Path, FileStamp | None] = {}
+        self._ticks_left = 0.0
+        self.never_seen = True
+        """Whether it has not been looked through yet."""
+
+    def ticks(self, stop: Event) -> Iterator[Change]:
+        """Watch the folder that is there now; OSError when there is none."""
+        folder = self._folder.resolve(strict=True)  # as the events name it
+        self._given.clear()
+        self._ticks_left = 0.0
+        events = watch(
+            folder,
+            watch_filter=None,
+            stop_event=stop,
+            rust_timeout=int(TICK_SECONDS * 1000),
+            yield_on_timeout=True,
+        )
+        for event in events:
+            left_out = LeftOut(folder, self._exclude)  # each time, as ignore files may have changed
+            # First only now, with the watch in place, so that nothing falls between the two.
+            gone = self._look(folder, left_out) | any(kind == Kind.deleted for kind, _ in event)
+            for kind, name in event:
+                if kind != Kind.deleted:
+                    found = _videos_at(Path(name), left_out)
+                    self._pending |= {path: self._pending.get(path) for path in found}
+            yield Change(self._ready(), tuple(self._pending), gone)
+
+    def _look(self, folder: Path, left_out: LeftOut) -> bool:
+        """Look through everything, now and then: drives that are mounted further in, and what other
+        machines write to a share, are no events here. Whether something has gone."""
+        self._ticks_left -= 1
+        if self._ticks_left > 0:
+            return False
+        began = time.monotonic()
+        try:
+            inside = videos_inside(folder, left_out)
+        except LibraryError as error:
+            if self.never_seen:
+                raise
+            logger.info("%s", error)  # it has just gone
+            return False
+        self.never_seen = False
+        for path in inside:
+            if path not in self._pending and self._given.get(path, _NEVER) != _stamp(path):
+                self._pending[path] = None
+        lost = self._given.keys() - set(inside)
+        for path in lost:
+            del self._given[path]
+        rest = max(self._look_seconds, _REST * (time.monotonic() - began))
+        self._ticks_left = rest / TICK_SECONDS
+        return bool(lost)
+
+    def _ready(self) -> tuple[Path, ...]:
+        pending = self._pending
+        self._pending = {path: seen for path, seen in pending.items() if os.path.lexists(path)}
+        ready = tuple(p for p in self._pending if _settled(self._pending, p, self._settle_seconds))
         for path in ready:
-            del pending[path]
-        gone = any(kind == Kind.deleted for kind, _ in event)
-        yield Change(ready, tuple(pending), gone)
+            del self._pending[path]
+            self._given[path] = _stamp(path)
+        return ready
+
+
+_NEVER: Final = FileStamp(-1, 0)
+"""Of a file that has not been handed out: none has this."""
+
+
+def _stamp(path: Path) -> FileStamp | None:
+    try:
+        return FileStamp.of(path)
+    except ContentError:
+        return None
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder has the name now; None while there is none."""
+    try:
+        state = folder.stat()
+    except OSError:
+        return None
+    return (state.st_dev, state.st_ino) if stat.S_ISDIR(state.st_mode) else None
 
 
 def keep_indexed(
@@ -107,15 +206,29 @@ def keep_indexed(
     exclude: Sequence[str] = (),
     settle_seconds: float = SETTLE_SECONDS,
     retry_seconds: float = RETRY_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
+    say: Callable[[str], None] = logger.info,
 ) -> Iterator[Job]:
     """Index whatever comes into a folder until `stop` is set; every job, as it ends.
+
+    Args:
+        say: is told when the folder goes and when it is back.
 
     Raises:
         LibraryError: the library could not be written.
     """
     told: set[Job] = set()
     faulty = _Faulty(retry_seconds)
-    for change in follow(folder, stop, exclude=exclude, settle_seconds=settle_seconds):
+    changes = follow(
+        folder,
+        stop,
+        exclude=exclude,
+        settle_seconds=settle_seconds,
+        look_seconds=look_seconds,
+        say=say,
+    )
+    library.check_presence()  # of what went before
+    for change in changes:
         for path in change.growing:
             with suppress(RowError):  # one file must never stop the others
                 library.register_unread(path, "waiting", "waiting for its copy to finish")
@@ -188,11 +301,11 @@ def _is_fresh(path: Path, settle_seconds: float) -> bool:
 def _videos_at(path: Path, left_out: LeftOut) -> list[Path]:
     """The videos that an event names: the file itself, or all of a folder that was moved in; that
     folder, where it cannot be looked into: whoever takes it says why."""
-    if left_out.holds_any(path):
-        return []
-    if not os.path.isdir(path):  # noqa: PTH112  # False where one may not look
-        return [path] if is_video(path) else []
     try:
+        if left_out.holds_any(path):
+            return []
+        if not os.path.isdir(path):  # noqa: PTH112  # False where one may not look
+            return [path] if is_video(path) else []
         return videos_inside(path, left_out)
     except LibraryError as error:
         logger.info("%s: cannot be looked into: %s", path, error)
