@@ -21,6 +21,7 @@ from vmr.media.ffmpeg import FfmpegError
 
 LONGEST_NAME: Final = 255
 """Bytes of a file name on all common file systems; some count letters, and take no fewer."""
+DOUBLE: Final = (".markers.edl", ".chapters.txt")
 MOST_COPIES: Final = 10_000
 
 
@@ -75,7 +76,8 @@ def refuse(target: Path, kept: Iterable[Path]) -> None:
 
 def fitting_name(target: Path) -> Path:
     """`target`, its name shortened to what file systems take; the ending stays."""
-    return target.with_name(_shortened(target.stem, target.suffix))
+    stem, ending = _parts(target)
+    return target.with_name(_shortened(stem, ending))
 
 
 def free_name(target: Path) -> Path:
@@ -103,8 +105,16 @@ def reason(error: OSError) -> str:
 
 def _names(target: Path) -> Iterator[Path]:
     yield target
+    stem, ending = _parts(target)
     for number in range(2, MOST_COPIES):
-        yield target.with_name(_shortened(target.stem, f" {number}{target.suffix}"))
+        yield target.with_name(_shortened(stem, f" {number}{ending}"))
+
+
+def _parts(target: Path) -> tuple[str, str]:
+    """Stem and ending; of two parts where both of them say what a file is."""
+    name = target.name
+    double = next((ending for ending in DOUBLE if name.lower().endswith(ending)), "")
+    return (name[: -len(double)], name[-len(double) :]) if double else (target.stem, target.suffix)
 
 
 def _shortened(stem: str, rest: str) -> str:
