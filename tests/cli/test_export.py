@@ -2,6 +2,7 @@
 
 import errno
 import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from vmr.library.content import full_digest
 from vmr.library.store import Library
 from vmr.media.lists import LISTS
 
+Export = Callable[..., tuple[int, str]]
+
 ODD = 'it\'s "A & B" <c> \U0001f436 \u05e9\u05dc\u05d5\u05dd.mp4'
 LONG = "x" * 251 + ".mp4"
 TAGS = (
@@ -29,7 +32,7 @@ ENDINGS = (*LISTS, ".mp4", ".jpg")
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library of four: 1 is plain, 2 and 3 are odd of name, 4 was refused, 5's file is gone."""
     folder = tmp_path_factory.mktemp("films")
     counter_video(folder / "plain.mp4", 3, 25, gop=25)
@@ -53,7 +56,7 @@ def films(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def asked_once():
+def asked_once() -> Iterator[None]:
     """What the files say of themselves takes a process each time."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("vmr.media.lists.read_facts", cache(read_facts))
@@ -61,19 +64,20 @@ def asked_once():
 
 
 @pytest.fixture
-def export(films, tmp_path, capsys):
+def export(films: Path, capsys: pytest.CaptureFixture[str]) -> Export:
     """(exit status, the one line of the error or what was said) of an `export` into tmp_path."""
 
-    def run(*arguments):
+    def run(*arguments: str | Path) -> tuple[int, str]:
         status = main(["export", *map(str, arguments), "--library", str(films / "library")])
         return status, capsys.readouterr().err.strip()
 
     return run
 
 
-def test_an_original_is_never_replaced_whatever_is_asked_for(films, export):
+def test_an_original_is_never_replaced_whatever_is_asked_for(films: Path, export: Export) -> None:
     before = {path: path.read_bytes() for path in films.glob("*.mp4")}
-    for extra in ([], ["--overwrite"], ["--copy"], ["--copy", "--overwrite"]):
+    choices: list[list[str]] = [[], ["--overwrite"], ["--copy"], ["--copy", "--overwrite"]]
+    for extra in choices:
         for name in ("holiday.mp4", ODD):  # its source, and another video of the library
             status, said = export("1@1-2", "--to", films / name, *extra)
             assert (status, said.count("\n")) == (1, 0)
@@ -82,7 +86,9 @@ def test_an_original_is_never_replaced_whatever_is_asked_for(films, export):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_what_has_the_name_is_kept_unless_overwriting_is_asked_for(tmp_path, export, ending):
+def test_what_has_the_name_is_kept_unless_overwriting_is_asked_for(
+    tmp_path: Path, export: Export, ending: str
+) -> None:
     target = tmp_path / f"notes{ending}"
     target.write_text("mine")
     status, said = export("1@1-2", "--to", target)
@@ -107,8 +113,8 @@ def test_what_has_the_name_is_kept_unless_overwriting_is_asked_for(tmp_path, exp
     ],
 )
 def test_a_moment_that_is_not_there_is_one_line_and_no_file(
-    tmp_path, export, ending, moment, words
-):
+    tmp_path: Path, export: Export, ending: str, moment: str, words: str
+) -> None:
     status, said = export("1@1-2", moment, "--to", tmp_path / f"x{ending}")
     assert (status, said.count("\n")) == (1, 0)
     assert words in said
@@ -117,7 +123,9 @@ def test_a_moment_that_is_not_there_is_one_line_and_no_file(
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("number", [2, 3])
-def test_a_name_with_every_sign_and_of_255_bytes_is_taken(tmp_path, films, export, ending, number):
+def test_a_name_with_every_sign_and_of_255_bytes_is_taken(
+    tmp_path: Path, films: Path, export: Export, ending: str, number: int
+) -> None:
     moment = f"{number}@1-2"
     target = tmp_path / f"{Path(ODD if number == 2 else LONG).stem}{ending}"
     assert export(moment, "--to", target)[0] == 0
@@ -129,8 +137,10 @@ def test_a_name_with_every_sign_and_of_255_bytes_is_taken(tmp_path, films, expor
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, export, monkeypatch, ending):
-    def full(_):
+def test_a_full_disk_leaves_nothing_half_written(
+    tmp_path: Path, export: Export, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "whatever")
 
     with monkeypatch.context() as patched:
@@ -141,7 +151,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, export, monkeypatch, 
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_why_nothing_can_be_written_there_is_said(tmp_path, export, monkeypatch, ending):
+def test_why_nothing_can_be_written_there_is_said(
+    tmp_path: Path, export: Export, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
     status, said = export("1@1-2", "--to", tmp_path / f"deeper/x{ending}")
     assert (status, said) == (1, f"error: x{ending}: cannot be written: its folder is not there")
     reasons = {
@@ -151,9 +163,10 @@ def test_why_nothing_can_be_written_there_is_said(tmp_path, export, monkeypatch,
     for number, words in reasons.items():
 
         @contextmanager
-        def refused(*_, number=number):
-            raise OSError(number, "whatever")
-            yield
+        def refused(_: Path, number: int = number) -> Iterator[Path]:
+            if number:
+                raise OSError(number, "whatever")
+            yield tmp_path
 
         monkeypatch.setattr("vmr.media.outputs.scratch_folder", refused)
         status, said = export("1@1-2", "--to", tmp_path / f"x{ending}")
@@ -161,9 +174,12 @@ def test_why_nothing_can_be_written_there_is_said(tmp_path, export, monkeypatch,
     assert not [*tmp_path.iterdir()]
 
 
-def test_strip_leaves_out_when_and_where_a_clip_was_recorded(tmp_path, export):
-    found = {}
-    for extra in ((), ("--strip",), ("--copy",), ("--copy", "--strip")):
+def test_strip_leaves_out_when_and_where_a_clip_was_recorded(
+    tmp_path: Path, export: Export
+) -> None:
+    found: dict[tuple[str, ...], list[str]] = {}
+    choices: list[tuple[str, ...]] = [(), ("--strip",), ("--copy",), ("--copy", "--strip")]
+    for extra in choices:
         target = tmp_path / f"{' '.join(extra) or 'plain'}.mp4"
         assert export("1@1-2", "--to", target, *extra)[0] == 0
         with av.open(str(target)) as film:
@@ -174,8 +190,8 @@ def test_strip_leaves_out_when_and_where_a_clip_was_recorded(tmp_path, export):
 
 
 def test_another_recording_of_the_same_name_is_not_exported_for_the_old_one(
-    films, tmp_path, export, capsys
-):
+    films: Path, tmp_path: Path, export: Export, capsys: pytest.CaptureFixture[str]
+) -> None:
     library = Library(films / "library")
     path = tmp_path / "loop.mp4"
     path.write_bytes((films / "plain.mp4").read_bytes() + b"1")

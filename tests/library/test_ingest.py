@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -328,7 +329,7 @@ def test_files_can_be_added_while_it_works(library: Library, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def large(tmp_path, monkeypatch):
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """A file and one of the same size, beginning, middle and end; larger than what is sampled."""
     monkeypatch.setattr("vmr.library.content._PIECE_BYTES", 1000)
     monkeypatch.setattr("vmr.library.content._LONGEST_STEP_BYTES", 1000)
@@ -341,8 +342,8 @@ def large(tmp_path, monkeypatch):
 
 
 def test_what_is_in_doubt_is_read_in_the_queue_and_not_where_it_is_added(
-    library, large, tmp_path, monkeypatch
-):
+    library: Library, large: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, other = large
     copy = write_file(tmp_path / "copy.mp4", first.read_bytes())
     os.utime(copy, (10**9 + 1, 10**9 + 1))
@@ -365,12 +366,14 @@ def test_what_is_in_doubt_is_read_in_the_queue_and_not_where_it_is_added(
     assert [{video.path, *video.also} for video in library.videos()] == [{first, copy}, {other}]
 
 
-def test_a_digest_shows_progress_and_heeds_pause_and_cancel(library, large, monkeypatch):
+def test_a_digest_shows_progress_and_heeds_pause_and_cancel(
+    library: Library, large: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A large file on a slow disk: nothing told how far it was, and nothing stopped it."""
     first, other = large
     pieces, read = threading.Semaphore(0), content._read
 
-    def slow(path, file, count):
+    def slow(path: Path, file: BinaryIO, count: int) -> bytes:
         if path == other and count <= 1000:
             assert pieces.acquire(timeout=LONG)
         return read(path, file, count)
@@ -394,12 +397,12 @@ def test_a_digest_shows_progress_and_heeds_pause_and_cancel(library, large, monk
     assert [video.state for video in library.videos()] == ["ready", "new"]
 
 
-def test_a_file_that_is_no_video_is_not_read_to_its_end(library, tmp_path):
+def test_a_file_that_is_no_video_is_not_read_to_its_end(library: Library, tmp_path: Path) -> None:
     """A sparse file of terabytes: the probe comes first, and nothing after it."""
     path = tmp_path / "sparse.mp4"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    with Ingest(library, lambda: Probing()) as ingest:
+    with Ingest(library, Probing) as ingest:
         ingest.add([path])
         assert ingest.wait(LONG)
         (job,) = ingest.progress().jobs
@@ -410,33 +413,43 @@ def test_a_file_that_is_no_video_is_not_read_to_its_end(library, tmp_path):
 class Probing(PlantedExtractor):
     """Reads as the real one begins: what the decoder refuses."""
 
-    def extract(self, path, *, on_progress=None):
-        with read_frames(path, rate=4, on_wait=lambda: on_progress(0.0)) as frames:
+    def extract(
+        self, path: Path, *, on_progress: Callable[[float], None] | None = None
+    ) -> Extraction:
+        with read_frames(path, rate=4) as frames:
             list(frames)
+        return super().extract(path, on_progress=on_progress)
 
 
-def test_cancel_reaches_a_decoder_that_gives_nothing(library, tmp_path, monkeypatch):
+def test_cancel_reaches_a_decoder_that_gives_nothing(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A network that hangs: the file is left at once, not after a minute."""
     path, asked = tmp_path / "a.mp4", threading.Event()
     counter_video(path, 1.0)
 
     class Silent:
-        def get(self, timeout):
+        def get(self, timeout: float) -> None:
             asked.set()
             time.sleep(min(timeout, 0.01))
             raise queue.Empty
 
-        def put(self, message):
+        def put(self, message: object) -> None:
             pass
 
     class Hanging(PlantedExtractor):
-        def extract(self, path, *, on_progress=None):
+        def extract(
+            self, path: Path, *, on_progress: Callable[[float], None] | None = None
+        ) -> Extraction:
+            report = on_progress
+            assert report is not None
             child = Child({"path": str(path), "rate": 0, "size": [1, 1], "after": None})
-            child._messages = Silent()
+            monkeypatch.setattr(child, "_messages", Silent())
             try:
-                child.next(10 * LONG, lambda: on_progress(0.0))
+                child.next(10 * LONG, lambda: report(0.0))
             finally:
                 child.close()
+            return super().extract(path, on_progress=on_progress)
 
     with Ingest(library, Hanging) as ingest:
         ingest.add([path])
@@ -446,8 +459,8 @@ def test_cancel_reaches_a_decoder_that_gives_nothing(library, tmp_path, monkeypa
 
 
 def test_a_queue_that_is_paused_while_it_waits_for_another_process_lets_others_go_on(
-    library, tmp_path
-):
+    library: Library, tmp_path: Path
+) -> None:
     with Ingest(library, PlantedExtractor) as ingest:
         with library.exclusive():
             ingest.add([write_file(tmp_path / "a.mp4")])

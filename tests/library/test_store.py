@@ -403,8 +403,8 @@ def test_a_copy_that_goes_its_own_way_gives_out_other_numbers(
 
 
 def test_a_library_of_before_inodes_learns_them_and_reads_no_video_again(
-    library, tmp_path, monkeypatch
-):
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.mp4"
     id = plant(library, path, random_rows(4, 0))
     library.close()
@@ -417,7 +417,9 @@ def test_a_library_of_before_inodes_learns_them_and_reads_no_video_again(
     assert opened._naming.stamp(path) == FileStamp.of(path)
 
 
-def test_another_recording_of_the_same_name_size_and_date_is_another_video(library, tmp_path):
+def test_another_recording_of_the_same_name_size_and_date_is_another_video(
+    library: Library, tmp_path: Path
+) -> None:
     path, size = tmp_path / "loop.mp4", 4 * SAMPLE_BYTES
     for replaced in (False, True):  # written over, as a dashcam does, or moved there
         write_file(path, b"first".ljust(size, b"\0"))
@@ -432,7 +434,9 @@ def test_another_recording_of_the_same_name_size_and_date_is_another_video(libra
         assert (found.state, found.id != id) == ("new", True)
 
 
-def test_another_mode_or_name_of_the_file_is_no_other_content(library, tmp_path):
+def test_another_mode_or_name_of_the_file_is_no_other_content(
+    library: Library, tmp_path: Path
+) -> None:
     path = tmp_path / "a.mp4"
     id = plant(library, path, random_rows(4, 0))
     path.chmod(0o600)
@@ -596,8 +600,8 @@ TestShelf = Shelf.TestCase
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
 @pytest.mark.parametrize("asked", ["NFC", "NFD"])
 def test_a_folder_is_the_same_in_whichever_form_its_accents_are_written(
-    library, tmp_path, stored, asked
-):
+    library: Library, tmp_path: Path, stored: str, asked: str
+) -> None:
     folder = "caf\u00e9 \u00fc \uac01"
     inside = plant(
         library, tmp_path / unicodedata.normalize(stored, folder) / "a.mp4", random_rows(4, 0)

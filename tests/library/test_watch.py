@@ -89,18 +89,23 @@ def wait_for(library: Library, expected: dict[str, str]) -> None:
         time.sleep(0.05)
 
 
-def test_a_folder_that_goes_and_comes_back_as_another_is_followed_on(tmp_path, monkeypatch):
+def test_a_folder_that_goes_and_comes_back_as_another_is_followed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a drive that is unmounted and mounted again: the watch stayed with what had gone."""
     films, library = tmp_path / "films", Library(tmp_path / "library")
     write_file(films / "one.mp4")
     monkeypatch.setattr("vmr.library.watch.TICK_SECONDS", 0.05)
-    stop, said, failures = threading.Event(), [], []
+    stop = threading.Event()
+    said: list[str] = []
+    failures: list[Exception] = []
 
-    def work():
+    def work() -> None:
         try:
             with Ingest(library, PlantedExtractor) as ingest:
-                options = {"settle_seconds": SETTLE, "say": said.append}
-                for _ in keep_indexed(library, ingest, films, stop, **options):
+                for _ in keep_indexed(
+                    library, ingest, films, stop, settle_seconds=SETTLE, say=said.append
+                ):
                     pass
         except Exception as error:
             failures.append(error)
@@ -125,22 +130,26 @@ def test_a_folder_that_goes_and_comes_back_as_another_is_followed_on(tmp_path, m
     assert said == lines * 2
 
 
-def test_what_the_system_does_not_tell_of_is_found_by_looking(tmp_path, monkeypatch):
+def test_what_the_system_does_not_tell_of_is_found_by_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A drive mounted further in, or another machine that writes to a share: no events."""
     films, library = tmp_path / "films", Library(tmp_path / "library")
     write_file(films / "one.mp4")
     monkeypatch.setattr("vmr.library.watch.TICK_SECONDS", 0.01)
     monkeypatch.setattr("vmr.library.watch._REST", 0.0)
-    stop, found = threading.Event(), []
+    stop = threading.Event()
+    found: list[tuple[str, str]] = []
 
-    def silent(folder, *, stop_event, **_):
+    def silent(_: Path, *, stop_event: threading.Event, **options: object) -> Iterator[set[object]]:
         while not stop_event.wait(0.01):
             yield set()
 
     monkeypatch.setattr("vmr.library.watch.watch", silent)
-    options = {"settle_seconds": 0.05, "look_seconds": 0.02}
     with Ingest(library, PlantedExtractor) as ingest:
-        for job in keep_indexed(library, ingest, films, stop, **options):
+        for job in keep_indexed(
+            library, ingest, films, stop, settle_seconds=0.05, look_seconds=0.02
+        ):
             found.append((job.path.name, job.state))
             if len(found) == 1:
                 write_file(films / "drive/two.mp4")
