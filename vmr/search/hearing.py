@@ -3,10 +3,11 @@
     hearing = Hearing(library.transcripts, rank=model.words.rank)
     hearing.find(TextPart("thank you", "said"))         # [Heard(3, 12.1, 14.0, ...)]
 
-What is found is a sentence, or as many as hold the words. Its strength is a probability, as that of
-what is seen: how often such a find was what somebody had asked for, where that was measured
-(benchmarks/spoken.py). It goes by how rare the found words are together, by which share of the
-question they are, each as much as it is rare, and by whether they follow each other as asked.
+What is found is a sentence, or as many as hold the words. Its strength stands for a probability, as
+that of what is seen: how often such a find is what somebody asked for. It goes by how rare the
+found words are together, by which share of the question they are, each as much as it is rare, and
+by whether they follow each other as asked. The constants were chosen by hand; benchmarks/spoken.py
+fits them on made-up talk and measures what they do.
 """
 
 import math
@@ -41,7 +42,7 @@ SCATTERED: Final = 0.4
 """Of such words, all of them near each other, but not as asked."""
 LEAST: Final = 0.1
 """Finds that are weaker are none."""
-# Of plain words, fitted by benchmarks/spoken.py --fit: log odds of being what was asked for.
+# Of plain words: log odds of being what was asked for.
 BIAS: Final = -9.0
 BY_RARITY: Final = 0.35
 BY_SHARE: Final = 6.0
