@@ -26,9 +26,10 @@ soak: .venv/dev
 	$(BIN)/python -m pytest -m soak --override-ini addopts=
 
 # A stamp file per requirements file, so that the second run starts at once.
-.venv/runtime: requirements.txt requirements.lock
+.venv/runtime: requirements.txt requirements-sentences.txt requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-sentences.txt -c requirements.lock
 	touch $@
 
 .venv/dev: requirements-dev.txt .venv/runtime

@@ -32,6 +32,7 @@ _READS_AND_WRITES = {  # files of numbers, each with a checksum of its own kind
     "feature_extract/features.py",
     "feature_extract/motion.py",
     "feature_extract/networks/c3d.py",
+    "vmr/model/sentence.py",
     "vmr/model/weights.py",
     "vmr/research/checkpoint.py",
 }
@@ -95,6 +96,7 @@ HOMES = {
         "vmr/library/transcripts.py",
     },
     "starlette": {"vmr/page/routes.py"},
+    "tokenizers": {"vmr/model/sentence.py"},
     "torchvision": {"feature_extract/networks/backbones.py"},
     "tqdm": {"feature_extract/__main__.py", "vmr/cli/library.py", "vmr/research/train.py"},
     "typing_extensions": {"vmr/page/views.py"},
@@ -109,11 +111,12 @@ LATE = {
     "feature_extract/video/decoder.py",
     "feature_extract/video/decord_reader.py",
     "vmr/__main__.py",
+    "vmr/model/sentence.py",
     "vmr/model/text.py",
     "vmr/research/ablation.py",
 }
 """Files that import inside a function, so that a command starts without what it does not need:
-torch, torchvision, decord, gensim, matplotlib and the page. All of vmr/cli may."""
+torch, torchvision, decord, gensim, tokenizers, matplotlib and the page. All of vmr/cli may."""
 
 
 def room_of(file: str) -> str:

