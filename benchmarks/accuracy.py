@@ -2,7 +2,8 @@
 
     python -m benchmarks.accuracy --data DIR --cache DIR --split test [--plot FILE.png]
 
-Retrieval: every caption of the split over all pictures of the split (Flickr8k: 5,000 over 1,000).
+Retrieval: every caption of the split over all pictures of the split (Flickr8k: 5,000 over 1,000;
+COCO: 1,091 over 218 of the test split; ADE20K), also with questions read word by word.
 Timelines: 5 to 30 shots composed in feature space (vmr/training/compose.py), searched for captions
 of what is shown and of what is not; then also for movements and orders (vmr/training/questions.py),
 by the similarity curve of pictures alone, by the curve that knows movements, and by the second
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.model.retrieval import RetrievalModel
+from vmr.training.assemble import CAPTIONED
 from vmr.training.base import Recall
 from vmr.training.calibration import Trial, trials
 from vmr.training.movements import Bank, moved_rows
@@ -40,9 +42,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     model = RetrievalModel.load(options.weights)
-    sets = load_pictures(options.data, options.cache, views=2)
-    recall = text_to_picture(model, sets["flickr8k"], options.split)
-    print(f"Flickr8k {options.split}, text -> picture: {recall}")
+    sets = load_pictures(options.data, options.cache, views=1)
+    words = RetrievalModel.load(options.weights, sentences=False)
+    for name in (name for name in CAPTIONED if name in sets):
+        recall = text_to_picture(model, sets[name], options.split)
+        alone = text_to_picture(words, sets[name], options.split)
+        print(f"{name} {options.split}, text -> picture: {recall}; word by word: {alone}")
     moved = moved_rows(options.data, options.cache, sets["flickr8k"], options.split)
     asked = partial(trials, pictures=sets["flickr8k"], split=options.split)
     strength, right = timelines(model, list(asked(model, bank=moved.bank, seed=1)))

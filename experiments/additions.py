@@ -32,14 +32,23 @@ from vmr.library.store import Library
 from vmr.model.localise import Proposal
 from vmr.model.names import Names
 from vmr.model.retrieval import RetrievalModel
+from vmr.model.sentence import SentenceEncoder
 from vmr.model.text import Query, Words
 from vmr.model.towers import CLASSIFIED, TowersConfig
 from vmr.model.windows import Window
 from vmr.search.searcher import Searcher
-from vmr.training.assemble import MAIN, NAMED, assemble, name_classes, training_captions
+from vmr.training.assemble import (
+    CAPTIONED,
+    MAIN,
+    NAMED,
+    assemble,
+    captioned,
+    name_classes,
+    training_captions,
+)
 from vmr.training.base import BaseConfig, Run, new_towers, train_epoch
 from vmr.training.calibration import Trial, trials
-from vmr.training.captioned import Captions
+from vmr.training.captioned import Captions, Meanings
 from vmr.training.movements import Moved, moved_rows
 from vmr.training.pictures import Pictures, load_pictures
 
@@ -54,7 +63,7 @@ actions | samples: first / among five |
 class Material:
     """What arms are trained and measured on."""
 
-    words: Words
+    captions: Captions
     sets: dict[str, Pictures]
     moved: dict[str, Moved]
     "by split"
@@ -72,6 +81,7 @@ class Arm:
     "of BaseConfig"
     views: int = 2
     judged: bool = True
+    captioned: tuple[str, ...] = CAPTIONED
 
 
 TRAINED: Final = {
@@ -84,6 +94,8 @@ TRAINED: Final = {
     "no word dropout": Arm({"word_dropout": 0.0}),
     "no average of weights": Arm({"average": 0.0}),
     "one view": Arm(views=1),
+    "no sentences": Arm({"sentences": False}),
+    "captions of Flickr8k alone": Arm(captioned=(MAIN,)),
 }
 
 
@@ -99,11 +111,14 @@ def main() -> None:
     options = parser.parse_args()
     sets = load_pictures(options.data, options.cache, views=2)
     config = BaseConfig(epochs=options.epochs)
+    meanings = Meanings(SentenceEncoder.load(), options.cache)
     moved = {
         split: moved_rows(options.data, options.cache, sets[MAIN], split, each=each)
         for split, each in config.moved.items()
     }
-    material = Material(Words.load(), sets, moved, config, sample_library(options.work))
+    material = Material(
+        Captions(Words.load(), meanings), sets, moved, config, sample_library(options.work)
+    )
     only = options.only or [*TRAINED, *AT_USE]
     print(f"trained for {options.epochs} epochs\n\n{HEAD}", flush=True)
     for seed in options.seed or [0]:
@@ -126,17 +141,20 @@ def trained(arm: Arm, material: Material, seed: int) -> RetrievalModel:
         name: replace(pictures, rows=pictures.rows[:, : arm.views, :columns])
         for name, pictures in material.sets.items()
     }
-    main, captions = sets[MAIN], Captions(material.words)
-    others = {name: pictures for name, pictures in sets.items() if name != MAIN}
-    towers = new_towers(config, captions.counts(training_captions(main)), list(sets.values()))
+    captions = material.captions if config.sentences else Captions(material.captions.words)
+    others = {name: pictures for name, pictures in sets.items() if name not in CAPTIONED}
+    sets = {name: sets[name] for name in arm.captioned if name in sets} | others
+    main = captioned(sets)
+    told = [text for pictures in main for text in training_captions(pictures)]
+    towers = new_towers(config, captions.counts(told), list(sets.values()))
     if not arm.judged:
         assert towers.video.classifier is not None
         towers.video.classifier.place.weight.requires_grad_(False).zero_()
     run = Run(config, towers, main)
     while run.epoch < config.epochs:
-        train_epoch(run, captions, main, others)
+        train_epoch(run, captions, others)
     named = NAMED if arm.judged else 0.0
-    model = assemble(run.averaged, material.words, sets, material.moved["train"], named=named)
+    model = assemble(run.averaged, captions, sets, material.moved["train"], named=named)
     model.fingerprint = str(uuid.uuid4())  # an index of other weights is not this one's
     model.__class__ = _OfFirstColumns
     return model
@@ -180,7 +198,7 @@ def called_none(done: list[Trial]) -> float:
     return 100 * float(np.mean([trial.score < limit for trial in done if trial.present]))
 
 
-def _rebuilt(model: RetrievalModel, **changes: Any) -> RetrievalModel:
+def rebuilt(model: RetrievalModel, **changes: Any) -> RetrievalModel:
     """The same model with some of its parts exchanged."""
     parts: dict[str, Any] = {
         "words": model.words,
@@ -193,6 +211,7 @@ def _rebuilt(model: RetrievalModel, **changes: Any) -> RetrievalModel:
         "mix": model.mix,
         "names": model.names,
         "movements": model.movements,
+        "encoder": model.encoder,
     }
     return RetrievalModel(**(parts | changes), fingerprint=str(uuid.uuid4()))
 
@@ -200,24 +219,24 @@ def _rebuilt(model: RetrievalModel, **changes: Any) -> RetrievalModel:
 def hubs_left(_: Material) -> RetrievalModel:
     """Nothing is taken off for being near to every caption."""
     model = RetrievalModel.load()
-    return _rebuilt(model, captions=torch.zeros(1, model.towers.config.width))
+    return rebuilt(model, captions=torch.zeros(1, model.towers.config.width))
 
 
 def without_names(_: Material) -> RetrievalModel:
     """Queries ask for no class by its name."""
     model = RetrievalModel.load()
     assert model.names is not None
-    silent = Names(model.names.codes, model.names.words, 0 * model.names.table)
-    return _rebuilt(model, names=silent)
+    silent = Names(0 * model.names.codes, model.names.words, 0 * model.names.table)
+    return rebuilt(model, names=silent)
 
 
 def classes_as_trained(material: Material) -> RetrievalModel:
     """Classes are moved back from the sentences that name them; the background is made anew."""
     shipped = RetrievalModel.load()
     towers = copy.deepcopy(shipped.towers)
-    name_classes(towers, Captions(material.words), -NAMED)
-    before = assemble(towers, material.words, material.sets, material.moved["train"], named=0.0)
-    return _rebuilt(before, second_stage=shipped.second_stage, mix=shipped.mix)
+    name_classes(towers, material.captions, -NAMED)
+    before = assemble(towers, material.captions, material.sets, material.moved["train"], named=0.0)
+    return rebuilt(before, second_stage=shipped.second_stage, mix=shipped.mix)
 
 
 def without_movements(_: Material) -> RetrievalModel:

@@ -53,7 +53,7 @@ def main() -> None:
     torch.manual_seed(0)
     words, pictures = Words.load(), seen_by_c3d(options.data, options.cache)
     towers = captioned_towers(words, pictures, options.epochs)
-    print(text_to_picture(towers, words, pictures, options.split))
+    print(text_to_picture(towers, Captions(words), pictures, options.split))
     if options.films:
         search_with(C3DAlone(towers, words, pictures), options.films)
 
@@ -68,7 +68,7 @@ class C3DAlone(RetrievalModel):
             words,
             towers,
             torch.from_numpy(unrelated),
-            asked_for(towers, words, pictures, ()),
+            asked_for(towers, Captions(words), [pictures], ()),
             Calibration(1, 0, 0.25, 0.75),
             words.fingerprint,
             hashlib.sha256(unrelated.tobytes()).hexdigest()[:12],
@@ -102,10 +102,10 @@ def captioned_towers(words: Words, pictures: Pictures, epochs: int) -> Towers:
     towers = Towers(replace(config.towers, learned=" ".join(often)))
     rows = torch.from_numpy(pictures.rows[pictures.of("train"), 0]).float()
     towers.video.mean.copy_(F.normalize(rows, dim=1).mean(0))
-    run = Run(config, towers, pictures)
+    run = Run(config, towers, [pictures])
     while run.epoch < epochs:
-        train_epoch(run, captions, pictures, {})
-        recall = text_to_picture(run.averaged, words, pictures, "dev")
+        train_epoch(run, captions, {})
+        recall = text_to_picture(run.averaged, captions, pictures, "dev")
         print(f"epoch {run.epoch}: dev {recall}", flush=True)
     return run.averaged
 

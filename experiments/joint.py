@@ -34,14 +34,15 @@ from vmr.model.second_stage import (
     second_stage_config,
     window_rows,
 )
+from vmr.model.sentence import SentenceEncoder
 from vmr.model.text import Query, QueryError, Words
 from vmr.model.towers import Towers
 from vmr.model.windows import WINDOW, Window
 from vmr.research.contrast import follow
-from vmr.training.assemble import MAIN, assemble
+from vmr.training.assemble import CAPTIONED, MAIN, assemble, captioned
 from vmr.training.base import BaseConfig, Pair, pair_loss, pairs
 from vmr.training.calibration import Trial, trials
-from vmr.training.captioned import Captions, encoded
+from vmr.training.captioned import Captions, Meanings
 from vmr.training.compose import compose, pool_of
 from vmr.training.movements import Moved, moved_rows
 from vmr.training.pictures import Pictures, load_pictures
@@ -72,7 +73,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weight", type=float, action="append", help="0: staged; repeatable")
     options = parser.parse_args()
-    words, sets = Words.load(), load_pictures(options.data, options.cache, views=2)
+    captions = Captions(Words.load(), Meanings(SentenceEncoder.load(), options.cache))
+    sets = load_pictures(options.data, options.cache, views=2)
     moved = {
         split: moved_rows(options.data, options.cache, sets[MAIN], split, each=each)
         for split, each in BaseConfig().moved.items()
@@ -80,13 +82,13 @@ def main() -> None:
     steps = options.steps
     config = SecondStageTraining(steps=steps, validate_every=steps, seed=options.seed)
     for weight in options.weight or [0.0, 0.1]:
-        model = train(words, sets, moved, config, weight)
+        model = train(captions, sets, moved, config, weight)
         print(f"\nweight {weight}: {text_to_picture(model, sets[MAIN], 'dev')}")
         kinds(arms(model, sets[MAIN], moved["dev"]))
 
 
 def train(
-    words: Words,
+    captions: Captions,
     sets: dict[str, Pictures],
     moved: dict[str, Moved],
     config: SecondStageTraining,
@@ -94,9 +96,9 @@ def train(
 ) -> RetrievalModel:
     """Towers and a second stage; trained at once, where the weight of the latter is not 0."""
     torch.manual_seed(config.seed)
-    start, captions, draw = RetrievalModel.load(), Captions(words), random.Random(config.seed)
+    start, draw = RetrievalModel.load(), random.Random(config.seed)
     towers = copy.deepcopy(start.towers)
-    network = MomentModel(second_stage_config(start.space, word_width=words.width))
+    network = MomentModel(second_stage_config(start.space, word_width=captions.words.width))
     second_stage = SecondStage(network, start.space)
     both = torch.nn.ModuleList([towers, second_stage])
     kept = copy.deepcopy(towers), copy.deepcopy(second_stage)
@@ -110,7 +112,7 @@ def train(
         optimizer, rates, total_steps=config.steps + 1, pct_start=0.1
     )
     batches = picked(sets, draw)
-    timelines = Timelines(start, words, sets[MAIN], moved["train"], config)
+    timelines = Timelines(start, captions, sets[MAIN], moved["train"], config)
     for step in range(1, config.steps + 1):
         loss = pair_loss(towers.train(), captions, next(batches), BaseConfig(), draw)
         if weight:
@@ -124,7 +126,7 @@ def train(
         follow(average, both, min(AVERAGE, (1 + step) / (10 + step)))
         if step % 20 == 0:
             print(f"step {step}: loss {loss.item():.3f}", flush=True)
-    model = assemble(kept[0], words, sets, moved["train"], named=0.0)
+    model = assemble(kept[0], captions, sets, moved["train"], named=0.0)
     banks = {split: rows.bank for split, rows in moved.items()}
     model.second_stage = (
         kept[1].eval()
@@ -136,11 +138,16 @@ def train(
 
 def picked(sets: dict[str, Pictures], draw: random.Random) -> Iterator[list[Pair]]:
     """Batches of pairs as `train base` has them, for ever."""
-    main, config = sets[MAIN], BaseConfig()
-    others = {name: pictures for name, pictures in sets.items() if name != MAIN}
-    said = [(int(i), text) for i in main.of("train") for text in main.captions[i]]
+    config = BaseConfig()
+    others = {name: pictures for name, pictures in sets.items() if name not in CAPTIONED}
+    said = [
+        (pictures, int(i), text)
+        for pictures in captioned(sets)
+        for i in pictures.of("train")
+        for text in pictures.captions[i]
+    ]
     while True:
-        yield from pairs(said, main, others, config, draw)
+        yield from pairs(said, others, config, draw)
 
 
 class Timelines:
@@ -149,12 +156,12 @@ class Timelines:
     def __init__(
         self,
         start: RetrievalModel,
-        words: Words,
+        captions: Captions,
         main: Pictures,
         moved: Moved,
         config: SecondStageTraining,
     ) -> None:
-        self._start, self._words, self._rows, self._config = start, words, main.rows, config
+        self._start, self._captions, self._rows, self._config = start, captions, main.rows, config
         unit = main.rows[:, 0].astype(np.float32)
         unit /= np.linalg.norm(unit, axis=1, keepdims=True)
         self._pool = pool_of(main.of("train"), main.groups, main.captions, unit, 2)
@@ -187,7 +194,7 @@ class Timelines:
             present = draw.random() >= self._config.absent
             asked = ask_any(timeline, self._pool, draw, present=present)
             try:
-                query = self._words.query(asked.text)
+                query = self._start.query(asked.text)
             except QueryError:
                 continue
             made.append(self._example(towers, clips, cuts, query, asked, draw))
@@ -203,7 +210,7 @@ class Timelines:
         draw: random.Random,
     ) -> Example:
         sentences = (query, *(query.parts or (query, query)))
-        space = encoded(towers, sentences)  # (3, E')
+        space = self._captions.encoded(towers, sentences)  # (3, E')
         errors = [error_of(self._noise, space.shape[1], self._chaos) for _ in sentences]
         space = F.normalize(space + torch.from_numpy(np.stack(errors)), dim=1)
         fixed = np.stack([self._start.encode_query(part) for part in sentences])

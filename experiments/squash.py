@@ -197,10 +197,10 @@ def _trained(words: Words, pictures: Pictures, epochs: int, seed: int) -> base.R
     config = base.BaseConfig(epochs=epochs, extra={}, views=1, seed=seed)
     captions = Captions(words)
     times = captions.counts(training_captions(pictures))
-    run = base.Run(config, base.new_towers(config, times, [pictures]), pictures)
+    run = base.Run(config, base.new_towers(config, times, [pictures]), [pictures])
     for _ in range(epochs):
-        base.train_epoch(run, captions, pictures, {})
-    return base.text_to_picture(run.averaged, words, pictures, "dev")
+        base.train_epoch(run, captions, {})
+    return base.text_to_picture(run.averaged, captions, pictures, "dev")
 
 
 if __name__ == "__main__":

@@ -127,6 +127,21 @@ def test_missing_damaged_and_foreign_weights_are_refused(
         RetrievalModel.load(tmp_path)
 
 
+def test_weights_of_the_format_before_are_read_word_by_word(
+    model: RetrievalModel, tmp_path: Path
+) -> None:
+    model.save(tmp_path)
+    config = tmp_path / "config.json"
+    settings = json.loads(config.read_text())
+    assert (settings.pop("sentences"), settings["towers"].pop("sentence_width")) == (None, 0)
+    config.write_text(json.dumps({**settings, "format": 7}))
+    loaded = RetrievalModel.load(tmp_path)
+    assert (loaded.encoder, loaded.questions) == (None, "word by word")
+    config.write_text(json.dumps({**settings, "format": 8, "sentences": "another"}))
+    with pytest.raises(ModelError, match="made for the sentence encoder another"):
+        RetrievalModel.load(tmp_path)
+
+
 def test_word_vectors_of_another_width_are_refused(model: RetrievalModel) -> None:
     with pytest.raises(ModelError, match="width 300"):
         model.encode_query(query(width=300))

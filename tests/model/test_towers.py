@@ -87,3 +87,17 @@ def test_rows_are_encoded_one_by_one(towers: Towers) -> None:
 def test_sizes_that_make_no_sense_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         TowersConfig(**{"blocks": {"a": 4}, **bad})  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
+def test_a_sentence_vector_is_read_beside_the_words_and_may_be_missing() -> None:
+    torch.manual_seed(0)
+    towers = Towers(TowersConfig(**{**vars(CONFIG), "sentence_width": 8})).eval()
+    words, mask = torch.randn(2, 3, 6), torch.ones(2, 3, dtype=torch.bool)
+    own = towers.own([["a", "dog", "runs"]] * 2)
+    sentences = torch.nn.functional.normalize(torch.randn(2, 8), dim=1)
+    sentences[1] = 0
+    alone = towers.encode_text(words, mask, own)
+    beside = towers.encode_text(words, mask, own, sentences)
+    assert (alone - beside)[0].abs().max() > 1e-3
+    torch.testing.assert_close(alone[1], beside[1])

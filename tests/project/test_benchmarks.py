@@ -35,6 +35,7 @@ from vmr.model.localise import Proposal, propose
 from vmr.model.network import MomentModel, ProposalHead, candidates
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.second_stage import SecondStage, second_stage_config
+from vmr.model.sentence import SentenceEncoder
 from vmr.model.spans import iou
 from vmr.model.towers import TowersConfig
 from vmr.model.windows import cut_windows, distinct
@@ -47,7 +48,7 @@ from vmr.search.recall import COUNT
 from vmr.training.assemble import NAMED, name_classes
 from vmr.training.base import BaseConfig
 from vmr.training.calibration import Trial
-from vmr.training.captioned import Captions
+from vmr.training.captioned import Captions, Meanings
 from vmr.training.movements import moved_rows
 from vmr.training.people import held_out, sequence
 from vmr.training.pictures import DUPLICATES, Pictures, held_apart, load_pictures, splits_of_har15
@@ -268,7 +269,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     towers = TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32)
     config = BaseConfig(epochs=1, batch=12, classes=2, towers=towers)
     library = Library(folder / "library")
-    return Material(packaged_words(), sets, moved, config, library, timelines=8)
+    captions = Captions(packaged_words(), Meanings(SentenceEncoder.load(), folder / "cache"))
+    return Material(captions, sets, moved, config, library, timelines=8)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,7 @@ def test_without_judgement_the_classifier_places_nothing(material: Material) -> 
 
 def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
     less = {name: make(material) for name, make in AT_USE.items()}
-    shipped, words = less["as shipped"], material.words
+    shipped, words = less["as shipped"], material.captions.words
     rows = material.sets["flickr8k"].rows[:5, 0]
     vectors = {name: model.encode_clips(rows) for name, model in less.items()}
     assert (vectors["as shipped"][:, -1] < 0).all()
@@ -314,7 +316,7 @@ def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
     mean = less["no second stage, scores against the mean of unrelated footage"]
     assert mean.curve(mean.background, asked["as shipped"]).mean() == pytest.approx(0, abs=1e-3)
     towers = less["classes where training left them"].towers
-    name_classes(towers, Captions(words), NAMED)
+    name_classes(towers, material.captions, NAMED)
     moved_again, moved = towers.video.classifier, shipped.towers.video.classifier
     assert moved_again is not None
     assert moved is not None
@@ -330,18 +332,19 @@ def test_what_is_taken_off_at_use_is_gone(material: Material) -> None:
 
 
 def test_the_gradient_of_the_second_stage_reaches_both_towers(material: Material) -> None:
-    start, words = RetrievalModel.load(), material.words
+    start, captions = RetrievalModel.load(), material.captions
     main, moved = material.sets["flickr8k"], material.moved["train"]
     config = SecondStageTraining(batch=2, questions=2)
-    timelines, towers = Timelines(start, words, main, moved, config), start.towers
-    network = MomentModel(second_stage_config(start.space, word_width=words.width, width=24))
+    timelines, towers = Timelines(start, captions, main, moved, config), start.towers
+    width = captions.words.width
+    network = MomentModel(second_stage_config(start.space, word_width=width, width=24))
     second_stage = SecondStage(network, start.space)
     batch = timelines.batch(towers, random.Random(0))
     second_stage_loss(second_stage, batch, LossConfig()).backward()  # type: ignore[no-untyped-call]
     for weight in (towers.video.linear.weight, towers.text.content.weight):
         assert weight.grad is not None
         assert weight.grad.any()
-    query = words.query("a lion, then a dog moves left")
+    query = start.query("a lion, then a dog moves left")
     assert query.parts is not None
     vectors = np.stack([start.encode_query(part) for part in (query, *query.parts)])
     clips = start.background[:9]

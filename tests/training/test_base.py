@@ -94,7 +94,9 @@ def test_recall_counts_the_rank_of_the_own_picture() -> None:
     rows = np.random.default_rng(0).random((20, 1, 8)).astype(np.float16)
     pictures = Pictures(names, rows, (("a dog",),) * 20, names, ("dev",) * 20)
     # All captions are the same, so every picture has another rank: 1 in 20 first, 5 in 20 in five.
-    assert text_to_picture(towers, Words.load(), pictures, "dev") == Recall(5.0, 25.0, 50.0)
+    assert text_to_picture(towers, Captions(Words.load()), pictures, "dev") == Recall(
+        5.0, 25.0, 50.0
+    )
 
 
 def test_padding_keeps_words_and_lengths() -> None:
@@ -131,7 +133,8 @@ def test_trained_on_colours_it_finds_colours(
     assert record["settings"] == json.loads(json.dumps(asdict(config)))
     assert record["data"] == {"flickr8k": dict(sorted(PER_SPLIT.items()))}
     # The space kept, all that follows from the motion network made anew: here, the same.
-    train_base(data, store, tmp_path / "again", config, space=tmp_path / "weights")
+    first = tmp_path / "weights"
+    train_base(data, store, tmp_path / "again", config, space=first, movements=first)
     again = RetrievalModel.load(tmp_path / "again")
     kept = json.loads((tmp_path / "again" / "config.json").read_text())["training"]["space"]
     assert kept == {"weights": model.fingerprint, "training": record}
@@ -211,10 +214,10 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
 
     def new_run(state: Path | None = None) -> Run:
         torch.manual_seed(0)
-        return Run(config, new_towers(config, times, [pictures]), pictures, state)
+        return Run(config, new_towers(config, times, [pictures]), [pictures], state)
 
     def train(run: Run) -> None:
-        train_epoch(run, Captions(words), pictures, {})
+        train_epoch(run, Captions(words), {})
 
     whole = new_run()
     for _ in range(2):
@@ -228,9 +231,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
     for name, tensor in whole.averaged.state_dict().items():
         torch.testing.assert_close(resumed.averaged.state_dict()[name], tensor)
     with pytest.raises(ResumeError, match="other settings \\(batch\\)"):
-        Run(replace(config, batch=3), whole.towers, pictures, tmp_path / "run.pt")
+        Run(replace(config, batch=3), whole.towers, [pictures], tmp_path / "run.pt")
     with pytest.raises(ValueError, match="24 captions; a batch needs 48"):
-        Run(replace(config, batch=48), whole.towers, pictures)
+        Run(replace(config, batch=48), whole.towers, [pictures])
 
 
 def test_class_names_are_in_the_order_of_the_classifier() -> None:

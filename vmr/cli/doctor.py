@@ -145,7 +145,8 @@ def _weights() -> Check:
         model = RetrievalModel.load()
     except ValueError as error:
         return Check("model", False, str(error), "restore assets/weights from the repository")
-    return Check("model", True, f"base, weights {model.fingerprint}, reads {sorted(model.blocks)}")
+    reads = f"base, weights {model.fingerprint}, reads {sorted(model.blocks)}"
+    return Check("model", True, f"{reads}; questions {model.questions}")
 
 
 def _ffmpeg() -> Check:

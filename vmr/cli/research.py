@@ -47,6 +47,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     base.add_argument("--cache", type=Path, required=True, help="folder for their features")
     base.add_argument("--out", type=Path, required=True, help="folder of the weights")
     base.add_argument("--space", type=Path, help="weights whose shared space is kept")
+    base.add_argument(
+        "--movements",
+        type=Path,
+        help="weights whose movements are kept, of the same motion network",
+    )
     base.set_defaults(run=_train_base)
     small = others.add_parser("c3d-small", help="the product's motion network")
     small.add_argument("--data", type=Path, required=True, help="folder of captioned pictures")
@@ -158,7 +163,8 @@ def _train_c3d(arguments: argparse.Namespace) -> int:
 def _train_base(arguments: argparse.Namespace) -> int:
     from vmr.training.base import train_base
 
-    train_base(arguments.data, arguments.cache, arguments.out, space=arguments.space)
+    data, cache, out = arguments.data, arguments.cache, arguments.out
+    train_base(data, cache, out, space=arguments.space, movements=arguments.movements)
     return 0
 
 

@@ -32,6 +32,7 @@ ASKING = """forms of WORDS:
 plain words are looked for in the pictures and in what is said and written
 OR and NOT are not understood: ask twice, or use the minus sign
 words that begin with a minus sign go after --, as in: search -- -crowd a dog"""
+WORDS_ONLY = "read questions word by word, without the sentence encoder"
 
 
 def add_parsers(command: Commands) -> None:
@@ -54,6 +55,7 @@ def add_parsers(command: Commands) -> None:
     search.add_argument(
         "--words", dest="words_file", type=Path, metavar="FILE", help="glove.*.txt or word2vec"
     )
+    search.add_argument("--words-only", action="store_true", help=WORDS_ONLY)
     search.add_argument("--no-feedback", action="store_true", help="as if nothing had been rated")
     search.add_argument("--json", action="store_true")
 
@@ -140,16 +142,18 @@ def _search(options: argparse.Namespace) -> int:
 def _answer(options: argparse.Namespace) -> int:
     from vmr.model.retrieval import RetrievalModel
     from vmr.model.text import QueryError, Words
-    from vmr.search.mismatch import mismatches
+    from vmr.search.mismatch import mismatches, reading_note
     from vmr.search.query import suggestions
     from vmr.search.searcher import Searcher
 
     library = open_library(options.library)
     video = None if options.video is None else video_named(library, options.video).id
     among = _among(options)
-    model = RetrievalModel.load(words=Words.load(options.words_file))
-    for mismatch in mismatches(library, model):
-        print(f"note: {mismatch}", file=sys.stderr)
+    words = Words.load(options.words_file)
+    model = RetrievalModel.load(words=words, sentences=not options.words_only)
+    for note in (*mismatches(library, model), reading_note(model)):
+        if note is not None:
+            print(f"note: {note}", file=sys.stderr)
     searcher = Searcher(library, model, use_feedback=not options.no_feedback)
     if options.like:
         id, second = options.like

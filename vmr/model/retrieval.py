@@ -16,6 +16,7 @@ penguin") is subtracted, as in CSLS (Conneau et al., ICLR 2018). It is a column 
 vector, against a 1 in the query's, so that one inner product is the whole score (space.py).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,17 +29,21 @@ from numpy.typing import NDArray
 from feature_extract.files import assets_folder
 from feature_extract.motion import motion_fingerprint
 from vmr.model.localise import Proposal, propose
-from vmr.model.movements import COLUMNS, EVEN, ODDS, Movements, names_nothing_else
+from vmr.model.movements import COLUMNS, EVEN, ODDS, Movements
 from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.model.names import Names
 from vmr.model.network import ModelConfig, MomentModel
+from vmr.model.reading import QuestionReader
 from vmr.model.second_stage import Matches, SecondStage
+from vmr.model.sentence import SentenceEncoder, SentenceError
 from vmr.model.space import Space
 from vmr.model.strength import Calibration
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.weights import ModelError, read_weights, write_weights
 from vmr.model.windows import Window
+
+logger = logging.getLogger(__name__)
 
 BASE: Final = assets_folder() / "weights" / "base"
 """The weights of a fresh install."""
@@ -52,8 +57,7 @@ vectors" and "hubs are known by bare names, too")."""
 HUB_NEIGHBOURS: Final = 10
 """So many of all that people ask for count as the nearest of a clip, as CSLS has it; not tuned."""
 _BATCH: Final = 4096  # rows encoded at once: some 50 MB
-# Query vectors: a page asks the same words for results, strips and windows.
-_REMEMBERED: Final = 256
+_REMEMBERED: Final = 256  # questions whose similarity to unrelated footage is remembered
 
 _SECOND_STAGE: Final = "second_stage."  # its tensors' names begin so
 MOTION: Final = "motion"
@@ -85,9 +89,14 @@ class RetrievalModel:
         mix: Mix = Mix(),
         names: Names | None = None,
         movements: Movements | None = None,
+        encoder: SentenceEncoder | None = None,
+        unread: str = "",
     ) -> None:
         self.words = words
         """What a query's words look like, as vectors."""
+        self.encoder = encoder
+        """What a query means as a whole; None: it is read word by word."""
+        self._unread = unread  # why there is no encoder
         self.towers = towers.eval()
         self.names = names
         self.movements = movements
@@ -102,7 +111,9 @@ class RetrievalModel:
         self.mix = mix
         self.word_fingerprint = word_fingerprint
         self.fingerprint = fingerprint
-        self._remembered: dict[tuple[str, ...], NDArray[np.float32]] = {}
+        self._reader = QuestionReader(
+            words, self.towers, self.space, names=names, movements=movements, encoder=encoder
+        )
         self._measured: dict[bytes, tuple[float, float]] = {}
 
     @property
@@ -115,13 +126,25 @@ class RetrievalModel:
         """E: columns of a clip vector and of a query vector."""
         return self.space.width
 
+    @property
+    def reads_sentences(self) -> bool:
+        """Whether it was trained to read what a question means as a whole."""
+        return bool(self.towers.config.sentence_width)
+
+    @property
+    def questions(self) -> str:
+        """How questions are read, and why: what a person is told."""
+        if self.encoder is not None or not self.reads_sentences:
+            return "as sentences" if self.encoder else "word by word"
+        return f"word by word: {self._unread or 'as was asked for'}"
+
     def query(self, text: str) -> Query:
         """The words of a question, with their vectors.
 
         Raises:
-            QueryError: no word of it is known, or none shows anything.
+            QueryError: no word of it is known, or none shows anything; or it is no question.
         """
-        return self.words.query(text)
+        return self._reader.query(text)
 
     def sentences(self, count: int) -> NDArray[np.float32]:
         """(at most `count`, E) query vectors of captions that come with the weights."""
@@ -139,7 +162,12 @@ class RetrievalModel:
 
     @classmethod
     def load(
-        cls, folder: Path | None = None, *, words: Words | None = None, moving: bool = True
+        cls,
+        folder: Path | None = None,
+        *,
+        words: Words | None = None,
+        moving: bool = True,
+        sentences: bool = True,
     ) -> "RetrievalModel":
         """The model in `folder` (config.json, weights.safetensors); default: the shipped one.
 
@@ -147,6 +175,8 @@ class RetrievalModel:
             words: word vectors to read questions with; default: the packaged ones.
             moving: False leaves out what it knows of movements, which other motion weights than
                 those it was made for would tell wrongly.
+            sentences: False reads questions word by word, as where the sentence encoder is not
+                installed.
 
         Raises:
             ModelError: files are missing, damaged or of another format.
@@ -166,7 +196,8 @@ class RetrievalModel:
             movements = Movements(weight.numpy(), bias.numpy()) if moving else None
         if config["names"]:
             codes, table = state.pop("names.codes"), state.pop("names.query_columns")
-            names = Names(codes.numpy(), config["names"].split(", "), table.numpy())
+            meanings = state.pop("names.meanings").numpy() if config["sentences"] else None
+            names = Names(codes.numpy(), config["names"].split(", "), table.numpy(), meanings)
         space = space_of(towers, names, movements)
         if movements is None:
             background = background[:, : space.width - 1]
@@ -179,6 +210,7 @@ class RetrievalModel:
                 {name.removeprefix(_SECOND_STAGE): state.pop(name) for name in own}
             )
         towers.load_state_dict(state)
+        encoder, unread = _encoder(config["sentences"] if sentences else None)
         return cls(
             Words.load() if words is None else words,
             towers,
@@ -191,6 +223,8 @@ class RetrievalModel:
             mix=Mix(**config["mix"]),
             names=names,
             movements=movements,
+            encoder=encoder,
+            unread=unread,
         )
 
     def save(self, folder: Path, training: Mapping[str, Any] | None = None) -> None:
@@ -206,6 +240,8 @@ class RetrievalModel:
         if self.names is not None:
             state["names.codes"] = torch.from_numpy(self.names.codes)
             state["names.query_columns"] = torch.from_numpy(self.names.table)
+            if self.names.meanings is not None:
+                state["names.meanings"] = torch.from_numpy(self.names.meanings)
         if self.movements is not None:
             state["movements.weight"] = torch.from_numpy(self.movements.weight)
             state["movements.bias"] = torch.from_numpy(self.movements.bias)
@@ -220,6 +256,7 @@ class RetrievalModel:
             "mix": asdict(self.mix),
             "calibration": asdict(self.calibration),
             "words": self.word_fingerprint,
+            "sentences": SentenceEncoder.fingerprint if self.reads_sentences else None,
             "names": None if self.names is None else ", ".join(self.names.words),
             "motion": None if self.movements is None else motion_fingerprint()["weights"],
         }
@@ -263,39 +300,13 @@ class RetrievalModel:
         named = () if self.names is None else self.names.words
         return self.towers.knows(word) or any(word in name.split() for name in named)
 
-    @torch.inference_mode()
     def encode_query(self, query: Query) -> NDArray[np.float32]:
         """(E,): a unit vector, the names and movements in it, and 1; of a movement alone only that.
 
         Raises:
             ModelError: the word vectors are not of the width that the model was trained on.
         """
-        trained = self.towers.config.word_width
-        if query.vectors.shape[1] != trained:
-            raise ModelError(
-                f"word vectors of width {query.vectors.shape[1]}, but the weights were trained "
-                f"with width {trained}: drop --words, or train weights for them"
-            )
-        vector = self._remembered.get(query.words)
-        if vector is None:
-            words = torch.from_numpy(query.vectors)[None]  # (1, L, W)
-            mask = torch.ones(words.shape[:2], dtype=torch.bool)  # (1, L)
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            own = self.towers.own([query.words])  # (1, L)
-            unit = self.towers.encode_text(words, mask, own)[0].numpy()
-            named = self.names.query_columns(query.words) if self.names else np.zeros(0, np.float32)
-            moved = (
-                self.movements.query_columns(query.words)
-                if self.movements
-                else np.zeros(0, np.float32)
-            )
-            hub = 1.0
-            if self.movements and names_nothing_else(query.words):
-                unit, named, hub = 0 * unit, 0 * named, 0.0  # "zooms out": whatever is seen
-            vector = self.space.join(unit, named, moved, hub)
-            self._remembered[query.words] = vector
-        return vector
+        return self._reader.vector(query)
 
     def curve(
         self, clips: NDArray[np.floating], query_vector: NDArray[np.float32]
@@ -344,6 +355,20 @@ class RetrievalModel:
         """(3, T): the curves of the query, and of its two parts or twice of itself again."""
         vectors = [self.encode_query(part) for part in (query, *(query.parts or (query, query)))]
         return np.stack([self.curve(clips, vector) for vector in vectors])
+
+
+def _encoder(fingerprint: str | None) -> tuple[SentenceEncoder | None, str]:
+    """The encoder that weights were trained with, by its fingerprint, or why there is none: the
+    weights read words alone, too."""
+    if fingerprint is None:
+        return None, ""
+    if fingerprint != SentenceEncoder.fingerprint:
+        raise ModelError(f"made for the sentence encoder {fingerprint}, which is not to be had")
+    try:
+        return SentenceEncoder.load(), ""
+    except SentenceError as error:
+        logger.info("questions are read word by word: %s", error)
+        return None, str(error)
 
 
 def space_of(towers: Towers, names: Names | None, movements: Movements | None) -> Space:

@@ -44,7 +44,13 @@ _IGNORABLE = re.compile(
     "\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8"
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]"
 )
-_LONGEST_QUERY = 64  # words; the longest TACoS query, and far beyond what people type
+LONGEST_QUERY: Final = 2000
+"""Characters of a question: some paragraphs."""
+_LONGEST_SENTENCE = 64  # words that are read as one; the longest TACoS query
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n\s*\n")
+_ADDRESS = re.compile(r"(?:\w+://|www\.)\S+")
+_CODE = frozenset("{}[]()<>=;_\\/|$#@*+^~`")
+_CODE_SHARE = 0.12  # of characters; prose has a twentieth
 _COMMON = 60_000  # only frequent words are suggested; GloVe's tail is names and typing errors
 _USUAL = 20_000  # words that a slip may have been meant for
 _NEAR = 0.66  # share of letters that must be right: two errors in six letters
@@ -97,18 +103,28 @@ class Query:
     "(L, W)"
     unknown: tuple[str, ...] = field(default=())
     "words without a vector, in order; they are left out of `words`"
+    sentences: "tuple[Query, ...]" = field(default=())
+    "of a question that is too long to be read as one"
+
+    @property
+    def telling(self) -> int:
+        """How many different words of it show something."""
+        return len(set(self.words) - _SAY_NOTHING)
 
     @cached_property
     def parts(self) -> "tuple[Query, Query] | None":
         """What stands before and after the last joint of the query ("a dog runs, then it jumps"),
-        one after the other; None where there is no joint, or nothing on one of its sides."""
+        one after the other; None where there is no joint, or nothing on one of its sides, or
+        where it is a long text."""
+        if self.sentences:
+            return None
         for joint in reversed([i for i, word in enumerate(self.words) if word in JOINTS]):
             if 0 < joint < len(self.words) - 1:
                 return self._part(slice(0, joint)), self._part(slice(joint + 1, None))
         return None
 
     def _part(self, words: slice) -> "Query":
-        return Query(self.text, self.words[words], self.vectors[words])
+        return Query(" ".join(self.words[words]), self.words[words], self.vectors[words])
 
 
 def normal_form(text: str) -> str:
@@ -189,18 +205,20 @@ class Words:
     def query(self, text: str) -> Query:
         """Tokens of `text` with their vectors; unknown words are listed, never dropped in silence.
 
-        A compound that has no vector ("pick-up", "dog's") is read as its parts.
+        A compound that has no vector ("pick-up", "dog's") is read as its parts. A long text is read
+        by sentences.
 
         Raises:
-            QueryError: no word at all, no known word, none that shows anything, or more than 64.
+            QueryError: no word at all, no known word, none that shows anything, more than
+                LONGEST_QUERY characters, or an address or code.
         """
-        tokens = [part for token in tokenize(text) for part in self._parts(token)]
-        if not tokens:
-            raise QueryError("the query has no words: type what happens in the video")
-        if len(tokens) > _LONGEST_QUERY:
+        text = normal_form(text).strip()
+        if len(text) > LONGEST_QUERY:
             raise QueryError(
-                f"the query has {len(tokens)} words; at most {_LONGEST_QUERY} are read"
+                f"the query has {len(text)} characters; at most {LONGEST_QUERY} are read"
             )
+        tokens = self._tokens(text)
+        _refuse_what_is_no_question(text, tokens)
         known = [token for token in tokens if token in self]
         unknown = tuple(dict.fromkeys(token for token in tokens if token not in self))
         if _SAY_NOTHING.issuperset(known):
@@ -210,7 +228,24 @@ class Words:
             said = " ".join(dict.fromkeys(known))
             raise QueryError(f"type what is to be seen: “{said}” alone shows nothing")
         vectors = self._vectors[[self._places[word] for word in known]]
-        return Query(normal_form(text).strip(), tuple(known), vectors, unknown)
+        sentences = self._sentences(text) if len(tokens) > _LONGEST_SENTENCE else ()
+        return Query(text, tuple(known), vectors, unknown, sentences)
+
+    def _tokens(self, text: str) -> list[str]:
+        return [part for token in tokenize(text) for part in self._parts(token)]
+
+    def _sentences(self, text: str) -> tuple[Query, ...]:
+        """The sentences of a long text that show something; one without an end, in pieces."""
+        found = []
+        for sentence in _SENTENCE_END.split(text):
+            words = sentence.split()
+            for first in range(0, len(words), _LONGEST_SENTENCE // 2):
+                piece = " ".join(words[first : first + _LONGEST_SENTENCE // 2])
+                known = [word for word in self._tokens(piece) if word in self]
+                if not _SAY_NOTHING.issuperset(known):
+                    vectors = self._vectors[[self._places[word] for word in known]]
+                    found.append(Query(piece, tuple(known), vectors))
+        return tuple(found)
 
     def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (L, W) of words as they are, zero for unknown ones: the research protocol."""
@@ -249,6 +284,19 @@ class Words:
         parts = [part for part in re.split(r"[.'-]", token) if part]
         # The possessive's lone "s" is a letter in GloVe, with no meaning here.
         return [part for part in parts if part != "s"] or [token]
+
+
+def _refuse_what_is_no_question(text: str, tokens: Sequence[str]) -> None:
+    """Raise a QueryError that says why a text cannot be looked for."""
+    if not tokens:
+        raise QueryError("the query has no words: type what happens in the video")
+    address = _ADDRESS.search(text)
+    if address:
+        raise QueryError(f"“{address[0]}” is an address: type in words what happens in the video")
+    if not any(character.isascii() for word in tokens for character in word):
+        raise QueryError(f"“{tokens[0]}” is in another script: type it in English words")
+    if sum(character in _CODE for character in text) > _CODE_SHARE * len(text):
+        raise QueryError("this looks like code: type in words what happens in the video")
 
 
 def _identity(path: Path | None) -> tuple[str, str]:

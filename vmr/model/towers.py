@@ -43,6 +43,8 @@ class TowersConfig:
     "of the appearance network's classifier; 0: its judgement is not used"
     learned: str = ""
     "words that have a vector of their own, separated by spaces"
+    sentence_width: int = 0
+    "of the sentence encoder (sentence.py); 0: words are all that is read"
 
     def __post_init__(self) -> None:
         if not self.blocks or min(self.blocks.values()) < 1:
@@ -135,7 +137,8 @@ class VideoTower(nn.Module):
 
 
 class TextTower(nn.Module):
-    """Words -> shared space: order through a GRU, content through a bag of words."""
+    """Words -> shared space: order through a GRU, content through a bag of words; and what the
+    sentence means as a whole, through a linear map and a two-layer correction."""
 
     def __init__(self, config: TowersConfig) -> None:
         super().__init__()
@@ -154,10 +157,15 @@ class TextTower(nn.Module):
         self.own_content = nn.Embedding(count, config.width, padding_idx=0)
         for table in (self.own_order, self.own_content):
             nn.init.zeros_(table.weight)
+        self.sentence: SentenceMap | None = None
+        if config.sentence_width:
+            self.sentence = SentenceMap(config)
 
-    def forward(self, words: Tensor, mask: Tensor, own: Tensor) -> Tensor:
+    def forward(
+        self, words: Tensor, mask: Tensor, own: Tensor, sentences: Tensor | None = None
+    ) -> Tensor:
         """words (B, L, W) float, mask (B, L) bool, True for a word, own (B, L) places of the words'
-        own vectors -> (B, E), unit length."""
+        own vectors, sentences (B, S), zero where there is no vector -> (B, E), unit length."""
         if self.training:  # words that have none are to be understood, too
             own = own * (torch.rand(own.shape) >= _WITHOUT_OWN)
         lengths = mask.sum(1).clamp(min=1).cpu()
@@ -174,8 +182,33 @@ class TextTower(nn.Module):
         weight = self.importance(words).squeeze(-1).masked_fill(~mask, -1e4).softmax(1)  # (B, L)
         content = self.content(torch.einsum("bl,blw->bw", weight, words))
         content = content + torch.einsum("bl,ble->be", weight, self.own_content(own))
-        vectors: Tensor = F.normalize(content + self.out(self.drop(ordered)), dim=-1)
+        read = content + self.out(self.drop(ordered))
+        if self.sentence is not None and sentences is not None:
+            read = read + self.sentence(sentences)
+        vectors: Tensor = F.normalize(read, dim=-1)
         return vectors
+
+
+class SentenceMap(nn.Module):
+    """Sentence vectors -> shared space, to be added to what words say; nothing of a zero vector."""
+
+    def __init__(self, config: TowersConfig) -> None:
+        super().__init__()
+        self.linear = nn.Linear(config.sentence_width, config.width, bias=False)
+        self.correction = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(config.sentence_width, config.hidden, bias=False),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, config.width, bias=False),
+        )
+        self._scale = config.sentence_width**0.5  # about unit variance per column
+
+    def forward(self, sentences: Tensor) -> Tensor:
+        """(..., S) unit vectors, or zero -> (..., E)."""
+        scaled = self._scale * sentences
+        mapped: Tensor = self.linear(scaled) + self.correction(scaled)
+        return mapped
 
 
 class Towers(nn.Module):
@@ -194,9 +227,11 @@ class Towers(nn.Module):
         vectors: Tensor = self.video(rows)
         return vectors
 
-    def encode_text(self, words: Tensor, mask: Tensor, own: Tensor) -> Tensor:
-        """(B, L, W), (B, L), (B, L) of `own` -> (B, E), unit length."""
-        vectors: Tensor = self.text(words, mask, own)
+    def encode_text(
+        self, words: Tensor, mask: Tensor, own: Tensor, sentences: Tensor | None = None
+    ) -> Tensor:
+        """(B, L, W), (B, L), (B, L) of `own`, (B, S) of sentence.py -> (B, E), unit length."""
+        vectors: Tensor = self.text(words, mask, own, sentences)
         return vectors
 
     def knows(self, word: str) -> bool:

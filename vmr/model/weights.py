@@ -19,7 +19,7 @@ from torch import Tensor
 
 from feature_extract.files import replacing
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 _NAMES_OF_6: Final = (
     ("reader.model.", "second_stage.network."),
     ("reader.trust", "second_stage.prior_scale"),
@@ -48,7 +48,7 @@ class Stored:
 
 
 def read_weights(folder: Path) -> Stored:
-    """The files in `folder`, of this format or the one before it.
+    """The files in `folder`, of this format or one of the two before it.
 
     Raises:
         ModelError: files are missing, damaged or of another format.
@@ -62,10 +62,12 @@ def read_weights(folder: Path) -> Stored:
         raise ModelError(f"{error.filename}: no weights there; train them or restore") from error
     except Exception as error:  # a damaged header can raise anything
         raise ModelError(f"{folder}: damaged weights ({error})") from error
-    if config.get("format") not in (6, FORMAT):
+    if config.get("format") not in (6, 7, FORMAT):
         raise ModelError(f"{folder}: format {config.get('format')}, this version reads {FORMAT}")
     if digest != config["sha256"]:
         raise ModelError(f"{weights}: does not match the checksum in config.json; restore it")
+    if config["format"] < FORMAT:
+        config["sentences"] = None
     if config["format"] == 6:
         config["second_stage"] = config.pop("reader")
         tensors = {_name_of_6(name): tensor for name, tensor in tensors.items()}

@@ -33,6 +33,8 @@ class ServerOptions:
     "queries that the page offers"
     no_feedback: bool
     "answer as if nothing had ever been rated"
+    words_only: bool
+    "questions are read word by word, without the sentence encoder"
     mcp: bool
     "assistants may search the library"
     upload_gb: int
@@ -99,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--no-feedback", action="store_true", help="answer as if nothing had ever been rated"
+    )
+    parser.add_argument(
+        "--words-only",
+        action="store_true",
+        help="read questions word by word, without the sentence encoder",
     )
     parser.add_argument("--mcp", action="store_true", help="let assistants search the library")
     parser.add_argument("--upload-gb", type=int, default=4, help="limit for one upload")

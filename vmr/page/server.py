@@ -30,7 +30,7 @@ from vmr.page.page import Page
 from vmr.page.routes import ERROR_HANDLERS, routes
 from vmr.page.viewer import Screen
 from vmr.page.views import AnswerView, PreviewView, VideosView
-from vmr.search.mismatch import mismatches
+from vmr.search.mismatch import mismatches, reading_note
 
 TEMPLATE = '<div class="moments"><noscript>This page needs JavaScript.</noscript></div>'
 # Dynamic, so that the scripts are ordinary modules in files, with no build step.
@@ -138,9 +138,10 @@ def _run(options: ServerOptions) -> None:
     library.check_presence()  # what went missing while the page was closed is shown as missing
     with Ingest(library, Extractor) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
-        model = RetrievalModel.load()
-        for mismatch in mismatches(library, model):
-            print(f"note: {mismatch}", flush=True)
+        model = RetrievalModel.load(sentences=not options.words_only)
+        for note in (*mismatches(library, model), reading_note(model)):
+            if note is not None:
+                print(f"note: {note}", flush=True)
         screen = Screen(options.kiosk, tuple(options.example))
         page = Page(
             library,

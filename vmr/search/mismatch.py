@@ -41,6 +41,13 @@ def mismatches(library: Library, model: RetrievalModel) -> list[Mismatch]:
     return found + word_mismatches(model)
 
 
+def reading_note(model: RetrievalModel) -> str | None:
+    """One line where questions are read word by word although the weights read sentences."""
+    if model.encoder is not None or not model.reads_sentences:
+        return None
+    return f"questions are read {model.questions}"
+
+
 def word_mismatches(model: RetrievalModel) -> list[Mismatch]:
     """Whether the model was trained with other word vectors than those it was loaded with."""
     if model.words.fingerprint == model.word_fingerprint:

@@ -1,6 +1,6 @@
 """Trained towers -> a model that can be searched with: names, movements, and what is unrelated.
 
-    model = assemble(towers, words, sets, moved)       # its calibration is still a blank
+    model = assemble(towers, captions, sets, moved)       # its calibration is still a blank
 
 Classes that the appearance network names are moved to the sentences that name them; what moves is
 fitted on pictures that were moved; and clips of all training sets, some of them moving, become the
@@ -9,6 +9,7 @@ background that scores are measured against.
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,15 +21,18 @@ from torch.nn import functional as F
 from vmr.model.movements import Movements
 from vmr.model.names import Names
 from vmr.model.retrieval import RetrievalModel, shown
+from vmr.model.sentence import SentenceEncoder
 from vmr.model.strength import Calibration
 from vmr.model.text import Words
 from vmr.model.towers import Towers
-from vmr.training.captioned import Captions, encoded
+from vmr.training.captioned import Captions, Meanings
 from vmr.training.concepts import class_captions, class_codes
 from vmr.training.movements import Moved, fit_movements
 from vmr.training.pictures import Pictures
 
 MAIN: Final = "flickr8k"
+CAPTIONED: Final = (MAIN, "coco", "ade")
+"""Sets whose captions are sentences about one picture each."""
 _BACKGROUND: Final = 2048  # unrelated clips kept with the weights: two megabytes
 _ASKED: Final = 1000  # captions kept with them: one megabyte
 NAMED: Final = 18.0
@@ -39,40 +43,67 @@ measures a space without it."""
 
 def assemble(
     towers: Towers,
-    words: Words,
+    captions: Captions,
     sets: dict[str, Pictures],
     moved: Moved,
     *,
     named: float = NAMED,
+    movements: Movements | None = None,
 ) -> RetrievalModel:
     """The model of towers whose classes have not been moved yet: they are changed."""
-    captions = Captions(words)
     name_classes(towers, captions, named)
-    names = class_codes(captions.counts(training_captions(sets[MAIN])))
-    return with_movements(towers, names, words, sets, moved)
+    told = [text for pictures in captioned(sets) for text in training_captions(pictures)]
+    names = class_codes(captions.counts(told), captions.meanings)
+    return with_movements(towers, names, captions, sets, moved, movements)
 
 
 def with_movements(
-    towers: Towers, names: Names | None, words: Words, sets: dict[str, Pictures], moved: Moved
+    towers: Towers,
+    names: Names | None,
+    captions: Captions,
+    sets: dict[str, Pictures],
+    moved: Moved,
+    movements: Movements | None = None,
 ) -> RetrievalModel:
-    """The model of towers and names that are done, with movements fitted to the motion network."""
-    movements = fit_movements(moved)
+    """The model of towers and names that are done, with movements fitted to the motion network; or
+    with those of other weights, that were."""
+    movements = movements or fit_movements(moved)
     unrelated = _background(towers, names, movements, list(sets.values()), moved)
     return RetrievalModel(
-        words,
+        captions.words,
         towers,
         torch.from_numpy(unrelated),
-        asked_for(towers, words, sets[MAIN], names.words if names else ()),
+        asked_for(towers, captions, captioned(sets), names.words if names else ()),
         Calibration(1, 0, 0.25, 0.75),
-        words.fingerprint,
+        captions.words.fingerprint,
         names=names,
         movements=movements,
+        encoder=captions.meanings.encoder if captions.meanings else None,
     )
+
+
+def captioned(sets: dict[str, Pictures]) -> list[Pictures]:
+    """The sets whose captions are sentences of people about one picture."""
+    return [sets[name] for name in CAPTIONED if name in sets]
 
 
 def training_captions(main: Pictures) -> list[str]:
     """All of the training split."""
     return [text for i in main.of("train") for text in main.captions[i]]
+
+
+def reader_of(cache: Path, sets: dict[str, Pictures], sentences: bool = True) -> Captions:
+    """The reader of captions; their sentence vectors are cached.
+
+    Raises:
+        SentenceError: sentences are to be read, but their encoder is not installed.
+    """
+    if not sentences:
+        return Captions(Words.load())
+    meanings = Meanings(SentenceEncoder.load(), cache)
+    said = [text for said in class_captions() for text in said]
+    meanings.learn([text for p in sets.values() for said in p.captions for text in said] + said)
+    return Captions(Words.load(), meanings)
 
 
 @torch.inference_mode()
@@ -82,7 +113,7 @@ def name_classes(towers: Towers, captions: Captions, weight: float = NAMED) -> N
     classifier = towers.eval().video.classifier
     assert classifier is not None
     named = [
-        F.normalize(encoded(towers, [captions[text] for text in said]).mean(0), dim=0)
+        F.normalize(captions.encoded(towers, [captions[text] for text in said]).mean(0), dim=0)
         for said in class_captions()
     ]
     told = torch.stack(named)  # (1000, E)
@@ -103,12 +134,12 @@ def _background(
 
 
 @torch.inference_mode()
-def asked_for(towers: Towers, words: Words, main: Pictures, names: Sequence[str]) -> Tensor:
+def asked_for(
+    towers: Towers, captions: Captions, sets: Sequence[Pictures], names: Sequence[str]
+) -> Tensor:
     """(C, E) what people ask for, to know hubs by: training captions, one a picture, and a bare
     name each, as words that captions seldom use lie elsewhere, where other clips are hubs."""
-    chosen = main.of("train")
-    chosen = chosen[:: max(1, len(chosen) // _ASKED)][:_ASKED]
-    asked = [main.captions[i][0] for i in chosen]
-    asked += [f"a {name}" for name in names if all(word in words for word in name.split())]
-    captions = Captions(words)
-    return encoded(towers.eval(), [captions[text] for text in asked])
+    first = [pictures.captions[i][0] for pictures in sets for i in pictures.of("train")]
+    asked = first[:: max(1, len(first) // _ASKED)][:_ASKED]
+    asked += [f"a {name}" for name in names if all(w in captions.words for w in name.split())]
+    return captions.encoded(towers.eval(), [captions[text] for text in asked])

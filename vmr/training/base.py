@@ -26,12 +26,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from feature_extract.networks.appearance import BLOCKS, load_network
+from feature_extract.networks.device import memory_kept
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.text import Query, Words
+from vmr.model.sentence import WIDTH
+from vmr.model.text import Query
 from vmr.model.towers import Towers, TowersConfig
-from vmr.training.assemble import MAIN, assemble, training_captions, with_movements
+from vmr.training.assemble import (
+    CAPTIONED,
+    MAIN,
+    assemble,
+    captioned,
+    reader_of,
+    training_captions,
+    with_movements,
+)
 from vmr.training.calibration import TIMELINES, fit_calibration, trials
-from vmr.training.captioned import Captions, encoded
+from vmr.training.captioned import Captions
 from vmr.training.concepts import class_captions, class_names
 from vmr.training.movements import Bank, moved_rows
 from vmr.training.people import people_pictures
@@ -69,10 +79,14 @@ class BaseConfig:
     "AdamW's decay of weights with two or more dimensions."
     word_dropout: float = 0.1
     "Chance of each word of a caption to be left out, 0..1."
+    sentences: bool = True
+    "Whether the sentence encoder's vectors are read beside the words."
+    sentence_dropout: float = 0.15
+    "Chance of a caption to be read word by word, without its sentence vector, 0..1."
     average: float = 0.995
     "Decay of the exponential average of the weights, whose best epoch is kept."
-    views: int = 2
-    "Rows of each captioned picture: one of it as it is, the others of augmented views."
+    views: int = 1
+    "Rows of each Flickr8k picture: one of it as it is, any others of augmented views."
     moved: dict[str, int] = field(default_factory=lambda: {"train": 220, "dev": 80})
     "By split, moved windows of each movement that the motion network looks at (movements.py)."
     timelines: int = TIMELINES
@@ -95,6 +109,7 @@ class Recall:
         return f"R@1/5/10 {self.at_1:.1f}/{self.at_5:.1f}/{self.at_10:.1f}"
 
 
+@memory_kept()
 def train_base(
     data: Path,
     cache: Path,
@@ -102,15 +117,16 @@ def train_base(
     config: BaseConfig = BaseConfig(),
     *,
     space: Path | None = None,
+    movements: Path | None = None,
 ) -> None:
     """Train the shared space, then the second stage on it, calibrate and write the weights.
 
     The space alone is written first: `space`, a folder of weights, takes one up again from there,
     also when the motion network has been trained anew since.
+    `movements` are weights whose movements are kept: they depend on the motion network alone.
     The second stage is kept when it is right more often on development timelines than the curve.
     """
     torch.manual_seed(config.seed)
-    words = Words.load()
     sets = load_pictures(data, cache, views=config.views)
     people = people_pictures(data, cache)
     if people.names:
@@ -122,14 +138,18 @@ def train_base(
     banks = {split: rows.bank for split, rows in moved.items()}
     sizes = {name: pictures.counts for name, pictures in sets.items()}
     record = run_record("train base", asdict(config), sizes)
+    known = None if movements is None else RetrievalModel.load(movements).movements
+    if movements is not None:
+        record["movements"] = _record_of(movements)
     states = cache / "base-space.pt", cache / "base-second-stage.pt"
+    captions = reader_of(cache, sets, config.sentences)
     if space is None:
-        towers = _train_towers(words, dict(sets), config, states[0])
-        model = assemble(towers, words, sets, moved["train"])
+        towers = _train_towers(captions, dict(sets), config, states[0])
+        model = assemble(towers, captions, sets, moved["train"], movements=known)
     else:
         kept = RetrievalModel.load(space, moving=False)
         record["space"] = {"weights": kept.fingerprint, "training": _record_of(space)}
-        model = with_movements(kept.towers, kept.names, words, sets, moved["train"])
+        model = with_movements(kept.towers, kept.names, captions, sets, moved["train"], known)
     calibrate(model, sets, banks["dev"], config.timelines)
     model.save(out, record)
     share = partial(_share_right, model, sets[MAIN], banks["dev"], config)
@@ -161,8 +181,10 @@ def calibrate(
     timelines: int = TIMELINES,
 ) -> None:
     """Fit strength and verdict on timelines of what videos hold: captioned pictures of the
-    development split, and ACTIONS pictures of people who do something, asked for in few words."""
-    pictures = sets[MAIN]
+    development splits, and ACTIONS pictures of people who do something, asked for in few words."""
+    pictures, *others = captioned(sets)
+    for more in others:
+        pictures = pictures.and_some(more, "dev", len(more.names))
     if "har15" in sets:
         pictures = pictures.and_some(sets["har15"], "dev", ACTIONS)
     fit_calibration(model, pictures, "dev", bank, timelines=timelines)
@@ -177,16 +199,16 @@ def _share_right(
 
 
 def _train_towers(
-    words: Words, sets: dict[str, Pictures], config: BaseConfig, state: Path
+    captions: Captions, sets: dict[str, Pictures], config: BaseConfig, state: Path
 ) -> Towers:
     """The first stage: towers of the epoch that finds most development pictures."""
-    main = sets.pop(MAIN)
-    captions = Captions(words)
-    times = captions.counts(training_captions(main))
-    run = Run(config, new_towers(config, times, [main, *sets.values()]), main, state)
+    main = captioned(sets)
+    others = {name: pictures for name, pictures in sets.items() if name not in CAPTIONED}
+    times = captions.counts(text for pictures in main for text in training_captions(pictures))
+    run = Run(config, new_towers(config, times, list(sets.values())), main, state)
     while run.epoch < config.epochs:
-        train_epoch(run, captions, main, sets)
-        recall = text_to_picture(run.averaged, words, main, "dev")
+        train_epoch(run, captions, others)
+        recall = text_to_picture(run.averaged, captions, sets[MAIN], "dev")
         print(f"epoch {run.epoch}/{config.epochs}: dev {recall}", flush=True)
         run.trainer.keep_if_best(sum((recall.at_1, recall.at_5, recall.at_10)))
         run.trainer.save_state()
@@ -197,7 +219,11 @@ class Run:
     """The training of towers on captions; goes on from `state` where a run was stopped."""
 
     def __init__(
-        self, config: BaseConfig, towers: Towers, main: Pictures, state: Path | None = None
+        self,
+        config: BaseConfig,
+        towers: Towers,
+        captioned: Sequence[Pictures],
+        state: Path | None = None,
     ) -> None:
         """Begin, or go on.
 
@@ -207,7 +233,12 @@ class Run:
         """
         self.config, self.towers = config, towers
         self.rng = random.Random(config.seed)
-        self.captions = [(int(i), text) for i in main.of("train") for text in main.captions[i]]
+        self.captions = [
+            (pictures, int(i), text)
+            for pictures in captioned
+            for i in pictures.of("train")
+            for text in pictures.captions[i]
+        ]
         self._steps_an_epoch = len(self.captions) // config.batch
         if not self._steps_an_epoch:
             raise ValueError(f"{len(self.captions)} captions; a batch needs {config.batch}")
@@ -231,17 +262,16 @@ class Run:
         return cast(Towers, self.trainer.averaged)
 
 
-def text_to_picture(towers: Towers, words: Words, pictures: Pictures, split: str) -> Recall:
+def text_to_picture(towers: Towers, captions: Captions, pictures: Pictures, split: str) -> Recall:
     """Recall of every caption of a split over the pictures of that split (view 0)."""
     towers.eval()
     chosen = pictures.of(split)
     texts = [(place, text) for place, i in enumerate(chosen) for text in pictures.captions[i]]
     with torch.inference_mode():
         clips = towers.encode_video(torch.from_numpy(pictures.rows[chosen, 0]).float())
-        captions = Captions(words)
         queries = [captions[text] for _, text in texts]
         vectors = torch.cat(
-            [encoded(towers, queries[i : i + 512]) for i in range(0, len(queries), 512)]
+            [captions.encoded(towers, queries[i : i + 512]) for i in range(0, len(queries), 512)]
         )
         similarity = vectors @ clips.T  # (captions, pictures)
         truth = torch.tensor([place for place, _ in texts])[:, None]
@@ -272,7 +302,12 @@ def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) ->
     classifier = load_network()._fc
     often = sorted(word for word, count in times.items() if word and count >= config.often)
     towers = Towers(
-        replace(config.towers, classes=classifier.out_features, learned=" ".join(often))
+        replace(
+            config.towers,
+            classes=classifier.out_features,
+            learned=" ".join(often),
+            sentence_width=WIDTH if config.sentences else 0,
+        )
     )
     rows = np.concatenate([pictures.rows[pictures.of("train"), 0] for pictures in sets])
     widths = list(config.towers.blocks.values())
@@ -287,39 +322,36 @@ def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) ->
     return towers
 
 
-def train_epoch(run: Run, captions: Captions, main: Pictures, others: dict[str, Pictures]) -> None:
-    """Train once over the captions of the main set's training pictures.
+def train_epoch(run: Run, captions: Captions, others: dict[str, Pictures]) -> None:
+    """Train once over the captions of the captioned training pictures.
 
     Args:
         others: further sets, whose pictures are drawn as `BaseConfig.extra` says.
     """
-    for picked in pairs(run.captions, main, others, run.config, run.rng):
+    for picked in pairs(run.captions, others, run.config, run.rng):
         run.trainer.step(pair_loss(run.towers.train(), captions, picked, run.config, run.rng))
 
 
 def pairs(
-    captions: list[tuple[int, str]],
-    main: Pictures,
+    captions: list[Pair],
     others: dict[str, Pictures],
     config: BaseConfig,
     rng: random.Random,
 ) -> Iterator[list[Pair]]:
-    """All captions of the main set in batches of pairs; each batch ends with pairs that are drawn
+    """All captions in batches of pairs; each batch ends with pairs that are drawn
     of the further sets. Captions that do not fill a batch are left out."""
     choices = {name: pictures.of("train").tolist() for name, pictures in others.items()}
     for batch in _batches(captions, config.batch, rng):
-        picked = [(main, i, text) for i, text in batch]
+        picked = list(batch)
         for name, pictures in others.items():
             extra = rng.choices(choices[name], k=config.extra[name])
             picked += [(pictures, i, rng.choice(pictures.captions[i])) for i in extra]
         yield picked
 
 
-def _batches(
-    captions: list[tuple[int, str]], size: int, rng: random.Random
-) -> Iterator[list[tuple[int, str]]]:
+def _batches(captions: list[Pair], size: int, rng: random.Random) -> Iterator[list[Pair]]:
     """Captions in batches of like length, so that little is padded, in random order."""
-    by_length = sorted(captions, key=lambda pair: pair[1].count(" ") + rng.uniform(-1.5, 1.5))
+    by_length = sorted(captions, key=lambda pair: pair[2].count(" ") + rng.uniform(-1.5, 1.5))
     batches = [by_length[i : i + size] for i in range(0, len(captions) - size + 1, size)]
     rng.shuffle(batches)
     yield from batches
@@ -341,7 +373,7 @@ def pair_loss(
     if named:
         alone = towers.video.of_classes(torch.tensor([index for index, _ in named]))
         clips = torch.cat([clips, alone])
-    texts = encoded(towers, queries)
+    texts = captions.encoded(towers, queries, config.sentence_dropout)
     groups = [pictures.groups[i] for pictures, i, _ in picked]
     groups += [class_names()[index] for index, _ in named]
     scale, captioned = towers.log_scale.exp(), config.batch

@@ -1,40 +1,92 @@
 """Captions as queries of the text encoder: looked up once each, and padded to batches.
 
-captions = Captions(words)
-encoded(towers, [captions["a dog"], captions["two men on a bench"]])    # (2, E)
+captions = Captions(words, Meanings(SentenceEncoder.load(), Path("cache")))
+captions.encoded(towers, [captions["a dog"], captions["two men on a bench"]])    # (2, E)
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from feature_extract.files import replacing
+from vmr.model.sentence import WIDTH, SentenceEncoder
 from vmr.model.text import Query, QueryError, Words
 from vmr.model.towers import Towers
+
+
+class Meanings:
+    """Sentence vectors, encoded once each and kept in a cache for the next run."""
+
+    def __init__(self, encoder: SentenceEncoder, cache: Path) -> None:
+        self.encoder = encoder
+        self._file = cache / f"sentences-{encoder.fingerprint}.npz"
+        self._places: dict[str, int] = {}
+        self._vectors = np.zeros((0, WIDTH), np.float16)
+        if self._file.is_file():
+            with np.load(self._file, allow_pickle=False) as kept:
+                self._places = {text: place for place, text in enumerate(kept["texts"].tolist())}
+                self._vectors = kept["vectors"]
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Encode those that are new, and keep them."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._places]
+        if new:
+            self._add(new)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self._file, sync=False) as draft, draft.open("wb") as file:
+                np.savez(file, texts=np.array(list(self._places)), vectors=self._vectors)
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N, S) of N sentences."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._places]
+        if new:
+            self._add(new)
+        return self._vectors[[self._places[text] for text in texts]].astype(np.float32)
+
+    def _add(self, new: Sequence[str]) -> None:
+        self._places |= {text: len(self._places) + place for place, text in enumerate(new)}
+        self._vectors = np.concatenate([self._vectors, self.encoder(new).astype(np.float16)])
 
 
 class Captions:
     """Captions as queries, looked up once each: a training run reads them many times."""
 
-    def __init__(self, words: Words) -> None:
-        self._words = words
+    def __init__(self, words: Words, meanings: Meanings | None = None) -> None:
+        """`meanings` of the captions as wholes; None: towers read words alone."""
+        self.words = words
+        self.meanings = meanings
         self._known: dict[str, Query] = {}
 
     def __getitem__(self, text: str) -> Query:
         if text not in self._known:
             try:
-                self._known[text] = self._words.query(text)
+                self._known[text] = self.words.query(text)
             except QueryError:  # three captions have no known word; they read as one zero vector
-                nothing = np.zeros((1, self._words.width), dtype=np.float32)
+                nothing = np.zeros((1, self.words.width), dtype=np.float32)
                 self._known[text] = Query(text, ("",), nothing)
         return self._known[text]
 
     def counts(self, texts: Iterable[str]) -> Counter[str]:
         """The number of captions, of those given, that each word is in."""
         return Counter(word for text in texts for word in set(self[text].words))
+
+    def encoded(self, towers: Towers, queries: Sequence[Query], unread: float = 0.0) -> Tensor:
+        """The vectors (B, E) of queries in the shared space, of unit length.
+
+        Args:
+            unread: the share of them that is read word by word, drawn at random.
+        """
+        own = towers.own([query.words for query in queries])
+        sentences = None
+        if self.meanings is not None:
+            read = self.meanings([query.text for query in queries])
+            sentences = torch.from_numpy(read) * (torch.rand(len(read), 1) >= unread)
+        return towers.encode_text(*pad([query.vectors for query in queries]), own, sentences)
 
 
 def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
@@ -47,9 +99,3 @@ def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
         words[i, : len(query)] = torch.from_numpy(query)
         mask[i, : len(query)] = True
     return words, mask
-
-
-def encoded(towers: Towers, queries: Sequence[Query]) -> Tensor:
-    """The vectors (B, E) of queries in the shared space, of unit length."""
-    own = towers.own([query.words for query in queries])
-    return towers.encode_text(*pad([query.vectors for query in queries]), own)

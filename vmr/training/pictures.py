@@ -28,9 +28,12 @@ from PIL import Image, ImageFilter, ImageOps
 
 from feature_extract.files import replacing
 from feature_extract.networks.appearance import WIDTH, Appearance
+from feature_extract.networks.device import memory_kept
 from feature_extract.networks.squash import FILTER, squash
 
 _BATCH: Final = 32
+_ENDINGS: Final = (".jpg", ".webp")
+_NOT_READ: Final = ("model",)  # authors of captions
 
 ACTIONS: Final = {
     "calling": ("talking on the phone", "making a phone call", "holding a phone to the ear"),
@@ -99,7 +102,7 @@ class Pictures:
 
 
 def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> dict[str, Pictures]:
-    """Every set that `data` holds: flickr8k (needed), har15 and gym (when there).
+    """Every set that `data` holds: flickr8k (needed), coco, ade, har15 and gym (when there).
 
     Args:
         views: of Flickr8k; 0: no network looks at any picture.
@@ -113,9 +116,10 @@ def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> di
             f"{data}: no flickr8k_images.tar; --data is the folder of training sets"
         )
     sets = {"flickr8k": _flickr8k(data, cache, views)}
-    for name, second_stage in (("har15", _har15), ("gym", _gym)):
+    readers = {"coco": _coco, "ade": _ade, "har15": _har15, "gym": _gym}
+    for name, read in readers.items():
         if (data / f"{name}_images.tar").is_file():
-            sets[name] = second_stage(data, cache, others)
+            sets[name] = read(data, cache, others)
     duplicates = frozenset(DUPLICATES.read_text("utf-8").splitlines())
     return {name: held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
 
@@ -155,18 +159,41 @@ def augment(picture: Image.Image, seed: int) -> Image.Image:
 
 
 def _flickr8k(data: Path, cache: Path, views: int) -> Pictures:
+    return _captioned(data, cache, views, "flickr8k", ("flickr8k",))
+
+
+def _coco(data: Path, cache: Path, views: int) -> Pictures:
+    """COCO photographs, of two tars. Captions that a model edited are left out."""
+    return _captioned(data, cache, views, "coco", ("coco", "coco_more"))
+
+
+def _ade(data: Path, cache: Path, views: int) -> Pictures:
+    """ADE20K scenes. Of five sentences that go from the whole to details only the first is read."""
+    ade = _captioned(data, cache, views, "ade", ("ade",))
+    return replace(ade, captions=tuple(said[:1] for said in ade.captions))
+
+
+def _captioned(data: Path, cache: Path, views: int, name: str, tars: tuple[str, ...]) -> Pictures:
+    """A set whose table has the columns image, split and caption, and perhaps who wrote it."""
     captions: dict[str, list[str]] = defaultdict(list)
     split: dict[str, str] = {}
-    with (data / "flickr8k_captions.csv").open(newline="", encoding="utf-8") as file:
+    with (data / f"{name}_captions.csv").open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
-            captions[line["image"]].append(line["caption"])
-            split[line["image"]] = line["split"]
-    tar = data / "flickr8k_images.tar"
-    names, rows = _rows(tar, cache / "flickr8k", views, lambda name: Path(name).name in captions)
-    files = [Path(name).name for name in names]
+            if line.get("by") not in _NOT_READ:
+                captions[line["image"]].append(line["caption"])
+                split[line["image"]] = line["split"]
+    listed = list[str]()
+    rows = list[NDArray[np.float16]]()
+    for tar in tars:
+        if (data / f"{tar}_images.tar").is_file():
+            names, read = _rows(data / f"{tar}_images.tar", cache / tar, views)
+            kept = [place for place, file in enumerate(names) if Path(file).name in captions]
+            listed += [names[place] for place in kept]
+            rows.append(read[kept])
+    files = [Path(name).name for name in listed]
     return Pictures(
-        names,
-        rows,
+        tuple(listed),
+        np.concatenate(rows),
         tuple(tuple(captions[file]) for file in files),
         tuple(files),
         tuple(split[file] for file in files),
@@ -213,13 +240,13 @@ def _tail(name: str) -> str:
 
 
 def _rows(
-    tar: Path, cache: Path, views: int, wanted: Callable[[str], bool]
+    tar: Path, cache: Path, views: int, wanted: Callable[[str], bool] = lambda _: True
 ) -> tuple[tuple[str, ...], NDArray[np.float16]]:
     """Names and (N, V, D) rows of the pictures in a tar; one cached file a view."""
     cache.mkdir(parents=True, exist_ok=True)
     with tarfile.open(tar) as file:
         names = tuple(
-            sorted(m.name for m in file if m.name.lower().endswith(".jpg") and wanted(m.name))
+            sorted(m.name for m in file if m.name.lower().endswith(_ENDINGS) and wanted(m.name))
         )
     stacked = []
     for view in range(views):
@@ -240,14 +267,15 @@ def _extract(tar: Path, names: tuple[str, ...], view: int) -> NDArray[np.float16
     network = Appearance()
     batches: list[NDArray[np.float16]] = []
     pixels: list[NDArray[np.uint8]] = []
-    for picture in squashed_pictures(tar, names, view):
-        pixels.append(picture)
-        if len(pixels) == _BATCH:
+    with memory_kept():
+        for picture in squashed_pictures(tar, names, view):
+            pixels.append(picture)
+            if len(pixels) == _BATCH:
+                batches.append(network(np.stack(pixels)).astype(np.float16))
+                pixels.clear()
+                print(f"\r{tar.name} view {view}: {len(batches) * _BATCH}/{len(names)}", end="")
+        if pixels:
             batches.append(network(np.stack(pixels)).astype(np.float16))
-            pixels.clear()
-            print(f"\r{tar.name} view {view}: {len(batches) * _BATCH}/{len(names)}", end="")
-    if pixels:
-        batches.append(network(np.stack(pixels)).astype(np.float16))
     print()
     return np.concatenate(batches)
 
