@@ -226,7 +226,7 @@ def without_names(_: Material) -> RetrievalModel:
     """Queries ask for no class by its name."""
     model = RetrievalModel.load()
     assert model.names is not None
-    silent = Names(0 * model.names.codes, model.names.words, 0 * model.names.table)
+    silent = Names(model.names.codes, model.names.words, 0 * model.names.table)
     return rebuilt(model, names=silent)
 
 

@@ -58,11 +58,10 @@ def arms(model: RetrievalModel) -> dict[str, RetrievalModel]:
     """The model, and what it is without one of its parts."""
     names = model.names
     assert names is not None
-    silent = Names(0 * names.codes, names.words, 0 * names.table)
+    silent = Names(names.codes, names.words, 0 * names.table)
     return {
         "as shipped": model,
         "read word by word": rebuilt(model, encoder=None),
-        "names by exact words": rebuilt(model, names=Names(names.codes, names.words, names.table)),
         "no names": rebuilt(model, names=silent),
         "hubs left on": rebuilt(model, captions=torch.zeros(1, model.towers.config.width)),
     }

@@ -1,6 +1,7 @@
 """`train base` end to end on a small set of captioned pictures that we draw ourselves."""
 
 import json
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from feature_extract.networks.appearance import BLOCKS, WIDTH
+from feature_extract.networks.appearance import BLOCKS, WIDTH, load_network
 from tests.support.drawn import COLOURS, PER_SPLIT, write_drawn_set
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
@@ -234,6 +235,20 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path) -> None
         Run(replace(config, batch=3), whole.towers, [pictures], tmp_path / "run.pt")
     with pytest.raises(ValueError, match="24 captions; a batch needs 48"):
         Run(replace(config, batch=48), whole.towers, [pictures])
+
+
+def test_new_towers_know_what_the_picture_networks_classifier_knows() -> None:
+    names = tuple(f"p{i}" for i in range(6))
+    rows = np.random.default_rng(0).random((6, 1, WIDTH)).astype(np.float16)
+    pictures = Pictures(names, rows, (("a dog",),) * 6, names, ("train",) * 6)
+    config = BaseConfig(towers=TowersConfig(blocks=dict(BLOCKS), width=8, hidden=8))
+    classifier = new_towers(config, Counter(), [pictures]).video.classifier
+    assert classifier is not None
+    known = load_network()._fc
+    assert torch.equal(classifier.weight, known.weight)
+    assert torch.equal(classifier.bias, known.bias)
+    expected = known(torch.from_numpy(rows[:, 0, :1280]).float()).softmax(-1).mean(0)
+    torch.testing.assert_close(classifier.prior, expected)
 
 
 def test_class_names_are_in_the_order_of_the_classifier() -> None:

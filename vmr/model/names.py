@@ -18,25 +18,16 @@ from numpy.typing import NDArray
 
 LONGEST: Final = 3
 """Words of a name."""
-NEARNESS: Final = 40.0
-"""What the cosines of a query with the names of classes are multiplied by, before they become
-shares (softmax). Chosen on development pictures (docs/EXPERIMENTS.md)."""
 
 
 class Names:
     """Codes of the classes and of the words that name them."""
 
     def __init__(
-        self,
-        codes: NDArray[np.float32],
-        words: Sequence[str],
-        table: NDArray[np.float32],
-        meanings: NDArray[np.float32] | None = None,
+        self, codes: NDArray[np.float32], words: Sequence[str], table: NDArray[np.float32]
     ) -> None:
         self.codes = codes
         "(classes, C)"
-        self.meanings = meanings
-        "(classes, S): the sentence vector of each class's name; None for words alone"
         self.words = tuple(words)
         "K names, of up to three words each"
         self.table = table
@@ -52,15 +43,8 @@ class Names:
         """(T, classes) that add up to 1 -> (T, C)."""
         return np.asarray(np.sqrt(probs) @ self.codes)
 
-    def query_columns(
-        self, words: Sequence[str], meaning: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """(C,) of a query: every class by how near its name is to what the query means (S,); of a
-        query without a sentence vector, every name that is in its words, "golf ball" as well as
-        "ball"."""
-        if meaning is not None and self.meanings is not None:
-            near = np.exp(NEARNESS * (self.meanings @ meaning))  # (classes,)
-            return np.asarray(near / near.sum() @ self.codes, np.float32)
+    def query_columns(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """(C,) of a query's words: every name that is in it, "golf ball" as well as "ball"."""
         total = np.zeros(self.width, np.float32)
         for length in range(1, LONGEST + 1):
             for first in range(len(words) - length + 1):

@@ -83,13 +83,13 @@ class QuestionReader:
         words = torch.from_numpy(query.vectors)[None]  # (1, L, W)
         mask = torch.ones(words.shape[:2], dtype=torch.bool)  # (1, L)
         own = self._towers.own([query.words])  # (1, L)
-        meaning = None if self.encoder is None else self.encoder([query.text])  # (1, S)
-        sentence = None if meaning is None else torch.from_numpy(meaning)
+        sentence = None  # (1, S)
+        if self.encoder is not None:
+            sentence = torch.from_numpy(self.encoder([query.text]))
         unit = self._towers.encode_text(words, mask, own, sentence)[0].numpy()
         named = moved = np.zeros(0, np.float32)
         if self._names:
-            whole = None if meaning is None else meaning[0]
-            named = self._names.query_columns(query.words, whole)
+            named = self._names.query_columns(query.words)
         if self._movements:
             moved = self._movements.query_columns(query.words)
             if names_nothing_else(query.words):  # "zooms out": whatever is seen

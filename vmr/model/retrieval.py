@@ -196,8 +196,7 @@ class RetrievalModel:
             movements = Movements(weight.numpy(), bias.numpy()) if moving else None
         if config["names"]:
             codes, table = state.pop("names.codes"), state.pop("names.query_columns")
-            meanings = state.pop("names.meanings").numpy() if config["sentences"] else None
-            names = Names(codes.numpy(), config["names"].split(", "), table.numpy(), meanings)
+            names = Names(codes.numpy(), config["names"].split(", "), table.numpy())
         space = space_of(towers, names, movements)
         if movements is None:
             background = background[:, : space.width - 1]
@@ -240,8 +239,6 @@ class RetrievalModel:
         if self.names is not None:
             state["names.codes"] = torch.from_numpy(self.names.codes)
             state["names.query_columns"] = torch.from_numpy(self.names.table)
-            if self.names.meanings is not None:
-                state["names.meanings"] = torch.from_numpy(self.names.meanings)
         if self.movements is not None:
             state["movements.weight"] = torch.from_numpy(self.movements.weight)
             state["movements.bias"] = torch.from_numpy(self.movements.bias)

@@ -53,7 +53,7 @@ def assemble(
     """The model of towers whose classes have not been moved yet: they are changed."""
     name_classes(towers, captions, named)
     told = [text for pictures in captioned(sets) for text in training_captions(pictures)]
-    names = class_codes(captions.counts(told), captions.meanings)
+    names = class_codes(captions.counts(told))
     return with_movements(towers, names, captions, sets, moved, movements)
 
 

@@ -61,7 +61,7 @@ class BaseConfig:
     """Settings of the run. They are stored in the weights' config.json; docs/EXPERIMENTS.md ("The
     base space of clips and sentences") says what was tried beside them."""
 
-    epochs: int = 5
+    epochs: int = 4
     "Times that every training caption is seen."
     batch: int = 256
     "Captioned pictures in a batch."
@@ -299,12 +299,12 @@ def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor)
 def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> Towers:
     """New towers that know the mean row of the training pictures, what the classifier usually sees
     in them, and which words their captions use often."""
-    classifier = load_network()._fc
+    known = load_network()._fc
     often = sorted(word for word, count in times.items() if word and count >= config.often)
     towers = Towers(
         replace(
             config.towers,
-            classes=classifier.out_features,
+            classes=known.out_features,
             learned=" ".join(often),
             sentence_width=WIDTH if config.sentences else 0,
         )
@@ -316,8 +316,8 @@ def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) ->
     towers.video.mean.copy_(torch.cat(unit, dim=-1).mean(0))
     classifier = towers.video.classifier
     assert classifier is not None
-    classifier.weight.copy_(classifier.weight.detach())
-    classifier.bias.copy_(classifier.bias.detach())
+    classifier.weight.copy_(known.weight.detach())
+    classifier.bias.copy_(known.bias.detach())
     classifier.prior.copy_(classifier.probs(torch.from_numpy(rows).float()).mean(0))
     return towers
 

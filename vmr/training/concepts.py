@@ -19,7 +19,6 @@ from typing import Final
 import numpy as np
 
 from vmr.model.names import LONGEST, Names
-from vmr.training.captioned import Meanings
 
 CLASSES: Final = Path(__file__).with_name("imagenet_classes.txt")
 _TEMPLATES: Final = ("a {}", "a photo of a {}", "a close up of a {}", "{}", "there is a {}")
@@ -120,12 +119,11 @@ def class_captions() -> tuple[tuple[str, ...], ...]:
     return tuple(captions)
 
 
-def class_codes(times: Mapping[str, int], meanings: Meanings | None = None) -> Names:
+def class_codes(times: Mapping[str, int]) -> Names:
     """The classes' names, each with a weight that falls with how many captions have it.
 
     Args:
         times: in how many training captions each word is.
-        meanings: sentence vectors, by which queries that name no class find the nearest ones.
     """
     classes = _classes_by_name()
     rng = np.random.default_rng(0)
@@ -134,10 +132,7 @@ def class_codes(times: Mapping[str, int], meanings: Meanings | None = None) -> N
     weights = {name: _rarity(name, times) for name in classes}
     words = sorted(name for name, weight in weights.items() if weight > 0)
     told = [weights[name] * codes[sorted(classes[name])].sum(0) for name in words]
-    if meanings is None:
-        return Names(codes, words, np.stack(told))
-    said = [_TEMPLATES[1].format(name.lower()) for name in class_names()]
-    return Names(codes, words, np.stack(told), meanings(said))
+    return Names(codes, words, np.stack(told))
 
 
 def _classes_by_name() -> dict[str, set[int]]:
