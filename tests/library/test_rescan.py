@@ -1,7 +1,7 @@
 """A second look at the disk: what is read again, what only got another name, what is gone."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,9 @@ def test_what_is_still_being_written_waits_for_the_next_rescan(
 ) -> None:
     late, patience = write_file(films / "late.mp4"), []
 
-    def growing(files: Iterable[Path], *, patience_seconds: float) -> list[Path]:
+    def growing(
+        files: Iterable[Path], *, patience_seconds: float, say: Callable[[str], None]
+    ) -> list[Path]:
         patience.append(patience_seconds)
         return [late]
 

@@ -258,10 +258,14 @@ def test_a_rescan_waits_for_copies_but_not_for_ever(
 
     clock.meanwhile = write
     gone = tmp_path / "gone.mp4"
-    assert wait_for_copies([old, gone]) == []
+    said: list[str] = []
+    assert wait_for_copies([old, gone], say=said.append) == []
+    assert said == []  # there is nothing to wait for
     assert clock.seconds == began
     paths = [old, whole, growing, gone]
-    assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=1.5) == [growing]
+    left = wait_for_copies(paths, settle_seconds=0.4, patience_seconds=1.5, say=said.append)
+    assert left == [growing]
+    assert said == ["2 just written; waiting up to 2 s for their copies"]
     assert clock.seconds == pytest.approx(began + 1.5, abs=0.15)
     assert wait_for_copies(paths, settle_seconds=0.4, patience_seconds=20) == []
     assert clock.seconds == pytest.approx(began + 4.4, abs=0.3)

@@ -104,7 +104,7 @@ def _rescan(options: argparse.Namespace) -> int:
         library.adopt(extractor_fingerprint(), reindex=True)
         ClipIndex.open(library, RetrievalModel.load())  # of other weights it is made anew
     with Ingest(library, Extractor) as ingest:
-        found = rescan(library, ingest, options.paths, exclude=options.exclude)
+        found = rescan(library, ingest, options.paths, exclude=options.exclude, say=_say)
         jobs = _finish(library, ingest)
     for video in missing(library):
         line = one_line(f"missing: {video.path}")
@@ -143,20 +143,27 @@ def _watch(options: argparse.Namespace) -> int:
             options.folder,
             stop,
             exclude=options.exclude,
-            say=lambda line: print(one_line(line), file=sys.stderr, flush=True),
+            say=_say,
         )
         for job in jobs:
             print(one_line(f"{job.state}: {job.path}  {job.reason}").rstrip(), flush=True)
     raise KeyboardInterrupt  # nothing else ends it
 
 
+def _say(line: str) -> None:
+    print(one_line(line), file=sys.stderr, flush=True)
+
+
 def ingest_files(library: "Library", files: Iterable[Path]) -> Sequence["Job"]:
     """Index files, with a progress bar, and bring the index up to date; what became of each."""
+    from tqdm import tqdm
+
     from feature_extract.extract import Extractor
     from vmr.library.ingest import Ingest
 
     with Ingest(library, Extractor) as ingest:
-        ingest.add(files)
+        # Of many files on a slow disk even a look at each takes long.
+        ingest.add(tqdm(files, desc="looking", unit=" files", disable=None, leave=False))
         return _finish(library, ingest)
 
 

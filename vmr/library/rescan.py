@@ -7,7 +7,8 @@ for line in found.problems: ...         # folders that could not be looked throu
 for video in missing(library): ...      # once the queue is empty: a moved file is found there
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError, Video
 from vmr.library.watch import PATIENCE_SECONDS, wait_for_copies
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def rescan(
     *,
     exclude: Sequence[str] = (),
     patience_seconds: float = PATIENCE_SECONDS,
+    say: Callable[[str], None] = logger.info,
 ) -> Rescan:
     """Queue every known video and every video file under `paths`; see which paths are gone.
 
@@ -47,6 +51,7 @@ def rescan(
         paths: files or folders; by default all folders that the library was made from.
         exclude: patterns as in a .gitignore: what they match is not looked for.
         patience_seconds: how long to wait for files that are being written at this moment.
+        say: is told for how many, if any.
 
     Raises:
         LibraryError: the library could not be written.
@@ -58,7 +63,7 @@ def rescan(
     )
     known = [video.path for video in library.videos() if video.state != "missing"]
     files = [*dict.fromkeys([*known, *(path.absolute() for path in found)])]
-    growing = wait_for_copies(files, patience_seconds=patience_seconds)
+    growing = wait_for_copies(files, patience_seconds=patience_seconds, say=say)
     for path in growing:
         library.register_unread(path, "waiting", "waiting for its copy to finish")
     whole = tuple(path for path in files if path not in growing)

@@ -276,10 +276,17 @@ def wait_for_copies(
     *,
     settle_seconds: float = SETTLE_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
+    say: Callable[[str], None] = logger.info,
 ) -> list[Path]:
-    """Wait until files that were written just now stand still; those that do not in that time."""
+    """Wait until files that were written just now stand still; those that do not in that time.
+
+    Args:
+        say: is told for how many it waits, if for any.
+    """
     pending: dict[Path, _Pending | None]
     pending = {path: None for path in paths if _is_fresh(path, settle_seconds)}
+    if pending:
+        say(f"{len(pending)} just written; waiting up to {patience_seconds:.0f} s for their copies")
     deadline = time.monotonic() + patience_seconds
     while pending:
         for path in [path for path in pending if _settled(pending, path, settle_seconds)]:
