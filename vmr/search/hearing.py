@@ -20,14 +20,14 @@ from vmr.library.transcripts import Passage, Transcripts
 from vmr.model.text import word_set
 from vmr.search.sentences import Quote, Token, quoted, sentence_around, tokens_of
 
-PASSAGES: Final = 64
+PASSAGES: Final = 32
 """Passages that are read for a question."""
-FINDS: Final = 32
+FINDS: Final = 16
 """Finds whose sentences are looked for: more than an answer shows."""
 NEAR_SECONDS: Final = 12.0
 NEAR_WORDS: Final = 30
 """How far apart words may be that belong together."""
-AROUND: Final = 12
+AROUND: Final = 5
 """Spans beside a passage in which its first and last sentence may begin and end."""
 PASSAGE_WORDS: Final = 75.0
 """Words of a passage, about."""
