@@ -23,6 +23,7 @@ import os
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, BinaryIO, Final, Protocol
@@ -35,8 +36,9 @@ from feature_extract.video.facts import facts
 from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.libav_log import Complaints
 from feature_extract.video.sound_reader import SoundReader
-from feature_extract.video.source import Picture, RefusedError, describe, is_webp
+from feature_extract.video.source import Picture, RefusedError, describe, is_webp, open_video
 from feature_extract.video.span_reader import SpanReader
+from feature_extract.video.tags import told_by
 
 logger = logging.getLogger("feature_extract.video.decoder")  # `__name__` is `__main__` here
 
@@ -212,6 +214,22 @@ def read_webp_span(sender: Sender, request: dict[str, Any]) -> None:
         sender.pictures_of(WebpSpan(reader, tuple(request["span"])))
 
 
+def read_tags(sender: Sender, paths: Sequence[str]) -> None:
+    """Send what each file says of its recording, by its header: no picture is decoded."""
+    for path in paths:
+        limit_time(time.process_time() + OPEN_SECONDS)
+        if is_webp(path):
+            sender.message("tags", tags={})
+            continue
+        try:
+            container, stream = open_video(path)
+        except (RefusedError, OSError) as error:
+            sender.message("refused", reason=str(error))
+            continue
+        with container:
+            sender.message("tags", tags=told_by(container, stream))
+
+
 class _ToParent(logging.Handler):
     """Sends what is logged here: `child.py` says it in the parent, whose log is the one shown."""
 
@@ -272,7 +290,9 @@ def main() -> None:
     logger.addHandler(_ToParent(sender))
     logger.setLevel(logging.INFO)
     try:
-        if "span" in request:
+        if "paths" in request:
+            read_tags(sender, request["paths"])
+        elif "span" in request:
             read_span(sender, request)
         else:
             width, height = request["size"]

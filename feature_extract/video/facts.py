@@ -3,21 +3,12 @@
 Runs inside the child process of `decoder.py`; `spans.py` gives it to everybody else.
 """
 
-import re
-from typing import Any, Final
+from typing import Any
 
 import av
 
 from feature_extract.video.source import open_video
-
-KEPT: Final = re.compile(
-    r"creation_time|date|date_recorded|location(-\w+)?|make|model|"
-    r"com\.apple\.quicktime\.(creationdate|location\.\w+(\.\w+)*|make|model|software)|"
-    r"com\.android\.(manufacturer|model|capture\.fps)",
-    re.IGNORECASE,
-)
-"""Tags that say when, where and with what a film was recorded."""
-LONGEST_TAG: Final = 1000
+from feature_extract.video.tags import tags_of
 
 
 def facts(path: str) -> dict[str, Any]:
@@ -29,7 +20,7 @@ def facts(path: str) -> dict[str, Any]:
             "video_stream": stream.index,
             "rate": [rate.numerator, rate.denominator] if rate else [0, 1],
             "timecode": _timecode(container, stream),
-            "tags": _tags(container, stream),
+            "tags": tags_of(container, stream),
             "sounds": [
                 [s.index, s.codec_context.name if s.codec_context else ""]
                 for s in sound_streams(container)
@@ -49,12 +40,3 @@ def _timecode(container: Any, stream: Any) -> str:
     """Of the first picture, as in 10:00:00:00, with a semicolon where frames are dropped."""
     places = [stream, *container.streams.data, container]
     return next((p.metadata["timecode"] for p in places if "timecode" in p.metadata), "")
-
-
-def _tags(container: Any, stream: Any) -> dict[str, str]:
-    tags = {**stream.metadata, **container.metadata}
-    return {
-        name: text[:LONGEST_TAG]
-        for name, text in tags.items()
-        if KEPT.fullmatch(name) and text.strip()
-    }

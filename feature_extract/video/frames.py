@@ -20,7 +20,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +75,8 @@ class VideoInfo:
     origin: float = 0.0
     """The container's clock at our 0 s; almost always 0. ffmpeg's `-ss` counts from it, as we do;
     a browser's `currentTime` is the container's clock: add it before seeking there."""
+    tags: dict[str, str] = field(default_factory=dict, hash=False)
+    """What it says of its recording, by the container's own names; see recording.py."""
 
 
 @dataclass(frozen=True, eq=False)

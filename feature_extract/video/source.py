@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import av
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.formats import FORMATS
 from feature_extract.video.header_checks import contradiction, last_second, seconds_of
+from feature_extract.video.tags import told_by
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
@@ -92,6 +93,8 @@ class Info:
     has_audio: bool
     origin: float
     """The container's clock at 0 s: the earliest start of its streams."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """What it says of its recording, by the container's own names."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,7 @@ def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) ->
         rotation=turn.degrees,
         has_audio=bool(container.streams.audio),
         origin=origin,
+        tags=told_by(container, stream),
     )
 
 

@@ -36,6 +36,12 @@ def add_parsers(command: Commands) -> None:
     _add_exclude(index)
 
     listing = command("list", _list, "Show the videos and their state.")
+    listing.add_argument(
+        "--sort",
+        choices=["added", "recorded"],
+        default="added",
+        help="recorded: earliest first; by the date of the file where it does not say",
+    )
     listing.add_argument("--json", action="store_true")
 
     remove = command(
@@ -236,6 +242,8 @@ def _job_record(job: "Job") -> dict[str, Any]:
 def _list(options: argparse.Namespace) -> int:
     library = open_library(options.library)
     videos = library.videos()
+    if options.sort == "recorded":
+        videos = sorted(videos, key=lambda video: video.when)
     if options.json:
         words = library.transcripts.known()
         records = [_video_record(video) | {"words": words.get(video.id, {})} for video in videos]
@@ -281,10 +289,12 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _video_record(video: "Video") -> dict[str, Any]:
     names = {"name": video.name, "path": str(video.path), "also": [str(p) for p in video.also]}
-    return asdict(video) | names
+    return asdict(video) | names | {"recorded": video.recording.text}
 
 
 def _video_line(video: "Video") -> str:
     state = f"indexing {video.progress:.0%}" if video.state == "indexing" else video.state
     line = f"{video.id:5}  {state:15}  {clock(video.duration)}  {video.path}"
+    said = (video.recording.text, video.recording.camera, video.recording.place)
+    line += "".join(f"  {one}" for one in said if one)
     return one_line(f"{line}  ({video.reason})" if video.reason else line)

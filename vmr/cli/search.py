@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from vmr.cli.console import DONE, Commands, clock, one_line, open_library, video_named
 
 if TYPE_CHECKING:
-    from vmr.library.scope import Scope
+    from vmr.library.scope import Near, Scope
+    from vmr.library.store import Library
     from vmr.search.moments import Answer
     from vmr.search.query import Suggestion
 
@@ -50,6 +51,22 @@ def add_parsers(command: Commands) -> None:
     search.add_argument("--until", type=_day, metavar="DATE", help="files from before this day")
     search.add_argument(
         "--min-length", type=float, default=0.0, metavar="SECONDS", help="videos as long or longer"
+    )
+    search.add_argument(
+        "--recorded-since",
+        type=_recorded,
+        metavar="DATE",
+        help="recorded in 2023, 2023-05 or 2023-05-14 and later, by the clocks of the place",
+    )
+    search.add_argument(
+        "--recorded-until", type=_recorded, metavar="DATE", help="recorded before its beginning"
+    )
+    search.add_argument("--camera", default="", metavar="NAME", help='part of it, as in "GoPro"')
+    search.add_argument(
+        "--near",
+        type=_near,
+        metavar="LAT,LON,RADIUS",
+        help="recorded there, as in 52.5,13.4,20km; south of the equator --near=-33.9,18.4,5km",
     )
     search.add_argument("--top", type=_positive, default=10, metavar="N", help="default: 10")
     search.add_argument(
@@ -97,6 +114,24 @@ def _day(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date, such as 2026-05-31") from error
+
+
+def _recorded(text: str) -> datetime:
+    from vmr.library.scope import read_day
+
+    try:
+        return read_day(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _near(text: str) -> "Near":
+    from vmr.library.scope import Near
+
+    try:
+        return Near.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:
@@ -151,7 +186,7 @@ def _answer(options: argparse.Namespace) -> int:
     among = _among(options)
     words = Words.load(options.words_file)
     model = RetrievalModel.load(words=words, sentences=not options.words_only)
-    for note in (*mismatches(library, model), reading_note(model)):
+    for note in (*mismatches(library, model), reading_note(model), *_left_out(among, library)):
         if note is not None:
             print(f"note: {note}", file=sys.stderr)
     searcher = Searcher(library, model, use_feedback=not options.no_feedback)
@@ -180,7 +215,35 @@ def _answer(options: argparse.Namespace) -> int:
 def _among(options: argparse.Namespace) -> "Scope":
     from vmr.library.scope import Scope
 
-    return Scope(options.folder, options.since, options.until, options.min_length)
+    return Scope(
+        folder=options.folder,
+        since=options.since,
+        until=options.until,
+        min_length=options.min_length,
+        recorded_since=options.recorded_since,
+        recorded_until=options.recorded_until,
+        camera=options.camera,
+        near=options.near,
+    )
+
+
+def _left_out(scope: "Scope", library: "Library") -> list[str]:
+    """One line for each filter that some videos cannot pass, as they do not say."""
+    asked = {
+        "when they were recorded (--since goes by the date of the file)": (
+            scope.recorded_since or scope.recorded_until,
+            "time",
+        ),
+        "where they were recorded": (scope.near, "place"),
+        "with what they were recorded": (scope.camera, "camera"),
+    }
+    lines = []
+    for what, (wanted, kind) in asked.items():
+        count = getattr(library.recordings.silent(), kind) if wanted else 0
+        if count:
+            do = "video does" if count == 1 else "videos do"
+            lines.append(f"left out: {count} {do} not say {what}")
+    return lines
 
 
 def _answer_record(answer: "Answer") -> dict[str, Any]:
@@ -191,7 +254,7 @@ def _answer_record(answer: "Answer") -> dict[str, Any]:
         "verdict": answer.verdict,
         "moments": [
             asdict(hit)
-            | {"path": str(hit.path)}
+            | {"path": str(hit.path), "recorded": hit.recording.text}
             | {time: round(getattr(hit, time), 3) for time in ("start", "end", "best")}
             for hit in answer.moments
         ],

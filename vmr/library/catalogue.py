@@ -11,11 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from feature_extract.video.recording import Recording
+
 State = Literal["new", "waiting", "indexing", "ready", "partly readable", "refused", "missing"]
 SEARCHABLE: Final = ("ready", "partly readable")
+RECORDING: Final = "recorded recorded_offset latitude longitude make model"
+"""Columns, in the order of the fields of a Recording."""
 COLUMNS: Final = (
     "id state reason progress duration width height fps codec origin rows unreadable added "
-    "fingerprint full"
+    f"fingerprint full {RECORDING}"
 )
 
 
@@ -52,11 +56,18 @@ class Video:
     size_bytes: int
     modified: float
     "POSIX seconds"
+    recording: Recording
+    "what the file says of it; nothing before it was asked"
 
     @property
     def name(self) -> str:
         """The file's name without its folder."""
         return readable(self.path.name)
+
+    @property
+    def when(self) -> float:
+        """POSIX seconds of the recording; where the file does not say, of its last change."""
+        return self.modified if self.recording.time is None else self.recording.time
 
     @property
     def searchable(self) -> bool:
@@ -116,11 +127,13 @@ def read_video(rows: tuple[tuple[Any, ...], ...]) -> Video:
     fields = dict(zip(COLUMNS.split(), columns, strict=True))
     if not present and fields["state"] != "refused":
         fields |= {"state": "missing", "reason": "the file is no longer where it was"}
+    said = Recording(*(fields.pop(name) for name in RECORDING.split()))
     fields["unreadable"] = tuple((start, end) for start, end in json.loads(fields["unreadable"]))
     return Video(
         path=Path(os.fsdecode(path)),
         also=tuple(Path(os.fsdecode(row[0])) for row in rows[1:]),
         size_bytes=size_bytes,
         modified=modified_ns / 1e9,
+        recording=said,
         **fields,
     )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from feature_extract.video.recording import kilometres
 from vmr.library.database import open_database, open_for_reading
 from vmr.library.locks import LibraryError, plain_errors
 
@@ -30,6 +31,7 @@ class Connection:
         self._read_only = read_only
         self._lock = threading.RLock()
         self._db = (open_for_reading if read_only else open_database)(folder / "library.db")
+        self._db.create_function("kilometres", 4, kilometres, deterministic=True)
         weakref.finalize(self, self._db.close)  # also where the process ends in a hurry
 
     def close(self) -> None:

@@ -111,12 +111,22 @@ _IDENTITY: Final = """
 ALTER TABLE paths ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;       -- both 0: not known yet
 ALTER TABLE paths ADD COLUMN changed_ns INTEGER NOT NULL DEFAULT 0;
 """
+_RECORDINGS: Final = """
+ALTER TABLE videos ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;     -- the file, for these:
+ALTER TABLE videos ADD COLUMN recorded REAL;                        -- POSIX seconds
+ALTER TABLE videos ADD COLUMN recorded_offset INTEGER;              -- minutes ahead of UTC
+ALTER TABLE videos ADD COLUMN latitude REAL;
+ALTER TABLE videos ADD COLUMN longitude REAL;
+ALTER TABLE videos ADD COLUMN make TEXT NOT NULL DEFAULT '';
+ALTER TABLE videos ADD COLUMN model TEXT NOT NULL DEFAULT '';
+"""
 
 _STEPS: Final = {
     3: "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;",
     4: _TRANSCRIPTS,
     5: _CHANGES + _TRIGGERS,
     6: _IDENTITY,
+    7: _RECORDINGS,
 }
 """What each version has that the one before had not."""
 SCHEMA_VERSION: Final = max(_STEPS)

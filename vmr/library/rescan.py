@@ -43,7 +43,8 @@ def rescan(
     patience_seconds: float = PATIENCE_SECONDS,
     say: Callable[[str], None] = logger.info,
 ) -> Rescan:
-    """Queue every known video and every video file under `paths`; see which paths are gone.
+    """Queue every known video and every video file under `paths`; see which paths are gone, and
+    what the files of older libraries say of their recording.
 
     Files that were refused before are tried again only if they changed.
 
@@ -57,6 +58,7 @@ def rescan(
         LibraryError: the library could not be written.
     """
     library.check_presence()
+    library.recordings.complete()
     passed: list[Path] = []
     found, problems = find_and_remember(
         library, paths or library.folders(), exclude=exclude, passed=passed

@@ -36,6 +36,7 @@ from vmr.library.content import FileStamp
 from vmr.library.database import make_folders
 from vmr.library.locks import LibraryError, hold_lock, plain_errors
 from vmr.library.naming import Naming, key
+from vmr.library.recordings import Recordings, columns_of
 from vmr.library.recovery import put_right
 from vmr.library.scope import Scope
 from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
@@ -80,6 +81,7 @@ class Library:
         self._naming = Naming(self._db)
         self.transcripts = Transcripts(self._db)
         """What is said and written in the videos."""
+        self.recordings = Recordings(self._db)
         if read_only:
             return
         with self.exclusive() as alone:
@@ -312,6 +314,7 @@ class Library:
             "codec": info.codec,
             "origin": info.origin,
             "unreadable": json.dumps(features.unreadable),
+            **columns_of(info.tags),
         }
         columns = ", ".join(f"{column} = ?" for column in row)
         with self._db.transaction() as db:

@@ -5,10 +5,11 @@ follow_on([first, second], within=20)               # one after the other
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from feature_extract.video.recording import Recording
 from vmr.model.strength import Verdict
 from vmr.model.windows import distinct_indices
 from vmr.search.query import Suggestion
@@ -42,6 +43,8 @@ class Moment:
     "what found it"
     words: tuple[Quote, ...] = ()
     "what is said or written there, and which words of it were asked for"
+    recording: Recording = field(default_factory=Recording)
+    "what the file says of it"
 
 
 @dataclass(frozen=True)

@@ -359,6 +359,7 @@ class Searcher:
                 float(calibration.strength(moment.score, rows)),
                 moment.best,
                 calibration.verdict(moment.score, rows),
+                recording=video.recording,
             )
             for moment in moments
             if not _was_unreadable(video, moment.best)

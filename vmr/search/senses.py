@@ -194,6 +194,7 @@ class Senses:
                     verdict="none",
                     sense=heard.senses,
                     words=heard.words,
+                    recording=video.recording,
                 ),
                 heard.strength,
             )
