@@ -1,4 +1,4 @@
-// Which part of the library is searched: a folder, files from a time, files of a least length.
+// Which part of the library is searched: a folder, a time, a camera, a place, a least length.
 
 import { h, iconButton } from "./dom.js";
 import { words } from "./words.js";
@@ -9,13 +9,16 @@ export class Filters {
   /** @param {() => void} changed  called when the visitor has chosen something else */
   constructor(changed) {
     this.changed = changed;
-    this.videos = [];
     const field = (type, properties) =>
       h("input", { type, onchange: () => this.#chosen(), ...properties });
     this.folder = h("select", { onchange: () => this.#chosen() });
     this.from = field("date", {});
     this.to = field("date", {});
     this.minutes = field("number", { min: "0", step: "any", placeholder: "0" });
+    this.byFile = field("checkbox", {});
+    this.camera = field("text", { list: "cameras", autocomplete: "off" });
+    this.cameras = h("datalist", { id: "cameras" });
+    this.near = field("text", { placeholder: words.nearPlaceholder, autocomplete: "off" });
     const row = (text, ...inputs) => h("label", {}, h("span", {}, text), ...inputs);
     this.folderRow = row(words.folder, this.folder);
     this.panel = h(
@@ -24,6 +27,9 @@ export class Filters {
       this.folderRow,
       row(words.from, this.from),
       row(words.to, this.to),
+      (this.byFileRow = row(words.byFile, this.byFile)),
+      (this.cameraRow = row(words.camera, this.camera, this.cameras)),
+      (this.nearRow = row(words.near_, this.near)),
       row(words.longer, this.minutes),
       h("button", { type: "button", class: "link", onclick: () => this.clear() }, words.clear),
     );
@@ -32,27 +38,36 @@ export class Filters {
     });
   }
 
-  /** The ids to look into, or null where nothing is filtered. */
-  get among() {
-    const { folder, from, to, minutes } = this;
-    if (![folder, from, to, minutes].some(({ value }) => value)) return null;
-    const day = (input, fallback) =>
-      input.value ? new Date(`${input.value}T00:00`).getTime() / 1000 : fallback;
-    const [first, last] = [day(from, -Infinity), day(to, Infinity) + DAY];
-    return this.videos
-      .filter(
-        (video) =>
-          (!folder.value || `${video.folder}/`.startsWith(`${folder.value}/`)) &&
-          video.modified >= first &&
-          video.modified < last &&
-          video.duration >= 60 * Number(minutes.value),
-      )
-      .map(({ id }) => id);
+  /** What the server is asked to look into, or null where nothing is filtered. */
+  get scope() {
+    const { folder, from, to, minutes, camera, near } = this;
+    if (![folder, from, to, minutes, camera, near].some(({ value }) => value)) return null;
+    const scope = {
+      folder: folder.value || null,
+      camera: camera.value,
+      near: near.value || null,
+      min_length: 60 * Number(minutes.value),
+    };
+    // Days of files are those of this browser's clock, days of recordings those of the place.
+    if (this.byFile.checked) {
+      if (from.value) scope.since = new Date(`${from.value}T00:00`).getTime() / 1000;
+      if (to.value) scope.until = new Date(`${to.value}T00:00`).getTime() / 1000 + DAY;
+    } else {
+      if (from.value) scope.recorded_since = from.value;
+      if (to.value) scope.recorded_through = to.value;
+    }
+    return scope;
   }
 
-  /** The library has changed: other folders may be chosen. */
+  /** The library has changed: other folders and cameras may be chosen. */
   update(videos) {
-    this.videos = videos;
+    const told = (key) => videos.some((video) => video[key]);
+    this.byFileRow.hidden = !told("recorded");
+    if (this.byFileRow.hidden) this.byFile.checked = true; // no video says when
+    this.nearRow.hidden = !told("place");
+    const cameras = [...new Set(videos.map(({ camera }) => camera).filter(Boolean))].sort();
+    this.cameraRow.hidden = !cameras.length;
+    this.cameras.replaceChildren(...cameras.map((value) => h("option", { value })));
     const folders = [...new Set(videos.map(({ folder }) => folder).filter(Boolean))].sort();
     const above = commonFolder(folders).length;
     const before = this.folder.value;
@@ -67,12 +82,13 @@ export class Filters {
   }
 
   clear() {
-    for (const input of [this.folder, this.from, this.to, this.minutes]) input.value = "";
+    const { folder, from, to, minutes, camera, near } = this;
+    for (const input of [folder, from, to, minutes, camera, near]) input.value = "";
     this.#chosen();
   }
 
   #chosen() {
-    this.button.setAttribute("aria-pressed", String(this.among !== null));
+    this.button.setAttribute("aria-pressed", String(this.scope !== null));
     this.changed();
   }
 

@@ -2,6 +2,7 @@
 // read, and every video with its state. Reading goes on in the server when the tab closes.
 
 import { address, clock, h, icon, iconButton } from "./dom.js";
+import { arranged, dayInWords, facts, orderBox, recordedAt } from "./days.js";
 import { job, open, tool } from "./jobs.js";
 import { picture } from "./pictures.js";
 import { words } from "./words.js";
@@ -80,6 +81,7 @@ export class LibraryView {
         this.#drawVideos();
       },
     });
+    this.orderBox = orderBox(() => this.#drawVideos());
     this.rescanner = h(
       "button",
       {
@@ -97,7 +99,7 @@ export class LibraryView {
       { class: "library", "aria-label": words.home },
       this.adder,
       this.jobs,
-      h("div", { class: "verdict" }, this.summary, this.rescanner, this.filterBox),
+      h("div", { class: "verdict" }, this.summary, this.rescanner, this.orderBox, this.filterBox),
       this.grid,
     );
   }
@@ -297,12 +299,26 @@ export class LibraryView {
       ...(refused ? [words.notAdded(refused)] : []),
     ].join(", ");
     this.filterBox.hidden = videos.length < 6;
+    this.orderBox.hidden = videos.length < 2;
     const shown = videos.filter(({ name }) => name.toLowerCase().includes(this.filter));
     const held = document.activeElement;
-    if (videos.length) this.grid.replaceChildren(...shown.map((video) => this.#kept(video)));
+    if (videos.length) this.grid.replaceChildren(...this.#tiles(shown));
     else this.grid.replaceChildren(h("li", { class: "nothing" }, words.emptyHint));
     if (held !== document.activeElement && this.grid.contains(held))
       held.focus({ preventScroll: true }); // moving an element takes the keyboard away from it
+  }
+
+  /** The tiles of these videos in order, with a heading for each day where that is asked for. */
+  #tiles(videos) {
+    let heading = "";
+    return arranged(videos, this.orderBox.value).flatMap((video) => {
+      const { day, told } = recordedAt(video);
+      const text = words.day(dayInWords(day), told);
+      const begins = this.orderBox.value === "day" && text !== heading;
+      heading = text;
+      const tile = this.#kept(video);
+      return begins ? [h("li", { class: "day" }, h("h3", {}, text)), tile] : [tile];
+    });
   }
 
   /** The tile of a video, a new one only where something of it has changed. */
@@ -322,6 +338,7 @@ export class LibraryView {
       video.state === "indexing"
         ? words.readSoFar(video.progress)
         : words.state[unread ? "unread" : video.state];
+    const told = recordedAt(video);
     const cover = ready ? picture(video.id, video.duration / 3) : icon("film");
     const open = h(
       "button",
@@ -341,10 +358,10 @@ export class LibraryView {
           {
             class:
               video.state === "refused" || video.state === "missing" ? "detail wrong" : "detail",
-            title: video.reason || words.facts(video),
+            title: video.reason || facts(video),
           },
           ready && !video.reason
-            ? `${video.width}×${video.height}`
+            ? `${video.width}×${video.height}${told.told ? `, ${told.day}` : ""}`
             : video.reason || state,
         ),
       ),

@@ -191,11 +191,13 @@ class Page {
   }
 
   #send({ query, like, picture }) {
-    const among = like && this.scope ? [this.scope] : this.filters.among;
-    if (like)
-      return this.server.like({ video: like.video, start: like.start, end: like.end, among });
-    if (picture) return this.server.picture({ picture, video: this.scope, among });
-    return this.server.search({ query, video: this.scope, among });
+    const { scope } = this.filters;
+    if (like) {
+      const { video, start, end } = like;
+      return this.server.like({ video, start, end, inside: this.scope, scope });
+    }
+    if (picture) return this.server.picture({ picture, video: this.scope, scope });
+    return this.server.search({ query, video: this.scope, scope });
   }
 
   #take(files) {
@@ -227,7 +229,7 @@ class Page {
   /** Why there could be no answer, where no video was looked into at all. */
   #nothingSearched() {
     if (!this.library.state.videos.some(({ searchable }) => searchable)) return words.emptySearched;
-    return this.filters.among?.length === 0 ? words.noneChosen : "";
+    return this.filters.scope && this.answer.searched === 0 ? words.noneChosen : "";
   }
 
   /** Play a moment of the answer. */

@@ -70,6 +70,10 @@ export const words = {
   anyFolder: "All folders",
   from: "From",
   to: "To",
+  byFile: "By the date of the file",
+  camera: "Camera",
+  near_: "Near (latitude, longitude, distance)",
+  nearPlaceholder: "52.5, 13.4, 20 km",
   longer: "At least (minutes)",
   clear: "Search everything",
 
@@ -182,6 +186,12 @@ export const words = {
   notAdded: (number) => `${number} not added`,
   facts: ({ width, height, codec, fps, rows }) =>
     `${width}×${height}, ${codec}, ${Math.round(fps * 100) / 100} frames a second, ${rows} s read`,
+  recorded: ({ day, time, told }) =>
+    told ? `recorded ${day} at ${time}` : `file of ${day}, it does not say when it was recorded`,
+  at: ([latitude, longitude]) => `at ${latitude.toFixed(4)}, ${longitude.toFixed(4)}`,
+  order: "Order of the library",
+  orders: { added: "As added", recorded: "Newest recordings first", day: "By day" },
+  day: (day, told) => (told ? day : `${day}, by the date of the file`),
   speedOfReading: (bytes) =>
     `${bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`} a second`,
   left: (seconds) => `${duration(seconds)} left`,

@@ -1,5 +1,6 @@
 """Everything around the player in a real browser: answers, filters, basket, library, looks."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Route, expect
 from playwright.sync_api import Page as Tab
 
+from feature_extract.video.recording import Recording
 from tests.support.browser import (
     HOSTILE,
     NEEDED,
@@ -338,6 +340,55 @@ def test_a_folder_is_searched_with_the_folders_in_it(open_tab: OpenTab, tmp_path
         expect(tab.locator(".results h2")).to_have_text("2 moments in 2 videos")
         folder.select_option(label="home")
         expect(tab.locator(".results h2")).to_have_text("Nothing here looks like that")
+
+
+def test_recordings_choose_and_arrange_the_videos(open_tab: OpenTab, tmp_path: Path) -> None:
+    """By the clocks of the place; where a file does not say, by its date, which is named so."""
+    page = planted_page(tmp_path)
+    said = {
+        1: Recording(1685568600.0, 540, 35.6812, 139.7671, "Canon", "EOS R5"),  # 1 June, 06:30
+        2: Recording(1685568600.0, -420, 37.77, -122.42, "Apple", "iPhone 13"),  # 31 May, 14:30
+    }
+    page.library.recordings.keep(said)
+    os.utime(page.library.video(3).path, (1e9, 1e9))
+    page.library.register(page.library.video(3).path)
+    with served(page) as base:
+        tab = open_tab(base=base)
+        tab.select_option("[aria-label='Order of the library']", label="By day")
+        expect(tab.locator(".videos h3")).to_have_text(
+            [
+                re.compile(r"^Thursday,? 1 June 2023$"),
+                re.compile(r"^Wednesday,? 31 May 2023$"),
+                re.compile(r"^Sunday,? 9 September 2001, by the date of the file$"),
+            ]
+        )
+        check_with_axe(tab)
+        expect(tab.locator(".videos .detail").first).to_have_attribute(
+            "title", re.compile("recorded 2023-06-01 at 06:30, Canon EOS R5, at 35.6812, 139.7671$")
+        )
+        tab.select_option("[aria-label='Order of the library']", label="As added")
+        expect(tab.locator(".videos h3")).to_have_count(0)
+        tab.click("[aria-label='Search only some videos']")
+        check_with_axe(tab)
+        ask(tab, DOG)
+        heading = tab.locator(".results h2")
+        expect(heading).to_have_text("2 moments in 2 videos")
+        for name, value, found in [
+            ("From", "2023-06-01", "1 moment in 1 video"),
+            ("To", "2023-05-31", "the filter leaves all of them out"),
+            ("From", "2023-05-31", "1 moment in 1 video"),
+            ("From", "", "1 moment in 1 video"),
+            ("To", "", "2 moments in 2 videos"),
+            ("Camera", "iphone", "1 moment in 1 video"),
+            ("Camera", "", "2 moments in 2 videos"),
+            ("Near (latitude, longitude, distance)", "35.7, 139.8, 20 km", "1 moment in 1 video"),
+        ]:
+            tab.get_by_label(name, exact=True).fill(value)
+            tab.keyboard.press("Tab")
+            expect(heading).to_contain_text(found)
+        tab.get_by_label("Near (latitude, longitude, distance)").fill("Tokyo")
+        tab.keyboard.press("Tab")
+        expect(tab.locator(".results")).to_contain_text("is not LATITUDE,LONGITUDE,RADIUS")
 
 
 def test_an_empty_library_says_so(open_tab: OpenTab, tmp_path: Path) -> None:

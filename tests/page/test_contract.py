@@ -36,6 +36,7 @@ WELCOME = Transcript("said", "made up", "en", (TextSpan(1, 3, "Good evening."),)
 SPAN = {"video": 1, "start": 6.0, "end": 10.0}
 # Keys that no script reads: they are for programs, which use the public interface.
 FOR_PROGRAMS = {"MomentView": {"score"}}
+SCOPE = {"camera": "phone", "near": "52.5, 13.4, 20 km", "recorded_since": "2023-05-14"}
 FROM_UPLOADS = {("UploadedView", "name")}  # answered by a route, see test_page.py
 
 
@@ -81,7 +82,7 @@ def test_every_function_answers_its_view_and_every_key_is_sent(
     seen: set[tuple[str, str]] = set()
     asked = [
         ("search", {"query": DOG}),
-        ("search", {"query": "a motocycle beachh", "video": 1, "among": [1, 2]}),
+        ("search", {"query": "a motocycle beachh", "video": 1, "scope": SCOPE}),
         ("rate", SPAN | {"query": DOG, "good": True}),
         ("search", {"query": DOG}),
         ("rate", SPAN | {"query": DOG, "good": None}),
@@ -123,7 +124,7 @@ def test_visitors_who_see_no_paths_get_the_same_view(
     listed = shared.viewer.listing()
     shared.ingest.close()
     assert misfits(listed, views.LibraryView) == []
-    assert keys_of(views.VideoView) - listed["videos"][0].keys() == {"file", "folder"}
+    assert keys_of(views.VideoView) - listed["videos"][0].keys() == {"file", "folder", "place"}
 
 
 def test_every_key_is_read_by_a_script() -> None:

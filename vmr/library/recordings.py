@@ -48,9 +48,17 @@ class Recordings:
         for path, recording in read_recordings(paths):
             done[paths[path]] = recording
             if len(done) == _BATCH:
-                count += self._keep(done)
+                count += self.keep(done)
                 done = {}
-        return count + self._keep(done)
+        return count + self.keep(done)
+
+    def keep(self, done: Mapping[int, Recording]) -> int:
+        """What the files of these videos say, by their ids; how many there are."""
+        columns = ", ".join(f"{name} = ?" for name in RECORDING.split())
+        statement = f"UPDATE videos SET {columns}, asked = 1 WHERE id = ?"  # noqa: S608  # no part of it comes from outside
+        with self._db.transaction() as db:
+            db.executemany(statement, [(*_values(said), id) for id, said in done.items()])
+        return len(done)
 
     def silent(self) -> Silent:
         """Over all videos that can be searched."""
@@ -60,13 +68,6 @@ class Recordings:
             f"FROM videos WHERE state IN {SEARCHABLE}"
         )
         return Silent(time, place, camera)
-
-    def _keep(self, done: Mapping[int, Recording]) -> int:
-        columns = ", ".join(f"{name} = ?" for name in RECORDING.split())
-        statement = f"UPDATE videos SET {columns}, asked = 1 WHERE id = ?"  # noqa: S608  # no part of it comes from outside
-        with self._db.transaction() as db:
-            db.executemany(statement, [(*_values(said), id) for id, said in done.items()])
-        return len(done)
 
 
 def columns_of(tags: Mapping[str, str]) -> dict[str, Any]:

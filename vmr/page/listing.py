@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from feature_extract.transcript import SENSES, Sense
+from feature_extract.video.recording import Recording
 from vmr.library.catalogue import readable
 from vmr.library.ingest import Job, Progress
 from vmr.library.store import Library, LibraryError, Video
@@ -63,10 +64,14 @@ def video_view(
         "modified": video.modified,
         "playable": access.originals and plays_in_browsers(video),
         "senses": list(senses),
+        "recorded": video.recording.time,
+        "offset": video.recording.offset,
+        "camera": video.recording.camera,
     }
     if access.paths:  # not "path": Gradio's client would try to download that
         view["file"] = readable(video.path)
         view["folder"] = readable(video.path.parent)
+        view["place"] = place_view(video.recording)
     return view
 
 
@@ -88,6 +93,11 @@ def transcript_view(library: Library, video: int) -> TranscriptView:
             if transcript is not None and transcript.spans
         ]
     }
+
+
+def place_view(recording: Recording) -> list[float] | None:
+    """Latitude and longitude; who may not see paths is not shown where somebody filmed, either."""
+    return None if recording.place is None else [*recording.place]
 
 
 def job_view(job: Job, progress: Progress, access: Access) -> JobView:

@@ -11,7 +11,7 @@ import base64
 import binascii
 import io
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,15 @@ from vmr.library.ingest import Ingest
 from vmr.library.store import Library, Rating
 from vmr.model.retrieval import RetrievalModel
 from vmr.page.access import Access, PageError
-from vmr.page.listing import find_video, is_shown, job_view, transcript_view, video_view
+from vmr.page.listing import (
+    find_video,
+    is_shown,
+    job_view,
+    place_view,
+    transcript_view,
+    video_view,
+)
+from vmr.page.scopes import read_scope
 from vmr.page.uploads import Uploads
 from vmr.page.views import (
     LARGEST_PICTURE,
@@ -33,6 +41,7 @@ from vmr.page.views import (
     ExplanationView,
     LibraryView,
     MomentView,
+    ScopeRequest,
     SuggestionView,
     TranscriptView,
     WordCurveView,
@@ -85,14 +94,14 @@ class Viewer:
         self,
         query: str,
         video: int | None = None,
-        among: Collection[int] | None = None,
+        scope: ScopeRequest | None = None,
         top: int = CARDS,
     ) -> AnswerView:
         """The answer to a query, with what the cards need.
 
         Args:
             video: id of the only video to look into.
-            among: ids of the videos to look into.
+            scope: the part of the library to look into.
 
         Raises:
             QueryError: the query has no known word, or its parts make no sense.
@@ -102,6 +111,7 @@ class Viewer:
             raise PageError(f"the query is longer than {LONGEST_TEXT} characters")
         if video is not None:
             find_video(self._library, video)
+        among = read_scope(scope, self._access)
         answer = self._searcher.search(query, video=video, among=among, top=_bounded(top))
         return self._view(answer)
 
@@ -115,27 +125,30 @@ class Viewer:
         video: int,
         start: float,
         end: float,
-        among: Collection[int] | None = None,
+        inside: int | None = None,
+        scope: ScopeRequest | None = None,
         top: int = CARDS,
     ) -> AnswerView:
         """Moments that look like this one.
 
         Args:
             start: seconds from the beginning of the video, as `end`.
-            among: ids of the videos to look into.
+            inside: id of the only video to look into.
+            scope: the part of the library to look into.
 
         Raises:
             PageError: there is no such video.
             LibraryError: nothing of the video lies in this span.
         """
         find_video(self._library, video)
+        among = read_scope(scope, self._access) if inside is None else [inside]
         return self._view(self._searcher.like(video, start, end, among=among, top=_bounded(top)))
 
     def like_picture(
         self,
         picture: str,
         video: int | None = None,
-        among: Collection[int] | None = None,
+        scope: ScopeRequest | None = None,
         top: int = CARDS,
     ) -> AnswerView:
         """Moments that look like a picture.
@@ -156,6 +169,7 @@ class Viewer:
         except binascii.Error as error:
             raise PageError("the picture did not arrive whole") from error
         row = self._pictures.row(io.BytesIO(content))
+        among = read_scope(scope, self._access)
         return self._view(
             self._searcher.like_picture(row, video=video, among=among, top=_bounded(top))
         )
@@ -173,6 +187,7 @@ class Viewer:
                 if not one.unknown
             ],
             "moments": [self._moment(hit, answer, said) for hit in answer.moments],
+            "searched": answer.videos,
         }
 
     def _moment(self, hit: Moment, answer: Answer, said: Iterable[Rating]) -> MomentView:
@@ -182,7 +197,7 @@ class Viewer:
             for word in said
             if word.video == hit.video and word.start < hit.end and word.end > hit.start
         ]
-        return {
+        view: MomentView = {
             "video": hit.video,
             "name": hit.name,
             "start": round(hit.start, 3),
@@ -201,7 +216,12 @@ class Viewer:
                 }
                 for quote in hit.words
             ],
+            "recorded": hit.recording.text,
+            "camera": hit.recording.camera,
         }
+        if self._access.paths:
+            view["place"] = place_view(hit.recording)
+        return view
 
     def transcript(self, video: int) -> TranscriptView:
         """What is said and written in a video.

@@ -26,6 +26,7 @@ Action = Literal["pause", "resume", "cancel", "retry", "remove"]
 Verdict = Literal["strong", "possible", "none"]
 VideoId = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Instant = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RequestError(PageError):
@@ -76,6 +77,11 @@ class MomentView(TypedDict):
     sense: list[Literal["seen", "said", "written"]]
     "what found it"
     words: list[QuoteView]
+    recorded: str | None
+    "when, as in 2023-05-14T12:34:56+02:00; None where the file does not say"
+    camera: str
+    place: NotRequired[list[float] | None]
+    "latitude and longitude in degrees, for those who may see paths"
 
 
 class AnswerView(TypedDict):
@@ -86,6 +92,8 @@ class AnswerView(TypedDict):
     unknown: list[SuggestionView]
     slips: list[SuggestionView]
     moments: list[MomentView]
+    searched: int
+    "videos that were looked into"
 
 
 class CurveView(TypedDict):
@@ -158,6 +166,13 @@ class VideoView(TypedDict):
     "browsers play the file itself; they are given previews otherwise"
     senses: list[Sense]
     "what it has words of"
+    recorded: float | None
+    "seconds since 1970; None where the file does not say"
+    offset: int | None
+    "minutes that clocks there were ahead of UTC, where the file says so"
+    camera: str
+    place: NotRequired[list[float] | None]
+    "latitude and longitude in degrees"
     file: NotRequired[str]
     folder: NotRequired[str]
 
@@ -261,12 +276,30 @@ class UploadedView(TypedDict):
 # What the scripts send
 
 
+class ScopeRequest(TypedDict):
+    """Which part of the library to look into; what is left out does not matter."""
+
+    folder: NotRequired[str | None]
+    "for those who may name paths"
+    since: NotRequired[Instant]
+    "seconds since 1970, of the file"
+    until: NotRequired[Instant]
+    min_length: NotRequired[Seconds]
+    recorded_since: NotRequired[str]
+    "a day such as 2023-05-14, a month or a year, by the clocks of the place"
+    recorded_through: NotRequired[str]
+    "the last day, as 2023-05-14"
+    camera: NotRequired[str]
+    near: NotRequired[str | None]
+    "latitude, longitude, distance: 52.5, 13.4, 20 km"
+
+
 class SearchRequest(TypedDict):
-    """Moments for words, in one video or among some."""
+    """Moments for words, in one video or in a part of the library."""
 
     query: str
     video: NotRequired[VideoId | None]
-    among: NotRequired[list[VideoId] | None]
+    scope: NotRequired[ScopeRequest | None]
 
 
 class LikeRequest(TypedDict):
@@ -275,7 +308,9 @@ class LikeRequest(TypedDict):
     video: VideoId
     start: Seconds
     end: Seconds
-    among: NotRequired[list[VideoId] | None]
+    inside: NotRequired[VideoId | None]
+    "the only video to look into"
+    scope: NotRequired[ScopeRequest | None]
 
 
 class PictureRequest(TypedDict):
@@ -283,7 +318,7 @@ class PictureRequest(TypedDict):
 
     picture: str
     video: NotRequired[VideoId | None]
-    among: NotRequired[list[VideoId] | None]
+    scope: NotRequired[ScopeRequest | None]
 
 
 class ExplainRequest(TypedDict):

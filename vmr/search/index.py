@@ -145,6 +145,13 @@ class ClipIndex:
             places = self._places(_array(videos))
             return np.where(places < 0, 0, self._counts[places]) if len(self._counts) else places
 
+    def count(self, videos: Videos | None = None) -> int:
+        """How many of these videos are here; of all by default."""
+        with self._lock:
+            if videos is None:
+                return len(self._sorted)
+            return int((self._places(_array(videos)) >= 0).sum())
+
     def compare_all(
         self, vector: NDArray[np.float32], count: int
     ) -> tuple[list[tuple[int, int]], list[float]]:

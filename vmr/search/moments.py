@@ -59,6 +59,8 @@ class Answer:
     "words that have no vector, in order; they were left out"
     suggestions: tuple[Suggestion, ...] = ()
     "other words for unknown ones and for probable slips"
+    videos: int = 0
+    "that were looked into"
 
 
 Weigh = Callable[[Moment, float], Moment]

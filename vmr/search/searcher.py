@@ -80,7 +80,7 @@ class Searcher:
         parsed = parse(text)
         chosen = self._chosen(video, among)
         found, unknown = self._find_steps(parsed, chosen)
-        answer = self._answer(text, follow_on(found, parsed.within), top)
+        answer = self._answer(text, follow_on(found, parsed.within), top, chosen)
         offered = tuple(suggestions(text, unknown, self.model))
         return replace(answer, unknown=unknown, suggestions=offered)
 
@@ -108,7 +108,7 @@ class Searcher:
             for hit in self._find(QueryStep((vector,)), chosen)
             if hit.video != video or hit.end <= start or hit.start >= end
         ]
-        return self._answer(f"like {seen.name} at {start:.1f} s", others, top)
+        return self._answer(f"like {seen.name} at {start:.1f} s", others, top, chosen)
 
     def like_picture(
         self,
@@ -127,8 +127,8 @@ class Searcher:
             LibraryError: there is no such video, or it is not searchable.
         """
         vector = self.model.as_query(self.model.encode_clips(row[None])[0])
-        found = self._find(QueryStep((vector,)), self._chosen(video, among))
-        return self._answer("a picture", found, top)
+        chosen = self._chosen(video, among)
+        return self._answer("a picture", self._find(QueryStep((vector,)), chosen), top, chosen)
 
     def strength_curve(self, text: str, video: int) -> NDArray[np.float64]:
         """How strongly every row (T,) of a video matches a question, 0..1; of THEN, any part."""
@@ -176,12 +176,12 @@ class Searcher:
         clips = self._index.vectors(video)
         return cut_windows(clips, times.starts, times.ends, times.cuts, [first])[0]
 
-    def _answer(self, text: str, found: list[Moment], top: int) -> Answer:
+    def _answer(self, text: str, found: list[Moment], top: int, chosen: Videos | None) -> Answer:
         if top < 1:
             raise ValueError(f"top must be at least 1, not {top}")
         best = sorted(found, key=lambda hit: -hit.score)[:top]
         verdict = best[0].verdict if best else "none"
-        return Answer(text, verdict, tuple(best))
+        return Answer(text, verdict, tuple(best), videos=self._index.count(chosen))
 
     def _chosen(self, video: int | None, among: Scope | Collection[int] | None) -> Videos | None:
         """Ids of the videos to look into, None for all, with the index up to date for them."""
