@@ -385,6 +385,29 @@ def test_changes_say_what_became_of_every_video(library: Library, tmp_path: Path
     other.close()
 
 
+def test_an_opening_looks_at_every_file_only_where_something_has_changed(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vmr.library import recovery
+
+    id, looked, size = plant(library, tmp_path / "a.mp4", random_rows(4, 0)), [0], recovery._size
+
+    def counting(file: Path) -> int:
+        looked[0] += 1
+        return size(file)
+
+    monkeypatch.setattr(recovery, "_size", counting)
+    for times in (2, 2):  # both of its files, at the first of the openings
+        Library(library.folder).close()
+        assert looked == [times]
+    library.mark(id, "indexing")  # and then it was killed
+    draft = library.folder / "thumbnails" / "9.zip"
+    draft.touch()
+    again = Library(library.folder)
+    assert (again.video(id).state, looked, draft.exists()) == ("new", [4], False)
+    again.close()
+
+
 def test_a_copy_that_goes_its_own_way_gives_out_other_numbers(
     library: Library, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ def test_windows_cover_a_video_and_know_their_place() -> None:
         assert max(len(window.clips) for window in windows) <= WINDOW
         for row in range(length):
             moment = Proposal(row, row + 1, 0.0, row + 0.5)
-            assert sum(window.answers_for(moment) for window in windows) == 1
+            assert sum(window.answers_for([moment])[0] for window in windows) == 1
 
 
 def test_a_moment_that_two_windows_see_is_reported_once_by_the_one_in_the_middle() -> None:

@@ -16,6 +16,8 @@ from vmr.library.locks import plain_errors
 logger = logging.getLogger(__name__)
 
 _OURS = re.compile(r"\.?\d+\.(safetensors|zip)(\.\d+\.tmp)?")  # and drafts of version 0.1
+_DONE = "put right"
+"""Up to which change."""
 
 
 def put_right(
@@ -26,11 +28,21 @@ def put_right(
 ) -> None:
     """Put right half-written files, rows that nobody indexes any more, and files cut short.
 
+    Where nothing has changed since the last time, only drafts in the library's own folder, of its
+    index, are looked for: whatever else a killed run leaves begins with a change of the database.
+
     Args:
         folder: of the library.
         files: from the id of a video to its two files.
         demote: has a video indexed again; takes its id, and the fingerprint it is stored with.
     """
+    with plain_errors(folder):
+        sweep(folder)
+        for file in folder.glob("index.*.tmp"):
+            file.unlink(missing_ok=True)
+    ((last,),) = db.fetch("SELECT coalesce(max(number), 0) FROM changes")
+    if last and db.fetch("SELECT 1 FROM settings WHERE key = ? AND value = ?", _DONE, str(last)):
+        return
     with db.transaction() as statements:
         statements.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
     stored = "SELECT id, fingerprint, features_bytes, thumbnails_bytes FROM videos WHERE rows"
@@ -40,18 +52,21 @@ def put_right(
             demote(id, fingerprint)
     ids = db.fetch("SELECT id FROM videos WHERE rows > 0")
     _delete_others(folder, {file for (id,) in ids for file in files(id)})
+    with db.transaction() as statements:
+        # Of before: what was put right here is looked at once more.
+        statements.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_DONE, str(last)))
 
 
 def _delete_others(library: Path, kept: set[Path]) -> None:
     """Delete every file of ours that belongs to no indexed video."""
     with plain_errors(library):
         inside = library / "features", library / "thumbnails"
-        for folder in (library, *inside):
+        for folder in inside:
             sweep(folder)
         ours = {
             file for folder in inside for file in folder.iterdir() if _OURS.fullmatch(file.name)
         }
-        for file in (ours - kept).union(library.glob("index.*.tmp")):
+        for file in ours - kept:
             logger.info("%s: belongs to no indexed video; deleted", file)
             file.unlink(missing_ok=True)
 

@@ -47,10 +47,13 @@ class Window:
     length: int = 0
     "rows of the whole video; 0 when this is all of it"
 
-    def answers_for(self, moment: Proposal) -> bool:
-        """Whether it is this window's to report: in another one it may be cut off."""
-        row = self.first + int(np.searchsorted(self.starts, moment.best, side="right")) - 1
-        return not self.length or window_of(row, self.length) == self.first
+    def answers_for(self, moments: Sequence[Proposal]) -> list[bool]:
+        """Whether each is this window's to report: in another one it may be cut off."""
+        if not self.length:
+            return [True] * len(moments)
+        bests = [moment.best for moment in moments]
+        rows = self.first + np.searchsorted(self.starts, bests, side="right") - 1
+        return [window_of(row, self.length) == self.first for row in rows.tolist()]
 
 
 def window_of(row: int, length: int) -> int:
@@ -81,8 +84,8 @@ def distinct(windows: Sequence[Window], read: Sequence[list[Proposal]]) -> list[
     found = [
         moment
         for window, moments in zip(windows, read, strict=True)
-        for moment in moments
-        if window.answers_for(moment)
+        for moment, answers in zip(moments, window.answers_for(moments), strict=True)
+        if answers
     ]
     spans = [(moment.start, moment.end) for moment in found]
     scores = [moment.score for moment in found]

@@ -73,7 +73,7 @@ class Vectors:
     def whole(self, place: int) -> bool:
         """Whether the bytes of a part are those that were written."""
         digest: bytes = self.parts[place]["digest"].tobytes()
-        return _digest(self._slices(place)) == digest
+        return digest_of(self._slices(place)) == digest
 
     def add(
         self,
@@ -103,7 +103,7 @@ class Vectors:
             for name, values in new.items():
                 held = self._arrays[name][: self._count(name)]
                 self._arrays[name] = np.concatenate([held, values])
-        self.parts.add(video, known_as, count=len(clips), cuts=len(cuts), digest=_digest(new))
+        self.parts.add(video, known_as, count=len(clips), cuts=len(cuts), digest=digest_of(new))
 
     def drop(self, places: Iterable[int]) -> None:
         """Let videos go."""
@@ -218,7 +218,8 @@ class Vectors:
         return self._folder / f"index.{name}"
 
 
-def _digest(arrays: Arrays) -> bytes:
+def digest_of(arrays: Arrays) -> bytes:
+    """Of the rows of a video, by name of the array."""
     digest = hashlib.blake2b(digest_size=16)
     for name in ("clips", "times", "cuts"):
         digest.update(np.ascontiguousarray(arrays[name]).data)
