@@ -20,7 +20,17 @@ from typing import Any
 
 import torch
 
-from benchmarks import direct, gpu, growth, indexing, large, networks, searching
+from benchmarks import (
+    direct,
+    gpu,
+    growth,
+    indexing,
+    large,
+    many_videos,
+    networks,
+    searching,
+    visitors,
+)
 from benchmarks.table import FULL, HEAD, QUICK, Row, Size
 from feature_extract.networks.device import chosen_device
 from vmr.cli.samples import build_samples
@@ -39,6 +49,8 @@ def parts(plot: Path) -> dict[str, Rows]:
         "searching": searching.rows,
         "large": large.rows,
         "direct": direct.rows,
+        "many videos": many_videos.lines,
+        "visitors": visitors.rows,
         "growth": lambda size, work: growth.rows(size, samples(work), work, plot),
         GPU: gpu.rows,
     }

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.large import statistics as spread_of
 from benchmarks.searching import WHAT, WHO
-from benchmarks.table import HEAD, Row, vmr
+from benchmarks.table import HEAD, Row, Size, vmr
 from feature_extract.extract import extractor_fingerprint
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
@@ -38,6 +38,8 @@ from vmr.search.vectors import Vectors, digest_of
 BATCH = 10_000  # videos written at once
 DISTINCT = 1 << 14  # rows that all others are scaled from
 START_SECONDS = 300.0
+_PATH = "INSERT INTO paths (path, video, size_bytes, modified_ns) VALUES (?, ?, 1000, 1)"
+ROWS = 3  # of each video
 
 
 @dataclass
@@ -54,8 +56,28 @@ class Figures:
     "that the page holds of its own after the questions"
 
 
-def library_of(folder: Path, videos: int, rows: int, model: RetrievalModel) -> None:
-    """A library in `folder` that has been read, and its index."""
+def lines(size: Size, work: Path) -> Iterator[Row]:
+    """Of `make bench`."""
+    yield from rows(measure(made(size.many_videos, ROWS, work), size.questions, size.repeats))
+
+
+def made(sizes: Sequence[int], count: int, work: Path) -> dict[int, Path]:
+    """Libraries of so many videos of so many rows."""
+    model, folders = RetrievalModel.load(), {}
+    for videos in sizes:
+        folders[videos] = work / str(videos)
+        library_of(folders[videos], videos, count, model)
+    return folders
+
+
+def library_of(
+    folder: Path, videos: int, rows: int, model: RetrievalModel, films: Sequence[Path] = ()
+) -> None:
+    """A library in `folder` that has been read, and its index.
+
+    Args:
+        films: what the first videos are called; there is nothing behind the names of the others.
+    """
     library = Library(folder)
     library.adopt(extractor_fingerprint())
     library.close()
@@ -68,12 +90,15 @@ def library_of(folder: Path, videos: int, rows: int, model: RetrievalModel) -> N
         for first in range(0, videos, BATCH):
             numbers = range(first + 1, min(first + BATCH, videos) + 1)
             db.executemany(
-                "INSERT INTO videos (id, state, quick, full, added, fingerprint, rows, duration) "
-                "VALUES (?1, 'ready', ?2, ?2, ?1, ?3, ?4, ?4)",
+                "INSERT INTO videos (id, state, quick, full, added, fingerprint, rows, duration, "
+                "width, height, fps, codec) "
+                "VALUES (?1, 'ready', ?2, ?2, ?1, ?3, ?4, ?4, 1280, 720, 25, 'h264')",
                 [(n, f"{n:032x}", extractor_fingerprint(), rows) for n in numbers],
             )
-            paths = [(f"/films/{n % 1000:03}/{n:07}.mp4".encode(), n) for n in numbers]
-            db.executemany("INSERT INTO paths VALUES (?, ?, 1000, 1, 1)", paths)
+            named = (*films, *(Path(f"/films/{n % 1000:03}/{n:07}.mp4") for n in numbers))
+            names = named if first == 0 else named[len(films) :]
+            paths = [(os.fsencode(path), n) for path, n in zip(names, numbers, strict=False)]
+            db.executemany(_PATH, paths)
             db.executemany("INSERT INTO changes VALUES (?1, ?1)", [(n,) for n in numbers])
         for _, sql in triggers:
             db.execute(sql)
@@ -120,9 +145,14 @@ def _write_index(library: Library, videos: int, rows: int, model: RetrievalModel
 
 
 @contextmanager
-def page_over(folder: Path) -> Iterator[tuple[int, httpx.Client]]:
-    """A page in a process of its own: the number of that, and who asks it."""
+def page_over(folder: Path, *, change: bool = False) -> Iterator[tuple[int, httpx.Client]]:
+    """A page in a process of its own: the number of that, and who asks it.
+
+    Args:
+        change: whether visitors may change the library.
+    """
     command = [sys.executable, "-m", "benchmarks.many_videos", "--serve", str(folder)]
+    command += ["--change"] if change else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -136,7 +166,7 @@ def page_over(folder: Path) -> Iterator[tuple[int, httpx.Client]]:
         process.wait()
 
 
-def serve(folder: Path) -> None:
+def serve(folder: Path, *, change: bool) -> None:
     """The page over a library, until standard input ends."""
     from feature_extract.extract import Extractor
     from tests.support.planted_page import served
@@ -148,7 +178,7 @@ def serve(folder: Path) -> None:
     library = Library(folder)
     previews = Previews(folder / "previews", limit_bytes=1 << 26)
     ingest = Ingest(library, Extractor)
-    page = Page(library, RetrievalModel.load(), ingest, previews, Access(change=False))
+    page = Page(library, RetrievalModel.load(), ingest, previews, Access(change=change))
     with served(page):
         sys.stdin.read()
 
@@ -217,18 +247,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many_videos", description=__doc__)
     sizes = [1000, 10_000, 100_000]
     parser.add_argument("--videos", type=int, nargs="+", default=sizes, metavar="N")
-    parser.add_argument("--rows", type=int, default=3, help="seconds of each video")
+    parser.add_argument("--rows", type=int, default=ROWS, help="seconds of each video")
     parser.add_argument("--questions", type=int, default=30)
     parser.add_argument("--searches", type=int, default=3, help="cold ones, of each library")
     parser.add_argument("--serve", type=Path, metavar="LIBRARY", help=argparse.SUPPRESS)
+    parser.add_argument("--change", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        return serve(options.serve)
+        return serve(options.serve, change=options.change)
     with tempfile.TemporaryDirectory() as folder:
-        model, folders = RetrievalModel.load(), {}
-        for videos in options.videos:
-            folders[videos] = Path(folder, str(videos))
-            library_of(folders[videos], videos, options.rows, model)
+        folders = made(options.videos, options.rows, Path(folder))
         figures = measure(folders, options.questions, options.searches)
     print(f"load {os.getloadavg()[0]:.1f}\n\n{HEAD}")
     for row in rows(figures):

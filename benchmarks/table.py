@@ -45,11 +45,22 @@ class Size:
     "lengths of videos, for growth"
     videos: tuple[int, ...]
     "sizes of libraries, for growth"
+    visitors: int
+    "of one page at once"
+    visited_seconds: float
+    many_videos: tuple[int, ...]
+    "sizes of libraries of very short videos, for what a question costs"
 
 
-FULL = Size(3, 600, 60, 15, 1000, 200, 200.0, 5000.0, 100, 3, (1, 12, 180), (10, 100, 1000, 10_000))
-QUICK = Size(2, 10, 2, 2, 100, 30, 1.0, 10.0, 10, 1, (0.1, 0.2, 0.4), (10, 30, 100))
-TINY = Size(1, 2, 1, 1, 5, 3, 0.02, 0.1, 3, 1, (0.05, 0.1), (2, 4))
+FULL = Size(
+    *(3, 600, 60, 15, 1000, 200, 200.0, 5000.0, 100, 3, (1, 12, 180), (10, 100, 1000, 10_000)),
+    *(50, 120.0, (1000, 10_000, 100_000, 1_000_000)),
+)
+QUICK = Size(
+    *(2, 10, 2, 2, 100, 30, 1.0, 10.0, 10, 1, (0.1, 0.2, 0.4), (10, 30, 100)),
+    *(10, 10.0, (100, 1000)),
+)
+TINY = Size(1, 2, 1, 1, 5, 3, 0.02, 0.1, 3, 1, (0.05, 0.1), (2, 4), 2, 1.0, (5, 10))
 """For the tests: everything runs, no figure means anything."""
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,7 +16,7 @@ from vmr.library.scope import Near, Scope, read_day
 from vmr.library.store import Library
 
 EAST = timezone(timedelta(hours=2))
-TAGS = {
+TAGS: dict[str, dict[str, str]] = {
     "berlin": {
         "com.apple.quicktime.creationdate": "2023-05-31T23:30:00+0200",  # in UTC still May, too
         "com.apple.quicktime.location.ISO6709": "+52.5200+013.4050/",
@@ -44,7 +45,7 @@ def keep(library: Library, path: Path, tags: dict[str, str]) -> int:
 
 
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path: Path) -> Iterator[Library]:
     library = Library(tmp_path / "library")
     for name, tags in TAGS.items():
         keep(library, tmp_path / f"{name}.mp4", tags)
@@ -52,7 +53,7 @@ def library(tmp_path):
     library.close()
 
 
-def test_what_a_file_says_is_kept(library):
+def test_what_a_file_says_is_kept(library: Library) -> None:
     berlin, tokyo, silent, gopro = library.videos()
     night = datetime(2023, 5, 31, 23, 30, tzinfo=EAST).timestamp()
     assert berlin.recording == Recording(night, 120, 52.52, 13.405, "Apple", "iPhone 13 Pro")
@@ -90,12 +91,12 @@ def test_what_a_file_says_is_kept(library):
         (Scope(), ["berlin", "tokyo", "silent", "gopro"]),
     ],
 )
-def test_filters_hold(library, scope, expected):
+def test_filters_hold(library: Library, scope: Scope, expected: list[str]) -> None:
     names = {video.id: video.path.stem for video in library.videos()}
     assert [names[id] for id in sorted(library.within(scope))] == expected
 
 
-def test_a_time_without_a_zone_is_read_by_the_clock_of_this_computer(library):
+def test_a_time_without_a_zone_is_read_by_the_clock_of_this_computer(library: Library) -> None:
     """09:00 in UTC."""
     here = datetime(2022, 8, 2, 9, tzinfo=UTC).astimezone().replace(tzinfo=None)
     gopro = next(video.id for video in library.videos() if video.path.stem == "gopro")
@@ -107,7 +108,7 @@ def test_a_time_without_a_zone_is_read_by_the_clock_of_this_computer(library):
 @pytest.mark.parametrize(
     "text", ["52.5,13.4", "52.5,13.4,20", "Berlin,20km", "99,13,2km", "1,2,0km"]
 )
-def test_no_place_is_one_line(text):
+def test_no_place_is_one_line(text: str) -> None:
     with pytest.raises(ValueError, match=r"such as 52\.5|no such place"):
         Near.read(text)
 
@@ -115,32 +116,32 @@ def test_no_place_is_one_line(text):
 @pytest.mark.parametrize(
     "text", ["", "May", "2023-13", "2023-02-30", "23-05-14", "2023-05-14T99:00"]
 )
-def test_no_date_is_one_line(text):
+def test_no_date_is_one_line(text: str) -> None:
     with pytest.raises(ValueError, match="is not a date, such as 2023, 2023-05 or 2023-05-14"):
         read_day(text)
 
 
-def test_a_zone_where_none_belongs_is_refused():
+def test_a_zone_where_none_belongs_is_refused() -> None:
     with pytest.raises(ValueError, match="has no zone"):
         Scope(recorded_since=datetime.now(UTC))
 
 
-def test_a_library_from_before_asks_its_files_once(library, tmp_path, monkeypatch):
+def test_a_library_from_before_asks_its_files_once(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By their headers; those that do not answer are asked again, and nothing else changes."""
-    from vmr.library import recordings as module
-
     with sqlite3.connect(library.folder / "library.db") as db:
         db.execute("UPDATE videos SET asked = 0, recorded = NULL, make = '', model = ''")
     os.rename(tmp_path / "tokyo.mp4", tmp_path / "away")  # noqa: PTH104
     library.check_presence()
-    before, asked = library.videos(), []
+    before, asked = library.videos(), list[list[str]]()
     said = {"berlin": Recording(5.0, 60, make="Apple"), "gopro": Recording(7.0)}
 
-    def answers(paths):
+    def answers(paths: Iterable[Path]) -> Iterator[tuple[Path, Recording]]:
         asked.append([path.stem for path in paths])
         return iter([(path, said[path.stem]) for path in paths if path.stem in said])
 
-    monkeypatch.setattr(module, "read_recordings", answers)
+    monkeypatch.setattr("vmr.library.recordings.read_recordings", answers)
     assert [library.recordings.complete() for _ in range(2)] == [2, 0]
     assert asked == [["berlin", "silent", "gopro"], ["silent"]]
     for old, new in zip(before, library.videos(), strict=True):

@@ -96,13 +96,15 @@ def as_made_by_version(folder: Path, version: int) -> None:
         triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'changed_%'"
         changes = [f"TRIGGER {name}" for (name,) in db.execute(triggers)] + ["TABLE changes"]
         spoken = [f"TABLE {name}" for name in ("passage_words", "passages", "spans", "transcripts")]
+        recorded = "asked recorded recorded_offset latitude longitude make model"
         undo = {
+            7: [f"ALTER TABLE videos DROP COLUMN {name}" for name in recorded.split()],
             6: ["ALTER TABLE paths DROP COLUMN inode", "ALTER TABLE paths DROP COLUMN changed_ns"],
             5: [f"DROP {what}" for what in changes],
             4: [f"DROP {what}" for what in spoken],
             3: ["ALTER TABLE videos DROP COLUMN origin"],
         }
-        for step in range(6, version, -1):
+        for step in range(7, version, -1):
             for statement in undo[step]:
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {version}")

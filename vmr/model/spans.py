@@ -9,6 +9,9 @@ A span is a half-open pair [start, end) in seconds; N spans are an (N, 2) array.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+PIECE = 64
+"""Spans that are compared with each other at once."""
+
 
 def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Temporal intersection over union of every span of `a` with every span of `b`.
@@ -54,12 +57,36 @@ def nms(
     order = np.argsort(-values, kind="stable")
     kept: list[int] = []
     while order.size and len(kept) < keep:
-        best, order = int(order[0]), order[1:]
-        kept.append(best)
-        order = order[_overlap(boxes[best], boxes[order]) <= threshold]
-        if nested < 1:
-            order = order[_common(boxes[best], boxes[order]) <= nested]
+        # Some at once: all pairs in one go cost less than a call for each one that is kept.
+        first, order = order[:PIECE], order[PIECE:]
+        chosen = _greedy(boxes[first], threshold, nested, keep - len(kept))
+        kept += first[chosen].tolist()
+        if order.size and len(kept) < keep:
+            goes = _goes(boxes[first[chosen]], boxes[order], threshold, nested)
+            order = order[~goes.any(axis=0)]
     return np.asarray(kept, dtype=np.intp)
+
+
+def _greedy(boxes: NDArray[np.float64], threshold: float, nested: float, keep: int) -> list[int]:
+    """The first `keep` of the spans (N, 2), best first, that no better one makes go."""
+    goes = np.packbits(_goes(boxes, boxes, threshold, nested), axis=1, bitorder="little")
+    chosen, gone = [], 0  # a bit a span
+    for place, row in enumerate(goes):
+        if len(chosen) == keep:
+            break
+        if not gone >> place & 1:
+            chosen.append(place)
+            gone |= int.from_bytes(row.tobytes(), "little")
+    return chosen
+
+
+def _goes(
+    better: NDArray[np.float64], others: NDArray[np.float64], threshold: float, nested: float
+) -> NDArray[np.bool_]:
+    """(N, M) whether a better span (N, 2) makes another (M, 2) go."""
+    pairs = better[:, None], others[None]
+    goes = _overlap(*pairs) > threshold
+    return goes | (_common(*pairs) > nested) if nested < 1 else goes
 
 
 def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

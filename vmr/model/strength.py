@@ -61,10 +61,17 @@ class Calibration:
 
     def verdict(self, score: float, rows: int | None = None) -> Verdict:
         """What to tell a person about an answer of this score, found among so many rows."""
-        if float(self.strength(score, rows)) >= self.strong:
-            return "strong"
+        return self.verdicts(np.array([score]), rows)[0]
+
+    def verdicts(self, scores: NDArray[np.float64], rows: int | None = None) -> list[Verdict]:
+        """The same of many scores (N,)."""
+        strong = self.strength(scores, rows) >= self.strong
         needed = self.found_by_rows * self._more(rows)
-        return "possible" if float(self.strength(score - needed)) >= self.possible else "none"
+        possible = self.strength(scores - needed) >= self.possible
+        return [
+            "strong" if sure else "possible" if maybe else "none"
+            for sure, maybe in zip(strong.tolist(), possible.tolist(), strict=True)
+        ]
 
     def _more(self, rows: int | None) -> float:
         """The logarithm of how many times as many rows were searched as it was made on."""

@@ -8,11 +8,13 @@ goes wrong in one is answered by `ERROR_HANDLERS`, one line with its status.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi import Path as PathPart
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
@@ -29,6 +31,8 @@ from vmr.page.uploads import safe_name
 from vmr.page.views import UploadedView
 
 UI: Final = assets_folder() / "ui"
+AT_ONCE: Final = 4
+"""Exports, previews and pictures that are made at a time."""
 _KEEP: Final = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
 _FRESH: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 # A type of our choosing: a browser must never take an upload for a page.
@@ -128,21 +132,31 @@ def _pictures(files: MediaFiles) -> APIRouter:
 
 
 def _made_to_order(files: MediaFiles) -> APIRouter:
-    """What ffmpeg has to make first."""
-    router = APIRouter()
+    """What ffmpeg has to make first: a few at a time. Who waits for one holds no thread, so that
+    nobody's question waits for an export."""
+    router, few = APIRouter(), asyncio.Semaphore(AT_ONCE)
+
+    async def in_turn(work: Callable[[], Response]) -> Response:
+        async with few:
+            return await run_in_threadpool(work)
 
     @router.get("/preview/{id}")
-    def preview(id: int, start: Seconds, end: Seconds) -> Response:
-        file, _ = files.preview(id, start, end)
-        return FileResponse(file, media_type="video/mp4", headers=_KEEP)
+    async def preview(id: int, start: Seconds, end: Seconds) -> Response:
+        def made() -> Response:
+            file, _ = files.preview(id, start, end)
+            return FileResponse(file, media_type="video/mp4", headers=_KEEP)
+
+        return await in_turn(made)
 
     @router.get("/export/{file}")
-    def export(file: str, moments: str, copy: bool = False) -> Response:
-        return _download(lambda folder: make(files, file, moments, folder, copy=copy))
+    async def export(file: str, moments: str, copy: bool = False) -> Response:
+        write = partial(make, files, file, moments, copy=copy)
+        return await in_turn(lambda: _download(write))
 
     @router.get("/picture/{id}/{seconds}")
-    def picture(id: int, seconds: Instant) -> Response:
-        return _download(lambda folder: files.picture(id, seconds, folder))
+    async def picture(id: int, seconds: Instant) -> Response:
+        write = partial(files.picture, id, seconds)
+        return await in_turn(lambda: _download(write))
 
     return router
 

@@ -81,7 +81,6 @@ class MomentView(TypedDict):
     "when, as in 2023-05-14T12:34:56+02:00; None where the file does not say"
     camera: str
     place: NotRequired[list[float] | None]
-    "latitude and longitude in degrees, for those who may see paths"
 
 
 class AnswerView(TypedDict):
@@ -172,7 +171,6 @@ class VideoView(TypedDict):
     "minutes that clocks there were ahead of UTC, where the file says so"
     camera: str
     place: NotRequired[list[float] | None]
-    "latitude and longitude in degrees"
     file: NotRequired[str]
     folder: NotRequired[str]
 
@@ -277,10 +275,9 @@ class UploadedView(TypedDict):
 
 
 class ScopeRequest(TypedDict):
-    """Which part of the library to look into; what is left out does not matter."""
+    """Which part of the library to look into; a folder is for those who may name paths."""
 
     folder: NotRequired[str | None]
-    "for those who may name paths"
     since: NotRequired[Instant]
     "seconds since 1970, of the file"
     until: NotRequired[Instant]
@@ -288,10 +285,8 @@ class ScopeRequest(TypedDict):
     recorded_since: NotRequired[str]
     "a day such as 2023-05-14, a month or a year, by the clocks of the place"
     recorded_through: NotRequired[str]
-    "the last day, as 2023-05-14"
     camera: NotRequired[str]
     near: NotRequired[str | None]
-    "latitude, longitude, distance: 52.5, 13.4, 20 km"
 
 
 class SearchRequest(TypedDict):
@@ -309,7 +304,6 @@ class LikeRequest(TypedDict):
     start: Seconds
     end: Seconds
     inside: NotRequired[VideoId | None]
-    "the only video to look into"
     scope: NotRequired[ScopeRequest | None]
 
 

@@ -12,10 +12,10 @@ The files are a cache: what is missing, damaged or made by another model is made
 import json
 import logging
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.retrieval import RetrievalModel
 from vmr.search.encoding import known_as, rows_of
+from vmr.search.parts import Videos, ids_of
 from vmr.search.quantised import QuantisedIndex, exact
 from vmr.search.vectors import Vectors
 
@@ -46,8 +47,6 @@ NOTED: Final = 256
 of a command looks at those that are not."""
 _WAIT_SECONDS: Final = 30.0
 """For another process that writes the same index."""
-Videos: TypeAlias = Collection[int] | NDArray[np.int64]
-"""Ids, each once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +141,7 @@ class ClipIndex:
     def lengths(self, videos: Videos) -> NDArray[np.int64]:
         """(V,) rows of each of these videos, 0 where there are none here."""
         with self._lock:
-            places = self._places(_array(videos))
+            places = self._places(ids_of(videos))
             return np.where(places < 0, 0, self._counts[places]) if len(self._counts) else places
 
     def count(self, videos: Videos | None = None) -> int:
@@ -150,7 +149,7 @@ class ClipIndex:
         with self._lock:
             if videos is None:
                 return len(self._sorted)
-            return int((self._places(_array(videos)) >= 0).sum())
+            return int((self._places(ids_of(videos)) >= 0).sum())
 
     def compare_all(
         self, vector: NDArray[np.float32], count: int
@@ -190,13 +189,17 @@ class ClipIndex:
     def _place(self, video: int) -> int:
         """Where a video is, looked at once; made again where its bytes are damaged."""
         for _ in range(2):
+            if video in self._checked:
+                return self._checked[video]
             place = self._at(video)
             if place is None:
                 break
-            if place in self._checked or self._vectors.whole(place):
-                self._checked.add(place)
-                return place
-            self._again([place])
+            if self._vectors.whole(place):
+                self._checked[video] = place
+            else:
+                self._again([place])
+        if video in self._checked:
+            return self._checked[video]
         raise LibraryError(f"video {video} is not in the index: it is not ready")
 
     def _again(self, places: list[int]) -> None:
@@ -222,7 +225,7 @@ class ClipIndex:
 
     def _parts_of(self, videos: Videos) -> NDArray[np.bool_]:
         """(P,) which parts are of these videos."""
-        place = self._places(_array(videos))
+        place = self._places(ids_of(videos))
         asked = np.zeros(len(self._ids), dtype=bool)
         asked[place[place >= 0]] = True
         return asked
@@ -345,7 +348,7 @@ class ClipIndex:
         self._live = None if len(held) == len(parts) else np.repeat(self._alive, self._counts)
         """(N,) which rows are of a video; None where all are."""
         self._total = int(self._counts[self._alive].sum())
-        self._checked: set[int] = set()
+        self._checked: dict[int, int] = {}
         self._wide = None
 
     def _read(self) -> None:
@@ -392,10 +395,3 @@ class ClipIndex:
             self._vectors.sketch = self._quantised.write(file)
             self._vectors.sketched = len(clips)
             self._vectors.write(self._model.fingerprint)
-
-
-def _array(videos: Videos) -> NDArray[np.int64]:
-    """(V,) ids."""
-    if isinstance(videos, np.ndarray):
-        return videos
-    return np.fromiter(videos, np.int64, len(videos))

@@ -12,9 +12,9 @@ question; the file holds what was added and what was let go, in order.
 
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ PART: Final = np.dtype(
     ]
 )
 GONE: Final = -1
+Videos: TypeAlias = Collection[int] | NDArray[np.int64]
+"""Ids, each once."""
 
 
 class Parts:
@@ -128,6 +130,13 @@ class Parts:
         self._log = _with_room(self._log, self._length)
         self._log[self._length] = entry
         self._length += 1
+
+
+def ids_of(videos: Videos) -> NDArray[np.int64]:
+    """(V,) the same as an array."""
+    if isinstance(videos, np.ndarray):
+        return videos
+    return np.fromiter(videos, np.int64, len(videos))
 
 
 def short(fingerprint: str) -> int:

@@ -25,9 +25,10 @@ from vmr.model.text import QueryError
 from vmr.model.windows import Window, cut_windows, distinct, window_of
 from vmr.search.feedback import Feedback
 from vmr.search.hearing import Hearing
-from vmr.search.index import ClipIndex, RowTimes, Videos
+from vmr.search.index import ClipIndex, RowTimes
 from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, follow_on
+from vmr.search.parts import Videos
 from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
 from vmr.search.senses import Senses, asks_of_words, part_of
 
@@ -347,7 +348,10 @@ class Searcher:
 
     def _hits(self, video: Video, moments: list[Proposal], rows: int | None) -> list[Moment]:
         """Moments of a video, found among so many rows."""
-        calibration = self.model.calibration
+        found = [moment for moment in moments if not _was_unreadable(video, moment.best)]
+        scores = np.array([moment.score for moment in found])
+        strengths = self.model.calibration.strength(scores, rows).tolist()
+        verdicts = self.model.calibration.verdicts(scores, rows)
         return [
             Moment(
                 video.id,
@@ -356,13 +360,12 @@ class Searcher:
                 moment.start,
                 moment.end,
                 moment.score,
-                float(calibration.strength(moment.score, rows)),
+                strength,
                 moment.best,
-                calibration.verdict(moment.score, rows),
+                verdict,
                 recording=video.recording,
             )
-            for moment in moments
-            if not _was_unreadable(video, moment.best)
+            for moment, strength, verdict in zip(found, strengths, verdicts, strict=True)
         ]
 
 
@@ -385,8 +388,12 @@ def open_windows(
         lengths: rows of each video.
     """
     hits = zip(ids.tolist(), rows.tolist(), strict=True)
-    chosen = dict.fromkeys((id, window_of(row, lengths[id])) for id, row in hits)
+    chosen: dict[tuple[int, int], None] = {}
+    for id, row in hits:
+        chosen[id, window_of(row, lengths[id])] = None
+        if len(chosen) == WINDOWS:
+            break
     by_video: dict[int, list[int]] = {}
-    for id, first in list(chosen)[:WINDOWS]:
+    for id, first in chosen:
         by_video.setdefault(id, []).append(first)
     return list(by_video.items())

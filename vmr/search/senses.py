@@ -20,8 +20,8 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Vector
 from vmr.model.strength import Verdict
 from vmr.search.hearing import Heard, Hearing, TextPart, together
-from vmr.search.index import Videos
 from vmr.search.moments import TOGETHER_SECONDS, Moment, fuse
+from vmr.search.parts import Videos
 from vmr.search.query import ParsedQuery, QueryStep, sense_of
 
 AVOIDED_SECONDS: Final = 2.0

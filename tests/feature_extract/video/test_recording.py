@@ -7,6 +7,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from feature_extract.video.child import Child, LostError, Message
 from feature_extract.video.frames import probe
 from feature_extract.video.recording import Recording, kilometres, read_recordings, recording_of
 from tests.support.media import counter_video
@@ -49,7 +50,9 @@ MAY = datetime(2023, 5, 14, 10, 34, 56, tzinfo=UTC).timestamp()
         ({}, None, None),
     ],
 )
-def test_times_as_files_write_them(tags, time, offset):
+def test_times_as_files_write_them(
+    tags: dict[str, str], time: float | None, offset: int | None
+) -> None:
     said = recording_of(tags, now=NOW)
     assert (said.time, said.offset) == (time, offset)
 
@@ -69,7 +72,7 @@ def test_times_as_files_write_them(tags, time, offset):
         ("", None),
     ],
 )
-def test_places_as_files_write_them(text, place):
+def test_places_as_files_write_them(text: str, place: tuple[float, float] | None) -> None:
     for name in (f"{APPLE}.location.ISO6709", "location", "location-eng"):
         found = recording_of({name: text}).place
         assert (found is None) == (place is None)
@@ -88,18 +91,18 @@ def test_places_as_files_write_them(text, place):
         ({"make": "Sony", "handler_name": "GoPro AVC"}, "Sony"),
     ],
 )
-def test_cameras_as_files_write_them(tags, camera):
+def test_cameras_as_files_write_them(tags: dict[str, str], camera: str) -> None:
     assert recording_of(tags).camera == camera
 
 
-def test_the_text_of_a_time_has_its_zone():
+def test_the_text_of_a_time_has_its_zone() -> None:
     assert Recording(MAY, 120).text == "2023-05-14T12:34:56+02:00"
     assert Recording(MAY).text == "2023-05-14T10:34:56+00:00"
     assert Recording().text is None
     assert Recording(-1e9, -330).text == "1938-04-24T16:43:20-05:30"
 
 
-def test_distances_along_the_earth():
+def test_distances_along_the_earth() -> None:
     """Berlin to Potsdam, and across the date line; by the table of a degree, 111.2 km."""
     assert kilometres(52.52, 13.405, 52.39, 13.065) == pytest.approx(27.2, abs=0.2)
     assert kilometres(0, 179.5, 0, -179.5) == pytest.approx(111.2, abs=0.1)
@@ -107,7 +110,7 @@ def test_distances_along_the_earth():
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory) -> Path:
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With tags as a phone writes them, by ffmpeg."""
     folder = tmp_path_factory.mktemp("recorded")
     counter_video(folder / "plain.mp4", 1, 10)
@@ -125,7 +128,7 @@ def film(tmp_path_factory) -> Path:
     return folder / "phone.mp4"
 
 
-def test_a_real_file_says_it_when_it_is_read_and_by_its_header_alone(film):
+def test_a_real_file_says_it_when_it_is_read_and_by_its_header_alone(film: Path) -> None:
     expected = Recording(MAY, 120, 52.52, 13.405, "Apple", "iPhone 13 Pro")
     assert recording_of(probe(film).tags) == expected
     broken = film.with_name("broken.mp4")
@@ -136,18 +139,21 @@ def test_a_real_file_says_it_when_it_is_read_and_by_its_header_alone(film):
     assert found == {film: expected, plain: Recording()}
 
 
-def test_one_file_that_ends_the_process_costs_no_other(film, monkeypatch):
+def test_one_file_that_ends_the_process_costs_no_other(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The child is lost at the second file of each three."""
-    from feature_extract.video import recording as module
 
-    class Dying(module.Child):
-        def next(self, seconds):
-            self.asked = getattr(self, "asked", 0) + 1
+    class Dying(Child):
+        asked = 0
+
+        def next(self, seconds: float) -> Message:
+            self.asked += 1
             if self.asked == 2:
-                raise module.LostError("the decoder crashed")
+                raise LostError("the decoder crashed")
             return super().next(seconds)
 
-    monkeypatch.setattr(module, "Child", Dying)
+    monkeypatch.setattr("feature_extract.video.recording.Child", Dying)
     names = [film.with_name(f"{number}.mp4") for number in range(4)]
     for name in names:
         name.write_bytes(film.read_bytes())
