@@ -33,7 +33,7 @@ SIMILAR: Final = 0.5
 SAME: Final = 0.98
 """Cosine from which they are one question, so that corrected edges are meant for it."""
 TOWARDS: Final = 0.8
-AWAY: Final = 0.3
+AWAY: Final = 0.45
 """Steps for the same question, against a vector of length 1; the hub weight of the space takes its
 share of the first. What is wrong says less. Set so that tests/search/test_feedback.py holds, and
 not measured: there is no public set of ratings."""
