@@ -222,7 +222,7 @@ def data_folder(variable: str, name: str) -> Path:
 
 
 def assets_folder() -> Path:
-    """The folder that holds `weights`, `presets` and `ui`.
+    """The folder that holds `weights`, `presets`, `samples` and `ui`.
 
     A wheel carries it inside `vmr`; in a checkout it lies beside the packages.
     """

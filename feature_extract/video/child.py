@@ -1,11 +1,14 @@
-"""A running decoder process, seen from its parent: one message after the other, or that it is lost.
+"""A running child process, seen from its parent: one message after the other, or that it is lost.
 
 Below `frames.py` and `spans.py`, which say what is read; above nothing but `decoder.py`, which runs
-on the other side of the pipe.
+on the other side of the pipe. What finds words (`feature_extract/words.py`) is such a child, too.
 
     child = Child({"path": "/a.mp4", "rate": 4, "size": [224, 224], "after": None})
     kind, fields, content = child.next(seconds=60)       # LostError when it hangs or crashes
     child.close()
+
+Both ends of the pipe are here: a message is 8 bytes of length, a JSON object, and bytes in the
+shape that it states, if any.
 """
 
 import contextlib
@@ -22,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +49,36 @@ class LostError(Exception):
     """The child process hung or ended without a word; the text says which."""
 
 
-class Child:
-    """A running decoder process and the thread that takes its messages."""
+def send(out: BinaryIO, kind: str, **fields: Any) -> None:
+    """Send a message of this kind, with its fields, to the parent process."""
+    header = json.dumps({"kind": kind, **fields}).encode()
+    out.write(struct.pack("<Q", len(header)) + header)
+    out.flush()
 
-    def __init__(self, request: dict[str, Any]) -> None:
+
+class Child:
+    """A running process and the thread that takes its messages.
+
+    Args:
+        request: what it is asked for, on its command line.
+        program: the module that it runs.
+        called: what it is called where it is lost.
+    """
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        *,
+        program: str = "feature_extract.video.decoder",
+        called: str = "the decoder",
+    ) -> None:
+        self._called = called
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         # One thread for numpy: its idle ones would cost memory and time to start.
         one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         environment = os.environ | one | {"PYTHONPATH": os.pathsep.join(paths)}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "feature_extract.video.decoder", json.dumps(request)],
+            [sys.executable, "-P", "-m", program, json.dumps(request)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -81,7 +104,7 @@ class Child:
                 message = self._messages.get(timeout=min(left, LOOK_SECONDS) if on_wait else left)
             except queue.Empty:
                 if time.monotonic() >= until:
-                    raise LostError(f"the decoder hung for {seconds:.0f} s") from None
+                    raise LostError(f"{self._called} hung for {seconds:.0f} s") from None
                 if on_wait is not None:
                     began = time.monotonic()
                     on_wait()
@@ -89,11 +112,28 @@ class Child:
                     until += time.monotonic() - began
                 continue
             if message is None:
-                raise LostError("the decoder crashed")
+                raise LostError(f"{self._called} crashed")
             kind, fields, _ = message
             if kind != "log":
                 return message
             logging.getLogger(fields["name"]).info("%s", fields["text"])
+
+    def tell(self, line: dict[str, Any]) -> None:
+        """Send a line of JSON to a child that reads what it is told, such as one that finds words.
+
+        Raises:
+            LostError: it is not there any more.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(line).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise LostError(f"{self._called} crashed") from error
+
+    def kill(self) -> None:
+        """End the process; what it had sent can still be taken, and after that it is lost."""
+        self._process.kill()
 
     def close(self) -> None:
         """Kill the process and take back everything it held."""
@@ -103,7 +143,8 @@ class Child:
                 self._messages.get(timeout=0.01)
         self._process.wait()
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(OSError):  # what was told and never read
+            self._process.stdin.close()
 
     def _receive(self) -> None:
         assert isinstance(self._process.stdout, io.BufferedReader)

@@ -6,21 +6,21 @@ more, so that it starts in a fraction of a second.
 
     python -m feature_extract.video.decoder '{"path": "/a.mp4", "rate": 4, "size": [224, 224], ...}'
 
-Asked for a span, it sends the pictures of that in full size, or the sound (`spans.py`).
+Asked for a span, it sends the pictures of that in full size, or the sound (`spans.py`); or, for
+what listens to words, text tracks and then sound (`sound.py`).
 
 decord reads first. PyAV reads what decord cannot be trusted with: several video streams, pictures
 that are mirrored or HDR, old codecs, streams without an index, times that start below zero (edit
 lists), files so long that their pictures would fill the memory, and everything from the first
 complaint on, because decord hides damage by repeating pictures.
 
-A message is 8 bytes of length, a JSON object, and bytes in the shape that it states, if any.
+`child.py` says what a message is.
 """
 
 import contextlib
 import json
 import logging
 import os
-import struct
 import sys
 import threading
 import time
@@ -31,14 +31,16 @@ from typing import Any, BinaryIO, Final, Protocol
 import numpy as np
 
 from feature_extract.video.av_reader import AvReader
+from feature_extract.video.child import send
 from feature_extract.video.decord_reader import DecordReader, DistrustError
 from feature_extract.video.facts import facts
 from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.libav_log import Complaints
-from feature_extract.video.sound_reader import SoundReader
+from feature_extract.video.sound_reader import SPEECH, SoundReader
 from feature_extract.video.source import Picture, RefusedError, describe, is_webp, open_video
 from feature_extract.video.span_reader import SpanReader
 from feature_extract.video.tags import told_by
+from feature_extract.video.text_tracks import text_tracks
 
 logger = logging.getLogger("feature_extract.video.decoder")  # `__name__` is `__main__` here
 
@@ -90,9 +92,7 @@ class Sender:
 
     def message(self, kind: str, **fields: Any) -> None:
         """Send one message of this kind, with its fields, to the parent process."""
-        header = json.dumps({"kind": kind, **fields}).encode()
-        self._out.write(struct.pack("<Q", len(header)) + header)
-        self._out.flush()
+        send(self._out, kind, **fields)
 
     def contents(self, reader: Reader, rate: float) -> None:
         """Send all pictures and where they end; or those before an error, in whole batches."""
@@ -172,8 +172,8 @@ def read_span(sender: Sender, request: dict[str, Any]) -> None:
     """Send what the file is, then the pictures, the sound or the facts of a span of it.
 
     Args:
-        request: the path; what: pictures, sound or facts; the span, in seconds; the box that
-            pictures have to fit into, in pixels.
+        request: the path; what: pictures, sound, words (text tracks, then sound) or facts; the
+            span, in seconds; the box that pictures have to fit into, in pixels.
     """
     what, path, (start, end) = request["what"], request["path"], request["span"]
     if is_webp(path):
@@ -186,6 +186,9 @@ def read_span(sender: Sender, request: dict[str, Any]) -> None:
     sender.message("facts", **facts(path))
     if what == "sound":
         sender.sound_of(SoundReader(path, source, (start, end)))
+    elif what == "words":
+        sender.message("tracks", tracks=text_tracks(path, source.info.origin))
+        sender.sound_of(SoundReader(path, source, (start, end), SPEECH))
     elif what == "pictures":
         size = fitting(source.info.width, source.info.height, request["box"])
         sender.pictures_of(SpanReader(path, source, size, complaints, (start, end)))
@@ -207,7 +210,9 @@ def read_webp_span(sender: Sender, request: dict[str, Any]) -> None:
     info = WebpReader(path, (2, 2)).info
     sender.message("info", **asdict(info))
     sender.message("facts", video_stream=0, rate=[0, 1], timecode="", tags={}, sounds=[])
-    if what == "sound":
+    if what == "words":
+        sender.message("tracks", tracks=[])
+    if what in ("sound", "words"):
         sender.message("end", usable=False, left_out=[])
     elif what == "pictures":
         reader = WebpReader(path, fitting(info.width, info.height, request["box"]))

@@ -77,6 +77,8 @@ class VideoInfo:
     a browser's `currentTime` is the container's clock: add it before seeking there."""
     tags: dict[str, str] = field(default_factory=dict, hash=False)
     """What it says of its recording, by the container's own names; see recording.py."""
+    has_text: bool = False
+    """Whether there are tracks of subtitles, as text or as pictures."""
 
 
 @dataclass(frozen=True, eq=False)

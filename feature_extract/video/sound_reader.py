@@ -5,11 +5,12 @@ Runs inside the child process of `decoder.py`, beside `span_reader.py`.
     reader = SoundReader("/a.mp4", source, (12.0, 19.5))
     for piece in reader.pieces(): ...            # (N, 2) int16, 48,000 a second, from 12.0 s on
     reader.left_out                              # codecs of streams that cannot be decoded
+    SoundReader("/a.mp4", source, (0.0, 60.0), SPEECH)       # (N, 1), 16,000 a second
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import av
 import numpy as np
@@ -20,27 +21,44 @@ from feature_extract.video.source import Source, open_video, packets
 from feature_extract.video.span_reader import SOUGHT
 from feature_extract.video.timing import CUT_SECONDS
 
-RATE: Final = 48_000
-CHANNELS: Final = 2
 LEAD: Final = 1.0
 """Seconds decoded before the span: decoders of sound need a moment to settle."""
-JITTER: Final = RATE // 20
-"""Samples by which packets may lie beside their place without being moved."""
+JITTER_SECONDS: Final = 0.05
+"""By which packets may lie beside their place without being moved."""
 TRIES: Final = 50
 """Packets without a sound, after which a stream counts as one that cannot be decoded."""
 
-Samples = NDArray[np.int16]  # (N, 2)
+Samples = NDArray[np.int16]  # (N, channels)
+
+
+class Form(NamedTuple):
+    """How sound is handed on, whatever it is in the file."""
+
+    rate: int
+    "samples a second"
+    layout: str
+    channels: int
+    to_the_end: bool
+    "whether silence fills the span after the last sample"
+
+
+HEARD: Final = Form(48_000, "stereo", 2, to_the_end=True)
+"""For clips and films."""
+SPEECH: Final = Form(16_000, "mono", 1, to_the_end=False)
+"""For what listens to words."""
 
 
 class SoundReader:
     """Samples of [start, end) seconds."""
 
-    def __init__(self, path: str, source: Source, span: tuple[float, float]) -> None:
-        self._path, self._source = path, source
+    def __init__(
+        self, path: str, source: Source, span: tuple[float, float], form: Form = HEARD
+    ) -> None:
+        self._path, self._source, self._form = path, source, form
         self._start, self._stop = span
         self.left_out: list[str] = []
         """Codecs of streams that came first and cannot be decoded."""
-        self._resampler = _resampler()
+        self._resampler = self._new_resampler()
         self.usable = False
         """Whether there is a stream that can be decoded; else no pieces come."""
 
@@ -64,14 +82,16 @@ class SoundReader:
 
     def _placed(self, decoded: Iterator[Any], first: Any) -> Iterator[Samples]:
         """The samples where their times say, with silence in between."""
-        wanted, at = round((self._stop - self._start) * RATE), 0
+        rate, at = self._form.rate, 0
+        wanted = round((self._stop - self._start) * rate)
+        jitter = round(JITTER_SECONDS * rate)
         while first is not None:
             seconds, samples = first
-            place = round((seconds - self._start) * RATE)
-            if place < at and (at == 0 or at - place > JITTER):
+            place = round((seconds - self._start) * rate)
+            if place < at and (at == 0 or at - place > jitter):
                 samples = samples[at - place :]
-            elif place > at and (at == 0 or place - at > JITTER):
-                yield from _silence(min(place, wanted) - at)
+            elif place > at and (at == 0 or place - at > jitter):
+                yield from self._silence(min(place, wanted) - at)
                 at = min(place, wanted)
             samples = samples[: wanted - at]
             if len(samples):
@@ -80,7 +100,8 @@ class SoundReader:
             if at >= wanted:
                 return
             first = next(decoded, None)
-        yield from _silence(wanted - at)
+        if self._form.to_the_end:
+            yield from self._silence(wanted - at)
 
     def _decoded(self, index: int) -> Iterator[tuple[float, Samples]]:  # noqa: C901  # one loop of guards
         """(seconds, samples) from somewhat before the start on; _UnusableError when none come."""
@@ -121,11 +142,11 @@ class SoundReader:
         try:
             made = self._resampler.resample(frame)
         except ValueError:  # the form of the sound has changed
-            self._resampler = _resampler()
+            self._resampler = self._new_resampler()
             made = self._resampler.resample(frame)
         for piece in made:
-            yield seconds, piece.to_ndarray().reshape(-1, CHANNELS)
-            seconds += piece.samples / RATE
+            yield seconds, piece.to_ndarray().reshape(-1, self._form.channels)
+            seconds += piece.samples / self._form.rate
 
     def _seconds(self, packet: Any) -> float | None:
         time = packet.dts if packet.pts is None else packet.pts
@@ -138,17 +159,15 @@ class SoundReader:
         except av.FFmpegError:
             container.seek(0)
 
+    def _new_resampler(self) -> Any:
+        return av.AudioResampler("s16", self._form.layout, self._form.rate)
+
+    def _silence(self, count: int) -> Iterator[Samples]:
+        """In pieces of a second: hours of it need not be in memory."""
+        while count > 0:
+            yield np.zeros((min(count, self._form.rate), self._form.channels), np.int16)
+            count -= self._form.rate
+
 
 class _UnusableError(Exception):
     """A stream of sound that cannot be decoded; the text is its codec."""
-
-
-def _resampler() -> Any:
-    return av.AudioResampler(format="s16", layout="stereo", rate=RATE)
-
-
-def _silence(count: int) -> Iterator[Samples]:
-    """In pieces of a second: hours of it need not be in memory."""
-    while count > 0:
-        yield np.zeros((min(count, RATE), CHANNELS), np.int16)
-        count -= RATE

@@ -95,6 +95,8 @@ class Info:
     """The container's clock at 0 s: the earliest start of its streams."""
     tags: dict[str, str] = field(default_factory=dict)
     """What it says of its recording, by the container's own names."""
+    has_text: bool = False
+    """Whether there are tracks of subtitles."""
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,7 @@ def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) ->
         has_audio=bool(container.streams.audio),
         origin=origin,
         tags=told_by(container, stream),
+        has_text=bool(container.streams.subtitles),
     )
 
 

@@ -62,13 +62,13 @@ class Facts:
     where nobody here knows it."""
 
 
-class _SpanReader:
+class SpanChild:
     """What one child process says of a span; iterate once. Closing it ends the process."""
 
     def __init__(
         self,
         path: Path,
-        what: Literal["pictures", "sound", "facts"],
+        what: Literal["pictures", "sound", "words", "facts"],
         span: tuple[float, float],
         box: tuple[int, int],
         grow: bool = False,
@@ -132,7 +132,7 @@ class _SpanReader:
         return VideoError(f"{shown_name(self._path)}: {reason}")
 
 
-class SpanPictures(_SpanReader):
+class SpanPictures(SpanChild):
     """The pictures of a span, in order."""
 
     def __init__(
@@ -166,7 +166,7 @@ class SpanPictures(_SpanReader):
         return f"shows nothing at {self._start:.1f} s; its pictures end at {self.end:.1f} s"
 
 
-class SpanSound(_SpanReader):
+class SpanSound(SpanChild):
     """The samples of a span, in order; none where the file has no sound that can be decoded."""
 
     def __init__(self, path: Path, start: float, end: float) -> None:
@@ -228,6 +228,6 @@ def read_facts(path: Path) -> Facts:
     Raises:
         VideoError: the file cannot be read as video.
     """
-    with _SpanReader(path, "facts", (0.0, 1.0), (0, 0)) as reader:
+    with SpanChild(path, "facts", (0.0, 1.0), (0, 0)) as reader:
         facts: Facts = reader.facts
     return facts

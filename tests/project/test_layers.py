@@ -57,6 +57,7 @@ HOMES = {
         "feature_extract/video/span_reader.py",
         "feature_extract/video/facts.py",
         "feature_extract/video/sound_reader.py",
+        "feature_extract/video/text_tracks.py",
         "feature_extract/video/shown.py",
         "vmr/media/encode.py",
     },
@@ -68,6 +69,7 @@ HOMES = {
     "efficientnet_lite_pytorch": {"feature_extract/networks/appearance.py"},
     "faiss": {"vmr/search/quantised.py"},
     "fastapi": {"vmr/page/routes.py"},
+    "faster_whisper": {"feature_extract/networks/speech.py"},
     "filelock": {"feature_extract/files.py"},
     "gensim": {"vmr/model/text.py"},
     "gradio": {"vmr/page/server.py"},
@@ -85,7 +87,9 @@ HOMES = {
     "platformdirs": {"feature_extract/files.py"},
     "pyarrow": {"vmr/model/text.py"},
     "pydantic": {"vmr/page/views.py"},
-    "rapidfuzz": {"vmr/model/text.py"},
+    "pysubs2": {"feature_extract/video/subtitles.py"},
+    "rapidfuzz": {"feature_extract/networks/lettering.py", "vmr/model/text.py"},
+    "rapidocr": {"feature_extract/networks/lettering.py"},
     "safetensors": _READS_AND_WRITES,
     "sqlite3": {
         "vmr/cli/doctor.py",  # its version
@@ -107,16 +111,20 @@ LATE = {
     "feature_extract/__main__.py",
     "feature_extract/extract.py",
     "feature_extract/networks/backbones.py",
+    "feature_extract/networks/lettering.py",
+    "feature_extract/networks/speech.py",
     "feature_extract/networks/weights.py",
     "feature_extract/video/decoder.py",
     "feature_extract/video/decord_reader.py",
+    "feature_extract/words_worker.py",
     "vmr/__main__.py",
     "vmr/model/sentence.py",
     "vmr/model/text.py",
     "vmr/research/ablation.py",
 }
 """Files that import inside a function, so that a command starts without what it does not need:
-torch, torchvision, decord, gensim, tokenizers, matplotlib and the page. All of vmr/cli may."""
+torch, torchvision, decord, gensim, tokenizers, matplotlib, faster-whisper, rapidocr and the page.
+All of vmr/cli may."""
 
 
 def room_of(file: str) -> str:
