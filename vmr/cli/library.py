@@ -5,8 +5,9 @@ Heavy modules are imported inside the commands that need them, so that `--help` 
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,14 @@ from vmr.cli.console import (
     video_named,
 )
 
+PACKAGED = "tiny.en"
+"""The speech model that every installation has."""
+
 if TYPE_CHECKING:
+    from feature_extract.transcript import Sense
     from vmr.library.ingest import Ingest, Job
     from vmr.library.store import Library, Video
+    from vmr.library.words import Look
 
 
 def add_parsers(command: Commands) -> None:
@@ -34,6 +40,7 @@ def add_parsers(command: Commands) -> None:
     index.add_argument("--json", action="store_true", help="print what became of every file")
 
     _add_exclude(index)
+    _add_words(index, "the model that listens: tiny.en, a folder, or a name such as small")
 
     listing = command("list", _list, "Show the videos and their state.")
     listing.add_argument(
@@ -59,6 +66,8 @@ def add_parsers(command: Commands) -> None:
     rescan.add_argument("--reindex", action="store_true", help="redo what other networks made")
 
     _add_exclude(rescan)
+    text = "listen to what has not been listened to, without reading a picture again"
+    _add_words(rescan, text, nargs="?", const=PACKAGED)
 
     watch = command("watch", _watch, "Follow a folder: index what comes, once its copy is whole.")
     watch.add_argument("folder", type=Path, metavar="DIR")
@@ -81,11 +90,42 @@ def _add_exclude(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_words(parser: argparse.ArgumentParser, text: str, **how: Any) -> None:
+    """What is kept with the library until it is said otherwise."""
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--speech", metavar="MODEL", help=f"{text} (default: {PACKAGED})", **how)
+    said.add_argument(
+        "--no-speech",
+        dest="speech",
+        action="store_const",
+        const="",
+        help="from now on neither listen nor look for subtitles",
+    )
+    written = parser.add_mutually_exclusive_group()
+    text = "read text in pictures, in the background after everything else"
+    written.add_argument("--text", action="store_true", default=None, help=text)
+    written.add_argument("--no-text", dest="text", action="store_false", help="no longer do")
+
+
+def _want(library: "Library", options: argparse.Namespace) -> None:
+    """Keep with the library what is to be looked for, once it is sure that it can be."""
+    speech = options.speech
+    if speech:
+        from feature_extract.networks.speech import find_model
+
+        find_model(speech, fetch=True)
+        speech = os.path.abspath(speech) if os.path.isdir(speech) else speech  # noqa: PTH100, PTH112
+    if speech is not None or options.text is not None:
+        library.words.want(speech=speech, text=options.text)
+        library.words.forget_failures()
+
+
 def _index(options: argparse.Namespace) -> int:
     from vmr.library.rescan import find_and_remember
     from vmr.library.store import Library
 
     library = Library(options.library)
+    _want(library, options)
     passed: list[Path] = []
     files, problems = find_and_remember(
         library, options.paths, exclude=options.exclude, passed=passed
@@ -106,6 +146,7 @@ def _rescan(options: argparse.Namespace) -> int:
     from vmr.search.index import ClipIndex
 
     library = Library(options.library)
+    _want(library, options)
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
         ClipIndex.open(library, RetrievalModel.load())  # of other weights it is made anew
@@ -192,12 +233,28 @@ def _show(ingest: "Ingest") -> None:
 
     total = sum(job.size_bytes for job in ingest.progress().jobs if job.open)
     with tqdm(total=total, unit="B", unit_scale=True, disable=None if total else True) as bar:
-        while not ingest.wait(0.2):
-            progress = ingest.progress()
+        while (progress := ingest.progress()).running and not ingest.wait(0.2):
             bar.n = round(total * progress.fraction)
             current = [job.path.name for job in progress.jobs if job.state == "indexing"]
             bar.set_description(progress.note or "".join(current[:1]), refresh=True)
         bar.n = total
+        _show_words(ingest)
+
+
+def _show_words(ingest: "Ingest") -> None:
+    """A second bar while words are found; what stops that is said, and fails nothing."""
+    from tqdm import tqdm
+
+    left = ingest.words.progress().left
+    if left:
+        with tqdm(total=left, unit="video", desc="words", disable=None) as bar:
+            while not ingest.wait(0.2):
+                progress = ingest.words.progress()
+                bar.n = max(0.0, left - progress.left + progress.fraction)
+                bar.refresh()
+            bar.n = left
+    if note := ingest.words.progress().note:
+        print(f"words: {one_line(note)}", file=sys.stderr)
 
 
 def _say_passed(passed: Sequence[Path]) -> None:
@@ -241,16 +298,19 @@ def _job_record(job: "Job") -> dict[str, Any]:
 
 def _list(options: argparse.Namespace) -> int:
     library = open_library(options.library)
-    videos = library.videos()
+    videos, looks = library.videos(), library.words.looks()
     if options.sort == "recorded":
         videos = sorted(videos, key=lambda video: video.when)
     if options.json:
-        words = library.transcripts.known()
-        records = [_video_record(video) | {"words": words.get(video.id, {})} for video in videos]
+        records = [_video_record(video, looks.get(video.id, {})) for video in videos]
         print(json.dumps({"videos": records}))
         return DONE
     for video in videos:
         print(_video_line(video))
+        for sense, look in looks.get(video.id, {}).items():
+            said = "; ".join(filter(None, [look.origin, look.reason]))
+            if said != "no sound":  # which is nothing to be told of every silent film
+                print(f"{'':36}{sense}: {one_line(said)}")
         for name in video.also:
             print(f"{'':36}also {one_line(str(name))}")
     return DONE
@@ -287,9 +347,12 @@ def _doctor(options: argparse.Namespace) -> int:
     return DONE if all(check.good for check in checks) else FAILED
 
 
-def _video_record(video: "Video") -> dict[str, Any]:
+def _video_record(video: "Video", looks: "Mapping[Sense, Look]") -> dict[str, Any]:
     names = {"name": video.name, "path": str(video.path), "also": [str(p) for p in video.also]}
-    return asdict(video) | names | {"recorded": video.recording.text}
+    words = {sense: look.origin for sense, look in looks.items() if look.origin}
+    reasons = {sense: look.reason for sense, look in looks.items() if look.reason}
+    told = {"recorded": video.recording.text, "words": words, "words_reason": reasons}
+    return asdict(video) | names | told
 
 
 def _video_line(video: "Video") -> str:

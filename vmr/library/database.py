@@ -121,12 +121,21 @@ ALTER TABLE videos ADD COLUMN make TEXT NOT NULL DEFAULT '';
 ALTER TABLE videos ADD COLUMN model TEXT NOT NULL DEFAULT '';
 """
 
+# What was looked at for words, by what, and why there are none; words.py.
+_LOOKED: Final = """
+CREATE TABLE looked (
+    video INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE, sense TEXT NOT NULL,
+    model TEXT NOT NULL, beside TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (video, sense)) WITHOUT ROWID;
+"""
+
 _STEPS: Final = {
     3: "ALTER TABLE videos ADD COLUMN origin REAL NOT NULL DEFAULT 0;",
     4: _TRANSCRIPTS,
     5: _CHANGES + _TRIGGERS,
     6: _IDENTITY,
     7: _RECORDINGS,
+    8: _LOOKED,
 }
 """What each version has that the one before had not."""
 SCHEMA_VERSION: Final = max(_STEPS)

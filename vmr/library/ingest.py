@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.content import ContentError, FileStamp, RunningDigest
+from vmr.library.listen import WordQueue
 from vmr.library.locks import RowError
 from vmr.library.reading import VideoReader, in_the_way, read_file
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
@@ -118,6 +119,8 @@ class Ingest:
         self._worked_bytes = self._worked_seconds = 0.0
         self._began: float | None = None
         self._thread: threading.Thread | None = None
+        self.words = WordQueue(library, busy=lambda: bool(self._open_jobs()))
+        """Finds what is said and written in videos that are ready."""
 
     def __enter__(self) -> "Ingest":
         return self
@@ -143,6 +146,7 @@ class Ingest:
                 self._failure, self._note = None, ""
                 self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
                 self._thread.start()
+        self.words.wake()
 
     def progress(self) -> Progress:
         """Where the queue stands now."""
@@ -163,17 +167,20 @@ class Ingest:
 
     def pause(self) -> None:
         """Hold the queue, and the file in work where it is."""
+        self.words.pause()
         with self._changed:
             self._paused = True
 
     def resume(self) -> None:
         """Go on after `pause`."""
+        self.words.resume()
         with self._changed:
             self._paused = False
             self._changed.notify_all()
 
     def cancel(self, video: int | None = None) -> None:
         """Take one video, or everything, off the queue; the file in work is left at once."""
+        self.words.cancel(video)
         with self._changed:
             for job in [job for job in self._open_jobs() if video in (None, job.video)]:
                 del self._jobs[job.path]
@@ -182,18 +189,20 @@ class Ingest:
             self._changed.notify_all()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the queue is empty; False when the time was not enough.
+        """Wait until the queue is empty, and words are found; False when the time was not enough.
 
         Raises:
             LibraryError: the library could not be written; what was finished is kept.
         """
+        until = None if seconds is None else time.monotonic() + seconds
         with self._changed:
             done = self._changed.wait_for(
                 lambda: self._failure is not None or not self._open_jobs(), seconds
             )
             if self._failure is not None:
                 raise self._failure
-            return done
+        left = None if until is None else max(0.0, until - time.monotonic())
+        return done and self.words.wait(left)
 
     def close(self) -> None:
         """Cancel what is left and stop the worker."""
@@ -202,6 +211,7 @@ class Ingest:
             self.cancel()
         if self._thread is not None:
             self._thread.join()
+        self.words.close()
 
     # The worker
 
@@ -285,6 +295,7 @@ class Ingest:
                 logger.info("%s: %s", job.path, _GROWING)
                 return "waiting", _GROWING
             self._library.store(job.video, reading.extraction, full=reading.full)
+            self.words.take(job.video, job.path, reading.extraction.info)
         except _Cancelled:
             return "new", ""
         except BaseException as error:  # one file must never stop the others; Rust panics, too

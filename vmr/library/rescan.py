@@ -69,6 +69,7 @@ def rescan(
     for path in growing:
         library.register_unread(path, "waiting", "waiting for its copy to finish")
     whole = tuple(path for path in files if path not in growing)
+    library.words.forget_changed(library.videos())
     ingest.add(whole, retry=False)
     return Rescan(whole, tuple(growing), tuple(problems), tuple(passed))
 

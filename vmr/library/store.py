@@ -41,6 +41,7 @@ from vmr.library.recovery import put_right
 from vmr.library.scope import Scope
 from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
 from vmr.library.transcripts import Transcripts
+from vmr.library.words import Words
 
 if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
     from feature_extract.extract import Extraction
@@ -82,6 +83,8 @@ class Library:
         self.transcripts = Transcripts(self._db)
         """What is said and written in the videos."""
         self.recordings = Recordings(self._db)
+        self.words = Words(self._db, self.transcripts)
+        """Which words are wanted, and where they were looked for."""
         if read_only:
             return
         with self.exclusive() as alone:
