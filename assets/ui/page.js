@@ -3,10 +3,11 @@
 
 import { Basket } from "./basket.js";
 import { answerView, key, skeletons } from "./cards.js";
-import { h, icon, iconButton } from "./dom.js";
+import { h } from "./dom.js";
 import { dropAnywhere } from "./drop.js";
 import { Extras } from "./extras.js";
 import { Filters } from "./filters.js";
+import { dropVeil, topBar } from "./frame.js";
 import { Help } from "./help.js";
 import { listen } from "./keys.js";
 import { startKiosk } from "./kiosk.js";
@@ -15,7 +16,7 @@ import { remember, spanOf } from "./links.js";
 import { Player } from "./player.js";
 import { save } from "./save.js";
 import { SearchBox } from "./searchbox.js";
-import { recallTheme, switchTheme } from "./theme.js";
+import { recallTheme } from "./theme.js";
 import { Toast } from "./toast.js";
 import { words } from "./words.js";
 
@@ -78,19 +79,6 @@ class Page {
   }
 
   #build(root) {
-    const brand = h(
-      "a",
-      {
-        class: "brand",
-        href: document.baseURI,
-        onclick: (event) => {
-          event.preventDefault();
-          this.home();
-        },
-      },
-      h("span", { class: "mark", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")),
-      words.brand,
-    );
     this.results = h("section", { class: "results", id: "results" });
     this.examples = h("p", { class: "examples" });
     this.hero = h(
@@ -99,24 +87,9 @@ class Page {
       h("p", { class: "headline" }, words.headline),
       this.examples,
     );
-    this.bar = h(
-      "header",
-      { class: "bar" },
-      h("h1", {}, brand),
-      h("div", { class: "slot" }),
-      h(
-        "nav",
-        { class: "nav" },
-        this.basket.button,
-        this.help.button,
-        iconButton("half", words.theme, switchTheme),
-      ),
-    );
-    this.veil = h(
-      "div",
-      { class: "veil", hidden: true },
-      h("div", {}, icon("upload"), words.dropNow),
-    );
+    const tools = [this.basket.button, this.help.button];
+    this.bar = topBar(() => this.home(), tools);
+    this.veil = dropVeil();
     this.main = h(
       "div",
       { class: "content" },

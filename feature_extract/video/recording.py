@@ -200,5 +200,5 @@ def _degrees(text: str, digits: int) -> float:
     degrees, rest = whole[:digits], whole[digits:]
     parts = [degrees, *(rest[i : i + 2] for i in range(0, len(rest), 2))]
     parts[-1] += f".{fraction}" if fraction else ""
-    value = sum(float(part) / 60**place for place, part in enumerate(parts))
+    value = sum(float(part) / 60.0**place for place, part in enumerate(parts))
     return -value if text[0] == "-" else value

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -620,10 +621,13 @@ Shelf.TestCase.settings = settings(
 TestShelf = Shelf.TestCase
 
 
+Form = Literal["NFC", "NFD"]
+
+
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
 @pytest.mark.parametrize("asked", ["NFC", "NFD"])
 def test_a_folder_is_the_same_in_whichever_form_its_accents_are_written(
-    library: Library, tmp_path: Path, stored: str, asked: str
+    library: Library, tmp_path: Path, stored: Form, asked: Form
 ) -> None:
     folder = "caf\u00e9 \u00fc \uac01"
     inside = plant(

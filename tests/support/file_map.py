@@ -18,6 +18,7 @@ SILENT: Final = (
     "assets/weights/",
     "assets/screenshots/",
     "assets/presets/",
+    "assets/samples/",
     "tests/library/before/",
 )
 HEAD: Final = """# Files

@@ -70,7 +70,8 @@ def nms(
 def _greedy(boxes: NDArray[np.float64], threshold: float, nested: float, keep: int) -> list[int]:
     """The first `keep` of the spans (N, 2), best first, that no better one makes go."""
     goes = np.packbits(_goes(boxes, boxes, threshold, nested), axis=1, bitorder="little")
-    chosen, gone = [], 0  # a bit a span
+    chosen: list[int] = []
+    gone = 0  # a bit a span
     for place, row in enumerate(goes):
         if len(chosen) == keep:
             break

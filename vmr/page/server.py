@@ -38,7 +38,9 @@ START = """
 import(new URL("ui/page.js", document.baseURI).href)
   .then((page) => page.start(element.querySelector(".moments"), server));
 """
-HEAD = '<link rel="stylesheet" href="ui/theme.css"><meta name="color-scheme" content="light dark">'
+HEAD = """<link rel="stylesheet" href="ui/theme.css">
+<link rel="stylesheet" href="ui/transcript.css">
+<meta name="color-scheme" content="light dark">"""
 V = TypeVar("V")
 SEARCHES = (60, 10.0)  # calls in seconds for one visitor, where visitors are not at this computer
 

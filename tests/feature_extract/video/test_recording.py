@@ -1,6 +1,7 @@
 """When, where and with what: from tags as cameras write them, and from real files."""
 
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -147,11 +148,11 @@ def test_one_file_that_ends_the_process_costs_no_other(
     class Dying(Child):
         asked = 0
 
-        def next(self, seconds: float) -> Message:
+        def next(self, seconds: float, on_wait: Callable[[], None] | None = None) -> Message:
             self.asked += 1
             if self.asked == 2:
                 raise LostError("the decoder crashed")
-            return super().next(seconds)
+            return super().next(seconds, on_wait)
 
     monkeypatch.setattr("feature_extract.video.recording.Child", Dying)
     names = [film.with_name(f"{number}.mp4") for number in range(4)]
