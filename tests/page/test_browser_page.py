@@ -38,7 +38,7 @@ from tests.support.planted_page import (
     served,
 )
 from vmr.library.content import FileStamp
-from vmr.library.ingest import Job, Progress
+from vmr.library.jobs import Job, Progress
 from vmr.page.access import Access
 
 pytestmark = NEEDED

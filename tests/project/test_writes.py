@@ -65,7 +65,8 @@ def _given(function: ast.AST) -> set[str]:
     given: set[str] = set()
     for node in ast.walk(function):
         if isinstance(node, ast.withitem) and node.optional_vars is not None:
-            if _called(node.context_expr) & GIVEN_BY:
+            drafts = _called(node.context_expr) & GIVEN_BY or _names(node.context_expr) & given
+            if drafts:
                 given |= _names(node.optional_vars)
         elif isinstance(node, ast.Assign) and (
             _called(node.value) & GIVEN_BY or _names(node.value) & given

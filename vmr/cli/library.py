@@ -28,7 +28,8 @@ PACKAGED = "tiny.en"
 
 if TYPE_CHECKING:
     from feature_extract.transcript import Sense
-    from vmr.library.ingest import Ingest, Job
+    from vmr.library.ingest import Ingest
+    from vmr.library.jobs import Job
     from vmr.library.store import Library, Video
     from vmr.library.words import Look
 

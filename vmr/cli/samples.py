@@ -127,7 +127,7 @@ def _draw_sign(path: Path) -> None:
     draw, font = ImageDraw.Draw(board), ImageFont.load_default(36)
     draw.rectangle((width * 0.15, height * 0.1, width * 0.85, height * 0.32), "#123a7a")
     draw.text((width / 2, height * 0.21), SIGN, "white", font, anchor="mm")
-    board.save(path)
+    board.save(path)  # written in place: in the scratch folder of the caller
 
 
 def spans(name: str) -> list[tuple[float, float]]:

@@ -24,7 +24,8 @@ from watchfiles import watch
 
 from vmr.library.content import ContentError, FileStamp
 from vmr.library.folders import LeftOut, is_video, videos_inside
-from vmr.library.ingest import Ingest, Job
+from vmr.library.ingest import Ingest
+from vmr.library.jobs import Job
 from vmr.library.locks import RowError
 from vmr.library.store import Library, LibraryError
 

@@ -10,7 +10,7 @@ from typing import Final
 from feature_extract.transcript import SENSES, Sense
 from feature_extract.video.recording import Recording
 from vmr.library.catalogue import readable
-from vmr.library.ingest import Job, Progress
+from vmr.library.jobs import Job, Progress
 from vmr.library.store import Library, LibraryError, Video
 from vmr.page.access import Access, NotFoundError
 from vmr.page.uploads import Uploads
