@@ -14,6 +14,9 @@ are squashed whole to a square, and their features are not scaled to unit length
 The file is decoded once, at 8 pictures a second, for the columns of motion.py, the last block of a
 row. With `Extractor(motion=False)`, which takes three quarters of the time, it is decoded at 4
 and they are not there; all else is the same to the last bit.
+
+An encoder adds its columns last: a unit vector of the picture that a second's thumbnail shows. One
+of more than SIZE pixels has the file decoded at its own size, and all else squashed from there.
 """
 
 import hashlib
@@ -23,7 +26,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -39,6 +42,7 @@ from feature_extract.video.timing import slot
 
 if TYPE_CHECKING:
     from feature_extract.clips import ClipNetwork
+    from feature_extract.encoders.encoder import Encoder
     from feature_extract.motion import MotionRows
 
 T = TypeVar("T")
@@ -102,12 +106,16 @@ class Extractor:
 
     _motion: "ClipNetwork | None" = None
 
-    def __init__(self, *, device: str = "auto", motion: bool = True) -> None:
+    def __init__(
+        self, *, device: str = "auto", motion: bool = True, encoder: "Encoder | None" = None
+    ) -> None:
         """Load the networks.
 
         Args:
             device: "cpu", "cuda", or "auto": the GPU where there is one.
             motion: also look at how things move, see motion.py.
+            encoder: adds columns of its own; the fingerprint is of the others, which stay as they
+                are whatever encoder stands beside them.
 
         Raises:
             ValueError: a GPU asked for where there is none; or motion weights that are not there
@@ -125,6 +133,9 @@ class Extractor:
         if motion:
             self._motion = ClipNetwork(load_motion(), device=device)
             self.blocks["motion"] = self._motion.width
+        self._encoder = encoder
+        if encoder is not None:
+            self.blocks[encoder.source.block] = encoder.width
         self.fingerprint = extractor_fingerprint(motion=motion)
 
     def extract(
@@ -140,9 +151,12 @@ class Extractor:
             VideoError: the file cannot be read as video.
         """
         from feature_extract.networks.device import aside, beside_decoder
+        from feature_extract.networks.squash import squash_pixels
 
         rows: _Kept[NDArray[np.float32]] = _Kept(NETWORK_SAMPLES)
         thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))
+        encoded = None if self._encoder is None else _Encoded(self._encoder)
+        side = SIZE if self._encoder is None else max(SIZE, self._encoder.side)
         motion = self._motion_rows()
         rate = RATE if motion is None else MOTION_RATE
         done = 0.0
@@ -154,13 +168,18 @@ class Extractor:
         with ExitStack() as stack:
             stack.enter_context(beside_decoder(1 if motion is None else 2))
             reader = stack.enter_context(
-                read_frames(path, rate=rate, size=(SIZE, SIZE), on_wait=report)
+                read_frames(path, rate=rate, size=(side, side), on_wait=report)
             )
             frames: Iterable[Frames] = reader
             if motion is not None:
                 frames = _thinned(reader, stack.enter_context(aside(motion.add, AHEAD)))
             shots = ShotDetector(fps=reader.info.fps)
-            for batch in _shown(frames):
+            for large in _shown(frames):
+                if encoded is not None:
+                    encoded.add(large)
+                batch = large  # at SIZE for all that looks at no more
+                if side != SIZE:
+                    batch = replace(large, pixels=squash_pixels(large.pixels, SIZE))
                 shots.add(batch.pixels, batch.times)
                 wanted = rows.wants(batch)
                 rows.keep(batch, wanted, list(self._appearance(batch.pixels[wanted])))
@@ -174,6 +193,8 @@ class Extractor:
         if motion is not None:
             moving = motion.finish(len(starts)).astype(np.float16)
             columns = np.concatenate([columns, moving], axis=1)  # (T, D)
+        if encoded is not None:
+            columns = np.concatenate([columns, encoded.finish(len(starts))], axis=1)
         features = Features(
             rows=columns,
             starts=starts,
@@ -193,6 +214,25 @@ class Extractor:
         from feature_extract.motion import MotionRows
 
         return MotionRows(self._motion)
+
+
+def encode(
+    path: Path, encoder: "Encoder", *, on_progress: Callable[[float], None] | None = None
+) -> NDArray[np.float16]:
+    """The columns (T, W) of an encoder alone, as `Extractor.extract` has them behind all others.
+
+    Raises:
+        VideoError: the file cannot be read as video.
+    """
+    from feature_extract.networks.device import beside_decoder
+
+    encoded, side = _Encoded(encoder), max(SIZE, encoder.side)
+    with beside_decoder(1), read_frames(path, rate=RATE, size=(side, side)) as reader:
+        for batch in _shown(reader):
+            encoded.add(batch)
+            if on_progress is not None:
+                on_progress(_fraction(float(batch.times[-1]), reader.info.duration))
+    return encoded.finish(len(row_times(reader.duration)[0]))
 
 
 def _thinned(reader: FrameReader, see: Callable[[Frames], None]) -> Iterator[Frames]:
@@ -299,12 +339,46 @@ class _Kept(Generic[T]):
 
     def keep(self, batch: _Batch, wanted: NDArray[np.int64], values: list[T]) -> None:
         """Take what was made of the pictures of `wants`, a value each, in their order."""
-        self._first.extend(batch.first[wanted].tolist())
+        self.put(batch.first[wanted].tolist(), values)
+
+    def put(self, first: list[int], values: list[T]) -> None:
+        """Keep values from the samples on at which what they were made of is shown."""
+        self._first.extend(first)
         self._values.extend(values)
 
     def at(self, sample: int) -> T:
         """What is shown at a chosen sample."""
         return self._values[max(0, bisect_right(self._first, sample) - 1)]
+
+
+class _Encoded:
+    """Columns of an encoder, made in full batches of the pictures that thumbnails show."""
+
+    def __init__(self, encoder: "Encoder") -> None:
+        self._encoder = encoder
+        self._rows: _Kept[NDArray[np.float32]] = _Kept((THUMBNAIL_SAMPLE,))
+        self._first: list[int] = []
+        self._waiting: list[NDArray[np.uint8]] = []
+
+    def add(self, batch: _Batch) -> None:
+        """Take the next pictures, in order."""
+        wanted = self._rows.wants(batch)
+        self._first.extend(batch.first[wanted].tolist())
+        self._waiting.extend(batch.pixels[wanted])
+        while len(self._waiting) >= BATCH:
+            self._see(BATCH)
+
+    def finish(self, count: int) -> NDArray[np.float16]:
+        """All `count` rows (count, W)."""
+        if self._waiting:
+            self._see(len(self._waiting))
+        rows = [self._rows.at(row * RATE + THUMBNAIL_SAMPLE) for row in range(count)]
+        return np.stack(rows).astype(np.float16)
+
+    def _see(self, count: int) -> None:
+        seen = self._encoder.see(np.stack(self._waiting[:count]))
+        self._rows.put(self._first[:count], list(seen))
+        del self._waiting[:count], self._first[:count]
 
 
 def _mean_row(rows: _Kept[NDArray[np.float32]], row: int) -> NDArray[np.float16]:

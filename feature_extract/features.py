@@ -12,7 +12,8 @@ value: one flipped bit is an error, not a slightly wrong search result.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +68,29 @@ class Features:
             raise FeaturesError(f"unreadable spans are not spans: {self.unreadable}")
         if not self.fingerprint:
             raise FeaturesError("fingerprint is empty")
+
+    def columns(self, names: Iterable[str]) -> NDArray[np.float16]:
+        """(T, D) the columns of some blocks, in the order asked for; all of them are not copied."""
+        wanted = list(names)
+        if wanted == list(self.blocks):
+            return self.rows
+        ends = np.cumsum([0, *self.blocks.values()])
+        first = dict(zip(self.blocks, ends.tolist(), strict=False))
+        parts = [self.rows[:, first[name] : first[name] + self.blocks[name]] for name in wanted]
+        return np.concatenate(parts, axis=1)
+
+    def with_block(self, name: str, rows: NDArray[np.floating]) -> "Features":
+        """The same with a further block of columns (T, W) at the end, in place of one of its name.
+
+        Raises:
+            FeaturesError: the rows are not as many, or hold NaN or infinity.
+        """
+        kept = [block for block in self.blocks if block != name]
+        if rows.ndim != 2 or len(rows) != len(self.rows):
+            raise FeaturesError(f"{len(self.rows)} rows, but {rows.shape} of {name}")
+        joined = np.concatenate([self.columns(kept), rows.astype(np.float16)], axis=1)
+        blocks = {block: self.blocks[block] for block in kept} | {name: rows.shape[1]}
+        return replace(self, rows=joined, blocks=blocks)
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all, to the disk. OSError where that fails."""

@@ -11,7 +11,9 @@ that the same picture has in a video (`python -m experiments.squash`, docs/EXPER
 
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -41,3 +43,10 @@ def squash_batch(pictures: Tensor, side: int) -> Tensor:
     """
     size = (side, side)
     return torch.nn.functional.interpolate(pictures, size, mode="bilinear", antialias=True)
+
+
+def squash_pixels(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Pictures (N, H, W, 3) as (N, side, side, 3), by the filter of `squash_batch`."""
+    pictures = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    squashed: NDArray[np.uint8] = squash_batch(pictures, side).permute(0, 2, 3, 1).numpy()
+    return np.ascontiguousarray(squashed)

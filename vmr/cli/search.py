@@ -143,12 +143,13 @@ def _positive(text: str) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from statistics import median
 
-    from vmr.model.retrieval import RetrievalModel
     from vmr.search.index import ClipIndex
+    from vmr.search.model import model_of
     from vmr.search.recall import measure
 
-    model = RetrievalModel.load()
-    index = ClipIndex.open(open_library(options.library), model)
+    library = open_library(options.library)
+    model = model_of(library)
+    index = ClipIndex.open(library, model)
     measured = measure(index, model, queries=options.queries)
     if options.json:
         print(json.dumps({"clips": len(index), **asdict(measured)}))
@@ -175,9 +176,9 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _answer(options: argparse.Namespace) -> int:
-    from vmr.model.retrieval import RetrievalModel
     from vmr.model.text import QueryError, Words
     from vmr.search.mismatch import mismatches, reading_note
+    from vmr.search.model import model_of
     from vmr.search.query import suggestions
     from vmr.search.searcher import Searcher
 
@@ -185,7 +186,7 @@ def _answer(options: argparse.Namespace) -> int:
     video = None if options.video is None else video_named(library, options.video).id
     among = _among(options)
     words = Words.load(options.words_file)
-    model = RetrievalModel.load(words=words, sentences=not options.words_only)
+    model = model_of(library, words=words, sentences=not options.words_only)
     for note in (*mismatches(library, model), reading_note(model), *_left_out(among, library)):
         if note is not None:
             print(f"note: {note}", file=sys.stderr)
@@ -197,7 +198,7 @@ def _answer(options: argparse.Namespace) -> int:
     elif options.picture:
         from vmr.search.picture import PictureReader
 
-        row = PictureReader().row(options.picture)
+        row = PictureReader(model).row(options.picture)
         answer = searcher.like_picture(row, video=video, among=among, top=options.top)
     else:
         try:
@@ -206,9 +207,12 @@ def _answer(options: argparse.Namespace) -> int:
             offered = suggestions(options.words, error.unknown, model)
             raise QueryError("; ".join([str(error), *_offers(offered)])) from error
     if options.json:
-        print(json.dumps(_answer_record(answer)))
+        calibrated = {} if model.calibrated else {"uncalibrated": True}
+        print(json.dumps(_answer_record(answer) | calibrated))
         return DONE
     print("\n".join([_answer_text(answer), *_offers(answer.suggestions)]))
+    if not model.calibrated:
+        print("uncalibrated: this encoder's strengths are guesses; `calibrate` fits them")
     return DONE
 
 

@@ -39,6 +39,7 @@ from vmr.library.naming import Naming, key
 from vmr.library.recordings import Recordings, columns_of
 from vmr.library.recovery import put_right
 from vmr.library.scope import Scope
+from vmr.library.settings import Settings
 from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
 from vmr.library.transcripts import Transcripts
 from vmr.library.words import Words
@@ -49,16 +50,7 @@ if TYPE_CHECKING:  # the extractor brings torch, which a library does not need
 logger = logging.getLogger(__name__)
 
 
-__all__ = [
-    "Changes",
-    "Library",
-    "LibraryError",
-    "NoVideoError",
-    "Rating",
-    "State",
-    "Video",
-    "describe_damage",
-]
+__all__ = ["Library", "LibraryError", "NoVideoError", "Rating", "State", "Video", "describe_damage"]
 
 
 class NoVideoError(LibraryError):
@@ -80,6 +72,7 @@ class Library:
             make_folders(folder, self._features, self._thumbnails)
         self._db = Connection(folder, read_only=read_only)
         self._naming = Naming(self._db)
+        self.settings = Settings(self._db)
         self.transcripts = Transcripts(self._db)
         """What is said and written in the videos."""
         self.recordings = Recordings(self._db)
@@ -170,8 +163,7 @@ class Library:
     @property
     def fingerprint(self) -> str:
         """Of the extractor that all features of this library come from; empty in a new one."""
-        rows = self._db.fetch("SELECT value FROM settings WHERE key = 'features'")
-        return str(rows[0][0]) if rows else ""
+        return self.settings.get("features")
 
     def register(self, path: Path, *, compare: bool = True) -> Video:
         """The video that the file at `path` holds, recognised by content; a new one gets a row.
@@ -281,7 +273,7 @@ class Library:
                 "`rescan --reindex` brings every video up to date"
             )
         with self._db.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO settings VALUES ('features', ?)", (fingerprint,))
+            self.settings.set("features", fingerprint)
             db.execute(
                 "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "  # noqa: S608  # no part of it comes from outside
                 f"WHERE state IN {SEARCHABLE} AND fingerprint != ?",
@@ -323,6 +315,14 @@ class Library:
         with self._db.transaction() as db:
             statement = f"UPDATE videos SET {columns} WHERE id = ?"  # noqa: S608  # no part of it comes from outside
             db.execute(statement, (*row.values(), id))
+
+    def replace_features(self, id: int, features: Features) -> None:
+        """Keep features with further columns for the same rows of an indexed video."""
+        file = self._files(id)[0]
+        with plain_errors(self.folder), self._db.transaction() as db:
+            features.save(file)
+            size = file.stat().st_size
+            db.execute("UPDATE videos SET features_bytes = ? WHERE id = ?", (size, id))
 
     def remove(self, id: int) -> None:
         """Forget a video: its row, features and thumbnails. The file itself stays."""

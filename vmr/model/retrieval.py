@@ -91,6 +91,7 @@ class RetrievalModel:
         movements: Movements | None = None,
         encoder: SentenceEncoder | None = None,
         unread: str = "",
+        space: Space | None = None,
     ) -> None:
         self.words = words
         """What a query's words look like, as vectors."""
@@ -100,7 +101,7 @@ class RetrievalModel:
         self.towers = towers.eval()
         self.names = names
         self.movements = movements
-        self.space = space_of(towers, names, movements)
+        self.space = space or space_of(towers, names, movements)
         self._captions = np.asarray(captions.float().numpy())  # (C, E - 1)
         self._unrelated = np.asarray(background.float().numpy())  # (K, E - 1)
         self.background = self._without_hubs(self._unrelated)
@@ -109,6 +110,7 @@ class RetrievalModel:
         self.second_stage = second_stage
         """The second stage; without one, moments are read off the similarity curve."""
         self.mix = mix
+        self.calibrated = self.reads_own_blocks = True  # of its strength; they are in every video
         self.word_fingerprint = word_fingerprint
         self.fingerprint = fingerprint
         self._reader = QuestionReader(

@@ -70,6 +70,13 @@ whose when where why how any some every each both such very just only also too p
 anything everything happens happening video videos clip clips scene scenes moment moments footage
 """)
 """Words that by themselves show nothing, though each has a vector, nearer to some clips."""
+
+
+def says_nothing(words: Sequence[str]) -> bool:
+    """Whether words by themselves show nothing."""
+    return _SAY_NOTHING.issuperset(words)
+
+
 JOINTS: Final = frozenset(("then", "followed"))
 """Words that stand between two parts of a query, one after the other. Others join what is at the
 same time ("while") or tell where ("runs after a ball")."""

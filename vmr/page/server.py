@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.events import api
 
-from feature_extract.extract import Extractor
 from feature_extract.files import sweep_noted
 from feature_extract.logs import shown
+from vmr.library.encoders import extractor_of
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
-from vmr.model.retrieval import RetrievalModel
 from vmr.page.access import Access
 from vmr.page.calls import Calls, View
 from vmr.page.guard import Guard, RateLimit
@@ -31,6 +30,7 @@ from vmr.page.routes import ERROR_HANDLERS, routes
 from vmr.page.viewer import Screen
 from vmr.page.views import AnswerView, PreviewView, VideosView
 from vmr.search.mismatch import mismatches, reading_note
+from vmr.search.model import model_of
 
 TEMPLATE = '<div class="moments"><noscript>This page needs JavaScript.</noscript></div>'
 # Dynamic, so that the scripts are ordinary modules in files, with no build step.
@@ -138,9 +138,9 @@ def _run(options: ServerOptions) -> None:
     sweep_noted()
     library = Library(options.library)
     library.check_presence()  # what went missing while the page was closed is shown as missing
-    with Ingest(library, Extractor) as ingest:
+    with Ingest(library, extractor_of(library)) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
-        model = RetrievalModel.load(sentences=not options.words_only)
+        model = model_of(library, sentences=not options.words_only)
         for note in (*mismatches(library, model), reading_note(model)):
             if note is not None:
                 print(f"note: {note}", flush=True)

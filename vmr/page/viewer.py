@@ -163,7 +163,7 @@ class Viewer:
         if len(picture) > LARGEST_PICTURE:
             raise PageError("the picture is too large")
         with self._picture_lock:  # the network loads once, when the first picture comes
-            self._pictures = self._pictures or PictureReader()
+            self._pictures = self._pictures or PictureReader(self._model)
         try:
             content = base64.b64decode(picture, validate=True)
         except binascii.Error as error:

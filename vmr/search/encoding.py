@@ -23,7 +23,7 @@ def rows_of(
     features: Features, model: RetrievalModel
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Clip vectors (T, E) and times (T, 2) in seconds of every row."""
-    clips = model.encode_clips(features.rows)
+    clips = model.encode_clips(features.columns(model.blocks))
     clips[_unseen(features)] = np.append(np.zeros(model.width - 1), _UNSEEN)
     return clips, np.stack([features.starts, features.ends], axis=1)
 

@@ -327,11 +327,14 @@ class ClipIndex:
         except LibraryError as error:
             logger.info("%s: left out of the index: %s", video.path, error)
             return  # damaged, and marked so in the library: the others still answer
-        if features.blocks != self._model.blocks:
-            raise LibraryError(
-                f"{self._library.folder} holds features of {sorted(features.blocks)}, the model "
-                f"reads {sorted(self._model.blocks)}; run `rescan --reindex`"
-            )
+        wanted = self._model.blocks
+        if {name: features.blocks.get(name) for name in wanted} != wanted:
+            if self._model.reads_own_blocks:
+                held = f"{self._library.folder} holds features of {sorted(features.blocks)}"
+                advice = f"the model reads {sorted(wanted)}; run `rescan --reindex`"
+                raise LibraryError(f"{held}, {advice}")
+            logger.info("%s: not read with the library's encoder yet", video.path)
+            return
         clips, times = rows_of(features, self._model)
         self._vectors.add(video.id, known_as(video), clips, times, features.cuts)
 

@@ -1,6 +1,6 @@
 """A picture as a query: the network that made the rows of videos, and nearly their squashing.
 
-row = PictureReader().row(Path("dog.jpg"))     # (D,) float32
+row = PictureReader(model).row(Path("dog.jpg"))     # (D,) float32
 """
 
 from pathlib import Path
@@ -12,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from feature_extract.networks.appearance import Appearance
 from feature_extract.networks.squash import squash
+from vmr.model.encoded import EncodedModel
+from vmr.model.retrieval import RetrievalModel
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Opened by Pillow alone; some others run outside programs, such as Ghostscript for EPS."""
@@ -26,8 +28,10 @@ class PictureError(ValueError):
 class PictureReader:
     """The network, loaded once."""
 
-    def __init__(self) -> None:
-        self._network = Appearance()
+    def __init__(self, model: RetrievalModel | None = None) -> None:
+        """Load it: that of a model with an encoder of its own, or what comes with the project."""
+        self._model = model if isinstance(model, EncodedModel) else None
+        self._network = None if self._model else Appearance()
 
     def row(self, picture: Path | BinaryIO) -> NDArray[np.float32]:
         """What a video row of this picture alone would be, (D,).
@@ -45,5 +49,12 @@ class PictureReader:
             raise PictureError(f"{name}: no such file") from error
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise PictureError(f"{name}: not a picture that can be read") from error
-        row: NDArray[np.float32] = self._network(np.array(squash(upright))[None])[0]  # (D,)
+        return self.row_of(upright)
+
+    def row_of(self, picture: Image.Image) -> NDArray[np.float32]:
+        """The same, (D,), of a picture that is open, upright and RGB."""
+        if self._model is not None:
+            return self._model.see_picture(np.array(picture))
+        assert self._network is not None
+        row: NDArray[np.float32] = self._network(np.array(squash(picture))[None])[0]  # (D,)
         return row

@@ -1,0 +1,110 @@
+"""What encoders of true size cost: random weights, the real layouts, no download.
+
+    python -m benchmarks.encoders [--seconds 20] [--threads 1] [clip-b32 mobileclip2-s0 ...]
+
+For each a line: pictures a second of the library's own batched forward pass and of the product's
+way (decoder's pixels to unit vectors), measured in turns; the share of the one that the other gets;
+milliseconds of a question; megabytes of weights. mobileclip2-s0 needs 'vmr[encoders]'.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from feature_extract.encoders.encoder import BATCH, Encoder
+from feature_extract.encoders.source import OPEN_CLIP, look_at
+from feature_extract.encoders.torchvision_import import make_importable
+
+
+def clip_b32(folder: Path) -> None:
+    """ViT-B/32 as openai and laion have it."""
+    from transformers import CLIPConfig, CLIPModel
+
+    from tests.support.tiny_encoders import word_tokenizer, write_preparation
+
+    text = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    config = CLIPConfig(text_config=text, vision_config={"patch_size": 32}, projection_dim=512)
+    CLIPModel(config).save_pretrained(folder)
+    word_tokenizer(["dog"]).save_pretrained(folder)
+    write_preparation(folder, 224)
+
+
+def mobileclip2_s0(folder: Path) -> None:
+    """MobileCLIP2-S0 by OpenCLIP's own table."""
+    make_importable()
+    import open_clip
+
+    folder.mkdir()
+    settings = open_clip.get_model_config("MobileCLIP2-S0")
+    model = open_clip.create_model("MobileCLIP2-S0")
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / "open_clip_model.safetensors")
+    preparation = {"mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bilinear"}
+    content = {"model_cfg": settings, "preprocess_cfg": preparation}
+    (folder / OPEN_CLIP).write_text(json.dumps(content))
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "clip-b32": clip_b32,
+    "mobileclip2-s0": mobileclip2_s0,
+}
+
+
+def main() -> None:
+    """Print a line for each encoder."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders")
+    parser.add_argument("names", nargs="*", default=list(MAKERS), choices=[*MAKERS, []])
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each encoder's pictures")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print("encoder | library's pictures/s | product's | share | ms a question | MB of weights")
+    for name in options.names:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / name
+            MAKERS[name](folder)
+            print(f"{name} | {line(folder, options.seconds)}", flush=True)
+
+
+def line(folder: Path, seconds: float) -> str:
+    """The figures of one encoder."""
+    source = look_at(folder)
+    eyes = Encoder(source, texts=False)
+    pixels = np.random.default_rng(0).integers(0, 255, (BATCH, 224, 224, 3), dtype=np.uint8)
+    if eyes.side > pixels.shape[1]:
+        pixels = pixels.repeat(2, 1)[:, : eyes.side].repeat(2, 2)[:, :, : eyes.side]
+    towers, dtype = eyes._towers, eyes._dtype
+    prepared = torch.zeros(BATCH, 3, eyes.side, eyes.side, dtype=dtype)
+    theirs, ours = [], []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        with torch.inference_mode():
+            theirs.append(_seconds(lambda: towers.see(prepared)))
+        ours.append(_seconds(lambda: eyes.see(pixels)))
+    ears = Encoder(source, pictures=False)
+    texts = [f"a dog on a beach {i}" for i in range(20)]
+    asked = [_seconds(lambda text=text: ears.read([text])) for text in texts]  # type: ignore[misc]
+    shares = [a / b for a, b in zip(theirs, ours, strict=True)]
+    size = sum(path.stat().st_size for path in source.weights)
+    return (
+        f"{BATCH / median(theirs):.1f} | {BATCH / median(ours):.1f} | {median(shares):.2f} | "
+        f"{1000 * median(asked):.0f} | {size / 1e6:.0f}"
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""One encoder in use: pictures and sentences to unit vectors of the same space.
+
+    encoder = Encoder(source, pictures=False)           # the text tower only, for questions
+    encoder.read(["a dog on a beach"])                  # (1, W) float32, of length 1
+    encoder.see(pixels)                                 # (N, S, S, 3) uint8 -> (N, W)
+
+Loaded with torch, when an encoder was named and not before.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from feature_extract.encoders.errors import EncoderError
+from feature_extract.encoders.open_clip_layout import load as load_open_clip
+from feature_extract.encoders.preparation import Preparation
+from feature_extract.encoders.source import Source
+from feature_extract.encoders.transformers_layout import load as load_transformers
+from feature_extract.networks.device import chosen_device, fast_dtype
+
+BATCH: Final = 16
+"""Pictures or sentences that go through a tower at once."""
+_PROBE: Final = "a dog on a beach"
+
+
+class Encoder:
+    """The towers, loaded once; thread-safe after that."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        device: str = "cpu",
+        pictures: bool = True,
+        texts: bool = True,
+        prompt: str = "{}",
+    ) -> None:
+        """Load the towers, and let go of what is not asked for.
+
+        Args:
+            device: "cpu", "cuda", or "auto".
+            prompt: what a sentence becomes before it is read, with {} in its place.
+
+        Raises:
+            EncoderError: the files do not make an encoder, or its numbers are not finite.
+        """
+        self.source = source
+        self._prompt = prompt
+        self._device = torch.device(chosen_device(device))
+        self._dtype = fast_dtype(self._device.type)
+        load = load_open_clip if source.layout == "open_clip" else load_transformers
+        self._towers = load(source)
+        _check_finite(source, self._towers.model)
+        self._towers.keep(pictures=pictures, texts=texts)
+        self._towers.model.to(self._device)
+        self.pictures, self.texts = pictures, texts
+        if pictures:  # sentences stay in float32: one at a time, they gain nothing
+            if self._dtype is not torch.float32 and not texts:
+                self._towers.model.to(self._dtype)
+            else:
+                self._dtype = torch.float32
+        found = self.read([_PROBE]) if texts else self.see(np.zeros((1, 8, 8, 3), np.uint8))
+        self.width: int = found.shape[1]
+        if not np.isfinite(found).all():
+            raise EncoderError(f"{source.name}: gives numbers that are not finite")
+
+    @property
+    def preparation(self) -> Preparation:
+        """How pictures are made ready for it."""
+        return self._towers.preparation
+
+    @property
+    def side(self) -> int:
+        """Pixels across the square that it looks at."""
+        return self._towers.preparation.side
+
+    @torch.inference_mode()
+    def see(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Unit vectors (N, W) of pictures (N, S, S, 3) RGB that were squashed to a square."""
+        if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
+            raise ValueError(f"pictures must be (N, S, S, 3) uint8, not {pixels.shape}")
+        return np.concatenate(
+            [self._see(pixels[first : first + BATCH]) for first in range(0, len(pixels), BATCH)]
+        )
+
+    def see_picture(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The unit vector (W,) of one picture (H, W, 3) RGB of any size, squashed as a file is."""
+        squashed = np.array(self.preparation.squash(Image.fromarray(picture)))
+        return self._see(squashed[None])[0]  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (N, W) of sentences."""
+        asked = [self._prompt.format(text) for text in texts]
+        found = [
+            _unit(self._towers.read(asked[first : first + BATCH]))
+            for first in range(0, len(asked), BATCH)
+        ]
+        return np.concatenate(found)
+
+    @torch.inference_mode()
+    def _see(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        prepared = self.preparation(pixels).to(self._device, self._dtype)
+        return _unit(self._towers.see(prepared))
+
+
+def _unit(vectors: Tensor) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = F.normalize(vectors.float(), dim=-1).cpu().numpy()
+    return found
+
+
+def _check_finite(source: Source, model: torch.nn.Module) -> None:
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise EncoderError(f"{source.name}: damaged weights ({name} is not finite)")

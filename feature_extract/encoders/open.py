@@ -1,0 +1,64 @@
+"""An encoder by its name: a short name, a repository of the hub, or a folder.
+
+    encoder = open_encoder("clip-b32")                       # from the hub, or its cache
+    encoder = open_encoder("weights/my-clip", texts=False)
+
+Called where an encoder is named, and nowhere else: it brings torch and a library of encoders.
+"""
+
+from pathlib import Path
+
+from feature_extract.encoders.encoder import Encoder
+from feature_extract.encoders.errors import EncoderError
+from feature_extract.encoders.hub import fetch
+from feature_extract.encoders.known import KNOWN, MAIN, known_or_none
+from feature_extract.encoders.source import Source, look_at
+
+
+def open_encoder(
+    name: str,
+    *,
+    folder: Path | None = None,
+    digest: str = "",
+    pictures: bool = True,
+    texts: bool = True,
+    device: str = "cpu",
+) -> Encoder:
+    """The encoder of this name, loaded.
+
+    Args:
+        folder: where its files were before; looked at first.
+        digest: what they have to be; empty where any will do.
+        pictures, texts: which of its towers are wanted.
+
+    Raises:
+        EncoderError: there is none, it cannot be fetched or used, or it is another revision.
+    """
+    source = _there(folder, name, digest) or find(name)
+    if digest and source.digest != digest:
+        raise EncoderError(
+            f"{name}: another revision than the library was indexed with ({source.digest}, not "
+            f"{digest}); restore it, or `rescan --encoder {name}` takes the new one"
+        )
+    prompt = KNOWN[name].prompt if name in KNOWN else "{}"
+    return Encoder(source, device=device, pictures=pictures, texts=texts, prompt=prompt)
+
+
+def find(name: str) -> Source:
+    """The files of an encoder, fetched where they are not here yet. Raises as `open_encoder`."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return look_at(folder.absolute(), name)
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise EncoderError(f"{name}: no such folder")
+    known = known_or_none(name)
+    repository, revision = (known.repository, known.revision) if known else (name, MAIN)
+    return look_at(fetch(repository, revision), name)
+
+
+def _there(folder: Path | None, name: str, digest: str) -> Source | None:
+    """What lies where it lay before, if that is what is wanted."""
+    if folder is None or not folder.is_dir():
+        return None
+    source = look_at(folder, name)
+    return source if source.digest == digest else None

@@ -1,0 +1,161 @@
+"""Encoders in the layout of Hugging Face's transformers: CLIP, SigLIP, SigLIP 2 and their kin.
+
+    towers = load(source)                   # EncoderError: one line that says why not
+    towers.see(prepared), towers.read(["a dog"])        # (N, W) each, as the library gives them
+
+transformers is imported here and nowhere else, when an encoder is named.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from feature_extract.encoders.errors import EncoderError
+from feature_extract.encoders.preparation import Preparation, of_transformers
+from feature_extract.encoders.source import TRANSFORMERS, Source
+from feature_extract.encoders.torchvision_import import make_importable
+
+NOT_READ: Final = {
+    "siglip2": "looks at pictures of every shape (NaFlex); take one of a fixed size, such as "
+    "google/siglip2-base-patch16-224",
+}
+"""Kinds of model that are refused, and why."""
+TOKENIZERS: Final = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
+"""What words are taken apart by. Without one, the library makes up an empty one."""
+_IMAGE_NAMES: Final = ("vision", "visual", "image")
+_TEXT_NAMES: Final = ("text",)
+_TO_THE_END: Final = ("siglip",)
+"""Kinds that were trained with small letters, and sentences filled up to the longest without a
+mask."""
+
+
+class TransformersTowers:
+    """Both towers of one encoder; either may be let go."""
+
+    def __init__(self, source: Source, model: Any, tokenizer: Any, kind: str) -> None:
+        self.model = model.eval()
+        self._tokenizer = tokenizer
+        self.preparation: Preparation = of_transformers(source, _side(source, model.config))
+        self._longest = _longest(model.config)
+        self._to_the_end = kind in _TO_THE_END
+
+    def keep(self, *, pictures: bool, texts: bool) -> None:
+        """Let go of the tower that is not wanted."""
+        for name in list(self.model._modules):
+            gone = name.startswith(_IMAGE_NAMES) and not pictures
+            if gone or (name.startswith(_TEXT_NAMES) and not texts):
+                self.model._modules[name] = nn.Identity()
+
+    def see(self, pictures: Tensor) -> Tensor:
+        """(N, W) of prepared pictures (N, 3, side, side)."""
+        return _vectors(self.model.get_image_features(pixel_values=pictures))
+
+    def read(self, texts: Sequence[str]) -> Tensor:
+        """(N, W) of sentences; what is longer than the encoder reads is cut off."""
+        if self._to_the_end:
+            texts = [text.lower() for text in texts]
+        tokens = self._tokenizer(
+            list(texts),
+            padding="max_length" if self._to_the_end else True,
+            truncation=True,
+            max_length=self._longest,
+            return_tensors="pt",
+        )
+        there = next(self.model.parameters()).device
+        names = ["input_ids"] if self._to_the_end else ["input_ids", "attention_mask"]
+        wanted = {name: tokens[name].to(there) for name in names}
+        return _vectors(self.model.get_text_features(**wanted))
+
+
+def load(source: Source) -> TransformersTowers:
+    """The towers, in float32.
+
+    Raises:
+        EncoderError: transformers is not there, or the folder holds no encoder that it reads whole.
+    """
+    make_importable()
+    try:
+        import transformers
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise EncoderError(
+            f"{source.name}: needs the package transformers; pip install 'vmr[encoders]'"
+        ) from error
+    kind = str(source.read_json(TRANSFORMERS).get("model_type", "none"))
+    if kind in NOT_READ:
+        raise EncoderError(f"{source.name}: {NOT_READ[kind]}")
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # what it warns of is refused below
+    transformers.logging.disable_progress_bar()
+    here = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(source.folder, **here)
+        kind = str(config.model_type)
+        model, info = AutoModel.from_pretrained(
+            source.folder,
+            config=config,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **here,
+        )
+        _check_whole(source, model, kind, info)
+        if not any((source.folder / file).is_file() for file in TOKENIZERS):
+            raise EncoderError(f"{source.name}: no tokenizer in it ({', '.join(TOKENIZERS)})")
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, **here)
+    except EncoderError:
+        raise
+    except Exception as error:  # of many kinds, by what is damaged
+        raise EncoderError(f"{source.name}: cannot be loaded ({_short(error)})") from error
+    finally:
+        transformers.logging.set_verbosity(before)
+    return TransformersTowers(source, model, tokenizer, kind)
+
+
+def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) -> None:
+    lacks = {str(name) for name in info.get("missing_keys", ())}
+    wrong = [str(entry[0]) for entry in info.get("mismatched_keys", ())]
+    reads, sees = hasattr(model, "get_text_features"), hasattr(model, "get_image_features")
+    no_words = bool(lacks) and all(name.startswith(_TEXT_NAMES) for name in lacks)
+    if (sees and not reads) or no_words or "vision" in kind:
+        raise EncoderError(
+            f"{source.name}: has no text tower, so no question can be asked of it; take the whole "
+            "encoder, not its picture half"
+        )
+    if not (reads and sees):
+        raise EncoderError(
+            f"{source.name}: a model of kind {kind} does not bring pictures and words together; "
+            "take one of CLIP's or SigLIP's kind"
+        )
+    if lacks or wrong:
+        first = sorted([*lacks, *wrong])[0]
+        raise EncoderError(
+            f"{source.name}: its weights do not fit its {TRANSFORMERS} ({first} and "
+            f"{len(lacks) + len(wrong) - 1} more are missing or of another size)"
+        )
+
+
+def _side(source: Source, config: Any) -> int:
+    size = getattr(config.vision_config, "image_size", None)
+    if isinstance(size, list | tuple) and len(set(size)) == 1:
+        size = size[0]
+    if not isinstance(size, int):
+        raise EncoderError(f"{source.name}: looks at pictures of {size} pixels, not at a square")
+    return size
+
+
+def _longest(config: Any) -> int:
+    return int(getattr(config.text_config, "max_position_embeddings", 77))
+
+
+def _vectors(found: Any) -> Tensor:
+    """The projected vectors, which newer versions hand over inside a table."""
+    return found if isinstance(found, Tensor) else found.pooler_output
+
+
+def _short(error: Exception) -> str:
+    """The first line of what a library says, which may be a page."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return line if len(line) <= 160 else f"{line[:157]}..."

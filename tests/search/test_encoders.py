@@ -1,0 +1,110 @@
+"""A library with an encoder of its own, the whole way: files, rows, index, search, change."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feature_extract.encoders.errors import EncoderError
+from feature_extract.encoders.open import open_encoder
+from feature_extract.extract import Extractor, encode
+from tests.support.media import counter_video
+from tests.support.tiny_encoders import tiny_clip, tiny_siglip
+from vmr.__main__ import main
+from vmr.cli.choosing import take_encoder
+from vmr.library.encoders import chosen
+from vmr.library.store import Library
+from vmr.model.encoded import EncodedModel
+from vmr.search.model import basis_folder, model_of
+from vmr.search.picture import PictureReader
+from vmr.search.searcher import Searcher
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoded")
+    tiny_clip(folder / "clip")
+    tiny_siglip(folder / "siglip")
+    (folder / "films").mkdir()
+    counter_video(folder / "films" / "a.mp4", seconds=6)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library(place: Path) -> Library:
+    """Indexed with the tiny CLIP, through the command line."""
+    folder = str(place / "library")
+    films, clip = str(place / "films"), str(place / "clip")
+    assert main(["index", films, "--library", folder, "--encoder", clip]) == 0
+    return Library(place / "library")
+
+
+def test_the_way_through(library: Library, place: Path) -> None:
+    choice, model = chosen(library), model_of(library)
+    assert choice is not None
+    assert isinstance(model, EncodedModel)
+    features = library.features(1)
+    assert list(features.blocks)[-2:] == ["motion", choice.block]
+    encoder = open_encoder(str(place / "clip"), texts=False)
+    again = encode(place / "films" / "a.mp4", encoder)
+    assert np.allclose(features.columns([choice.block]), again, atol=0.02)
+    plain = Extractor().extract(place / "films" / "a.mp4").features
+    assert np.array_equal(features.columns(plain.blocks), plain.rows)
+
+    searcher = Searcher(library, model)
+    asked = model.encode_query(model.query("ein Hund am Strand"))
+    assert asked.shape == (model.width,)
+    looks = features.columns([choice.block]).astype(np.float32)
+    cosines = looks @ asked[: choice.width] / np.linalg.norm(looks, axis=1)
+    clips = model.encode_clips(features.columns(model.blocks))
+    own = model.space.looks(clips) @ model.space.looks(asked)
+    assert np.allclose(own, cosines, atol=1e-3)
+    for question in ("ein Hund", "a dog AND a cat", "a dog -cat", "a dog THEN a cat"):
+        found = searcher.search(question)
+        assert found.moments, question
+        assert not found.unknown + found.suggestions, question
+    assert searcher.search("a dog runs then it jumps").moments
+    assert searcher.search("zooms in").query == "zooms in"
+    assert searcher.strength_curve("a dog", 1).shape == (len(features.rows),)
+    picture = np.zeros((40, 60, 3), np.uint8)
+    row = model.see_picture(picture)
+    assert searcher.like_picture(row).moments
+    assert not searcher.like(1, 2.0, 3.0).query.startswith("a picture")
+    assert PictureReader(model)._network is None
+
+
+def test_another_encoder_and_back(library: Library, place: Path) -> None:
+    """The rows of both stay, so that each is read in once."""
+    before = chosen(library)
+    assert before is not None
+    old = Searcher(library, model_of(library))
+    answered = old.search("a dog").moments
+    assert take_encoder(library, str(place / "siglip")) == []
+    after = chosen(library)
+    assert after is not None
+    assert {before.block, after.block} <= library.features(1).blocks.keys()
+    assert old.search("a dog").moments == answered  # of the one before, still open
+    assert Searcher(library, model_of(library)).search("a dog").moments
+    take_encoder(library, "default")
+    assert not isinstance(model_of(library), EncodedModel)
+    assert Searcher(library, model_of(library)).search("a man").query == "a man"
+    take_encoder(library, str(place / "clip"))
+    assert Searcher(library, model_of(library)).search("a dog").moments == answered
+
+
+def test_a_bad_name_leaves_all_as_it_was(library: Library, place: Path) -> None:
+    before = chosen(library)
+    for name in ("siglip2-bas", str(place / "none"), str(place / "films")):
+        with pytest.raises(EncoderError):
+            take_encoder(library, name)
+    assert chosen(library) == before
+
+
+def test_what_is_kept_is_made_anew_when_damaged(library: Library) -> None:
+    choice = chosen(library)
+    assert choice is not None
+    weights = basis_folder(library, choice) / "weights.safetensors"
+    fingerprint = model_of(library).fingerprint
+    weights.write_bytes(b"nothing")
+    assert model_of(library).fingerprint == fingerprint
+    assert weights.stat().st_size > 1000
