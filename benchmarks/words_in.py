@@ -119,8 +119,8 @@ def speech(name: str) -> None:
     }
     for label, sound in nobody.items():
         blocks, seconds = heard(listener, sound)
-        words = sum(len(span.words) for block in blocks for span in block.spans)
-        print(f"| {label}, 120 s | {words} words | | {seconds:.4f} |", flush=True)
+        invented = sum(len(span.words) for block in blocks for span in block.spans)
+        print(f"| {label}, 120 s | {invented} words | | {seconds:.4f} |", flush=True)
 
 
 def hum(rng: np.random.Generator, seconds: int) -> Sound:
@@ -148,7 +148,8 @@ def clips(name: str, folder: Path) -> None:
     """Word errors of recordings whose words are known."""
     listener = Listener(find_model(name))
     for text in sorted(folder.glob("*.txt")):
-        raw = np.frombuffer(_decoded(text.with_suffix(".wav")), "<i2").astype(np.float32) / 32768
+        decoded = np.frombuffer(_decoded(text.with_suffix(".wav")), "<i2")
+        raw = (decoded / 32768).astype(np.float32)
         blocks, seconds = heard(listener, raw)
         found = words_of(" ".join(span.text for block in blocks for span in block.spans))
         said = words_of(text.read_text(encoding="utf-8"))
@@ -178,7 +179,8 @@ def drawn(kind: str, height: int, font: Path, line: str, seed: int) -> Picture:
         if kind == "over a photograph":
             base = photograph()
     picture = Image.fromarray(base.astype(np.uint8))
-    draw, ink = ImageDraw.Draw(picture), (255, 255, 255)
+    draw = ImageDraw.Draw(picture)
+    ink: tuple[int, ...] = (255, 255, 255)
     where = int(rng.integers(40, 600)), int(rng.integers(40, 640))
     if kind == "low contrast":
         ink = tuple(int(v) + 60 for v in base[where[1], where[0]])

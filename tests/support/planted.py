@@ -98,13 +98,14 @@ def as_made_by_version(folder: Path, version: int) -> None:
         spoken = [f"TABLE {name}" for name in ("passage_words", "passages", "spans", "transcripts")]
         recorded = "asked recorded recorded_offset latitude longitude make model"
         undo = {
+            8: ["DROP TABLE looked"],
             7: [f"ALTER TABLE videos DROP COLUMN {name}" for name in recorded.split()],
             6: ["ALTER TABLE paths DROP COLUMN inode", "ALTER TABLE paths DROP COLUMN changed_ns"],
             5: [f"DROP {what}" for what in changes],
             4: [f"DROP {what}" for what in spoken],
             3: ["ALTER TABLE videos DROP COLUMN origin"],
         }
-        for step in range(7, version, -1):
+        for step in range(max(undo), version, -1):
             for statement in undo[step]:
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {version}")

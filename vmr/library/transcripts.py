@@ -13,7 +13,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from feature_extract.transcript import SENSES, Sense, TextSpan, TimedWord, Transcript
 from vmr.library.connection import Connection
@@ -34,6 +34,27 @@ _NUMBERS: Final = 1 << 20
 """Passages that a transcript may have: ten thousand hours."""
 
 
+class KeptSpan(NamedTuple):
+    """A span as it lies in the library. Checked when it was written, and not again: a question
+    reads some thousand words."""
+
+    start: float
+    end: float
+    text: str
+    timed: str
+    "its words as JSON, [[start, end, text], ...]; empty where only the whole has a time"
+    confidence: float | None
+
+    def words(self) -> list[tuple[float, float, str]]:
+        """Start, end and text of each word; none where only the whole has a time."""
+        return json.loads(self.timed) if self.timed else []
+
+    def checked(self) -> TextSpan:
+        """The same as others know it."""
+        words = tuple(TimedWord(*word) for word in self.words())
+        return TextSpan(self.start, self.end, self.text, words, self.confidence)
+
+
 @dataclass(frozen=True)
 class Passage:
     """Half a minute of a transcript, in which something was found."""
@@ -42,7 +63,7 @@ class Passage:
     sense: Sense
     first: int
     "place of its first span in the transcript"
-    spans: tuple[TextSpan, ...]
+    spans: tuple[KeptSpan, ...]
 
 
 class Transcripts:
@@ -107,11 +128,15 @@ class Transcripts:
         self, video: int, sense: Sense, *, first: int = 0, last: int = 1 << 62
     ) -> tuple[TextSpan, ...]:
         """The spans of a transcript by their places, both ends among them."""
+        return tuple(span.checked() for span in self.kept(video, sense, first, last))
+
+    def kept(self, video: int, sense: Sense, first: int, last: int) -> tuple[KeptSpan, ...]:
+        """As `spans`, as they lie there."""
         query = (
             "SELECT start, end, text, words, confidence FROM spans "
             "WHERE video = ? AND sense = ? AND place BETWEEN ? AND ? ORDER BY place"
         )
-        return tuple(_as_span(*row) for row in self._db.fetch(query, video, sense, first, last))
+        return tuple(KeptSpan(*row) for row in self._db.fetch(query, video, sense, first, last))
 
     def between(self, video: int, sense: Sense, start: float, end: float) -> tuple[TextSpan, ...]:
         """The spans that have to do with a part of a video, cut to the words that lie in it by
@@ -120,7 +145,8 @@ class Transcripts:
             "SELECT start, end, text, words, confidence FROM spans "
             "WHERE video = ? AND sense = ? AND start < ? AND end > ? ORDER BY place"
         )
-        found = (_as_span(*row) for row in self._db.fetch(query, video, sense, end, start))
+        rows = self._db.fetch(query, video, sense, end, start)
+        found = (KeptSpan(*row).checked() for row in rows)
         return tuple(span for whole in found for span in _cut(whole, start, end))
 
     def known(self) -> dict[int, dict[Sense, str]]:
@@ -201,7 +227,7 @@ class Transcripts:
     def _passage(self, id: int) -> list[Passage]:
         rows = self._db.fetch("SELECT video, sense, first, last FROM passages WHERE id = ?", id)
         return [
-            Passage(video, sense, first, self.spans(video, sense, first=first, last=last))
+            Passage(video, sense, first, self.kept(video, sense, first, last))
             for video, sense, first, last in rows
         ]  # none where it was removed just now
 
@@ -278,8 +304,3 @@ def _as_row(span: TextSpan) -> tuple[float, float, str, str, float | None]:
     words = [[word.start, word.end, word.text] for word in span.words]
     stored = json.dumps(words, ensure_ascii=False, separators=(",", ":")) if words else ""
     return span.start, span.end, span.text, stored, span.confidence
-
-
-def _as_span(start: float, end: float, text: str, words: str, confidence: float | None) -> TextSpan:
-    timed = tuple(TimedWord(*word) for word in json.loads(words)) if words else ()
-    return TextSpan(start, end, text, timed, confidence)

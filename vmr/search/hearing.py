@@ -15,10 +15,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from feature_extract.transcript import Sense, TextSpan
-from vmr.library.transcripts import Passage, Transcripts
+from feature_extract.transcript import Sense
+from vmr.library.transcripts import KeptSpan, Passage, Transcripts
 from vmr.model.text import word_set
-from vmr.search.sentences import Quote, Token, quoted, sentence_around, tokens_of
+from vmr.search.sentences import STRIDE, Quote, Token, quoted, sentence_around, tokens_of
 
 PASSAGES: Final = 32
 """Passages that are read for a question."""
@@ -208,6 +208,8 @@ class Hearing:
         begins = text.endswith("*")
         flat = [(stem, place) for place, held in enumerate(stems) for stem in held]
         for at in range(len(flat) - len(wanted) + 1 if wanted else 0):
+            if len(wanted) > 1 and flat[at][0] != wanted[0]:  # nearly all of them
+                continue
             here = flat[at : at + len(wanted)]
             *body, (last, end) = here
             if [stem for stem, _ in body] != list(wanted[:-1]):
@@ -226,11 +228,15 @@ class Hearing:
     ) -> tuple[list[int], float] | None:
         """The places of the most telling words of a question that stand near each other."""
         wanted = dict(zip(words, self._transcripts.stems.of(words), strict=True))
+        beginning: dict[str, list[str]] = {}
+        for word, (stem, *_) in ((word, held) for word, held in wanted.items() if held):
+            beginning.setdefault(stem, []).append(word)
         held = [
             (place, word)
             for place, token in enumerate(stems)
-            for word, stem in wanted.items()
-            if stem and (set(stem) <= set(token))
+            for stem in token
+            for word in beginning.get(stem, ())
+            if set(wanted[word]) <= set(token)
         ]
         best: tuple[float, int, list[int]] | None = None
         for start, (first, _) in enumerate(held):
@@ -266,8 +272,8 @@ class Hearing:
             find.evidence,
         )
 
-    def _spans(self, passage: Passage, first: int, last: int) -> tuple[TextSpan, ...]:
-        return self._transcripts.spans(passage.video, passage.sense, first=first, last=last)
+    def _spans(self, passage: Passage, first: int, last: int) -> tuple[KeptSpan, ...]:
+        return self._transcripts.kept(passage.video, passage.sense, first, last)
 
 
 def _plain(word: str) -> str:
@@ -281,7 +287,7 @@ def _find(
     strength: float,
     evidence: Evidence | None = None,
 ) -> _Find:
-    matched = frozenset(tokens[place].key + passage.first * Token.STRIDE for place in places)
+    matched = frozenset(tokens[place].key + passage.first * STRIDE for place in places)
     first, last = tokens[places[0]], tokens[places[-1]]
     return _Find(
         passage,

@@ -6,10 +6,11 @@ quoted("said", tokens[first : last + 1], matched)       # the sentence, with wha
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from feature_extract.transcript import Sense, TextSpan
+from feature_extract.transcript import Sense
+from vmr.library.transcripts import KeptSpan
 
 PAUSE_SECONDS: Final = 1.5
 """After so long a silence, another sentence begins."""
@@ -19,12 +20,12 @@ _ENDS: Final = tuple(".?!…。？！")
 _CLOSES: Final = "\"'”’»)]"
 
 
-@dataclass(frozen=True)
-class Token:
-    """A word as it stands in the text."""
+STRIDE: Final = 1 << 16
+"""Words that a span may have, in the key of a token."""
 
-    STRIDE: ClassVar[int] = 1 << 16
-    "words that a span may have, in `key`"
+
+class Token(NamedTuple):
+    """A word as it stands in the text."""
 
     start: float
     end: float
@@ -38,7 +39,7 @@ class Token:
 
     def shifted(self, spans: int) -> "Token":
         """The same word, counted from so many spans before."""
-        return replace(self, key=self.key + spans * self.STRIDE)
+        return self._replace(key=self.key + spans * STRIDE)
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,15 @@ class Quote:
     "the found words: where each begins and ends in the text, in characters"
 
 
-def tokens_of(spans: Sequence[TextSpan], first: int = 0) -> list[Token]:
+def tokens_of(spans: Sequence[KeptSpan], first: int = 0) -> list[Token]:
     """The words of spans, the first of which is at this place in its transcript."""
-    tokens = []
+    tokens: list[Token] = []
     for place, span in enumerate(spans, first):
-        timed = [(word.start, word.end, word.text) for word in span.words]
+        timed = span.words()
         words = timed or [(span.start, span.end, word) for word in span.text.split()]
+        key, last = place * STRIDE, len(words) - 1
         tokens += [
-            Token(start, end, text, place * Token.STRIDE + at, bool(timed), at == len(words) - 1)
+            Token(start, end, text, key + at, bool(timed), at == last)
             for at, (start, end, text) in enumerate(words)
         ]
     return tokens

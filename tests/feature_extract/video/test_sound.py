@@ -67,7 +67,8 @@ def test_sound_comes_at_its_times(
 def test_what_cannot_be_heard_is_said_in_a_line(tmp_path: Path) -> None:
     silent = tmp_path / "silent.mp4"
     counter_video(silent, 1.0, fps=10)
-    assert heard(silent) == (pytest.approx(np.zeros(0)), "no sound")
+    samples, reason = heard(silent)
+    assert (len(samples), reason) == (0, "no sound")
     unknown = talking_video(tmp_path / "a.mkv", tones(4), "-c:a", "flac", seconds=SECONDS)
     unknown.write_bytes(unknown.read_bytes().replace(b"A_FLAC", b"A_APAC"))  # as Apple's of 2024
     samples, reason = heard(unknown)
