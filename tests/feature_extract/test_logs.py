@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,8 @@ def test_a_lost_child_and_its_successor_are_said(
     take = Child.next
     lost: list[Message] = []
 
-    def lose_one(self: Child, seconds: float) -> Message:
-        message = take(self, seconds)
+    def lose_one(self: Child, seconds: float, on_wait: Callable[[], None] | None = None) -> Message:
+        message = take(self, seconds, on_wait)
         if message[0] != "info" and not lost:
             lost.append(message)
             raise LostError("the decoder crashed")

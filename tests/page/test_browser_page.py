@@ -206,7 +206,9 @@ def test_a_name_is_never_markup(open_tab: OpenTab) -> None:
     expect(tab.locator(".videos .name").nth(2)).to_have_text(f"{HOSTILE}.mp4")
     tab.click(".videos .card >> nth=2")
     expect(tab.locator(".player .title")).to_have_text(f"{HOSTILE}.mp4")
-    ask(tab, HOSTILE)
+    tab.fill("#ask", HOSTILE)
+    tab.press("#ask", "Enter")
+    expect(tab.locator(".results .error")).to_contain_text("looks like code")
     assert tab.title() == "Moments"
     assert tab.locator("img[onerror]").count() == 0
 

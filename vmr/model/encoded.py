@@ -6,8 +6,8 @@
 
 What is seen and what is asked are vectors of the encoder. All else is as ever: movements, hubs,
 standard deviations above unrelated footage, moments off the curve, the second stage for questions
-in two parts. That stage was taught another space, so it is shown no looks, only how well rows match
-(docs/ENCODERS.md has what that costs). Words are whatever the encoder reads, in any language.
+in two parts. That stage was taught another space, so it is shown no looks, only how well rows
+match; what that costs has not been measured. Words are whatever the encoder reads, in any language.
 """
 
 import hashlib
