@@ -11,7 +11,7 @@ folder, FILE.wav beside FILE.txt.
 """
 
 import argparse
-import contextlib
+import resource
 import statistics
 import tempfile
 import time
@@ -173,11 +173,10 @@ def fonts() -> list[Path]:
 def drawn(kind: str, height: int, font: Path, line: str, seed: int) -> Picture:
     """A 1280 x 720 picture with one line."""
     rng = np.random.default_rng(seed)
-    with tempfile.TemporaryDirectory() if kind == "over a photograph" else contextlib.nullcontext():
-        base = np.full((720, 1280, 3), rng.integers(20, 80), np.float32)
-        base += np.linspace(0, 40, 1280)[None, :, None]
-        if kind == "over a photograph":
-            base = photograph()
+    base = np.full((720, 1280, 3), rng.integers(20, 80), np.float32)
+    base += np.linspace(0, 40, 1280)[None, :, None]
+    if kind == "over a photograph":
+        base = photograph()
     picture = Image.fromarray(base.astype(np.uint8))
     draw = ImageDraw.Draw(picture)
     ink: tuple[int, ...] = (255, 255, 255)
@@ -241,17 +240,26 @@ def cost(seconds: float) -> None:
     """Two films of 720p with speech all through, indexed with it and without."""
     with tempfile.TemporaryDirectory() as folder:
         films = [talking_film(Path(folder), number, seconds) for number in range(2)]
-        walls, peaks = [], []
+        walls, peaks, spent = [], [], []
         for extra in (("--no-speech",), ("--speech", "tiny.en")):
             library = Path(folder, extra[0].strip("-"))
-            began = time.monotonic()
+            began, used = time.monotonic(), processor_seconds()
             peak = watched("index", *map(str, films), "--library", str(library), *extra)
             walls.append(time.monotonic() - began)
+            spent.append(processor_seconds() - used)
             peaks.append(peak.all_bytes / 1e6)
-            print(f"{extra[0]}: {walls[-1]:.0f} s, {peaks[-1]:.0f} MB at most", flush=True)
+            print(f"{extra[0]}: {walls[-1]:.0f} s, {spent[-1]:.0f} processor seconds, ", end="")
+            print(f"{peaks[-1]:.0f} MB at most", flush=True)
         length = len(films) * seconds
-        print(f"speech adds {(walls[1] - walls[0]) / length:.3f} of the sound's length", end="")
+        print(f"speech adds {(walls[1] - walls[0]) / length:.3f} of the sound's length ", end="")
+        print(f"(processor time: {(spent[1] - spent[0]) / length:.3f})", end="")
         print(f" ({length:.0f} s), {walls[1] / walls[0]:.2f} x, {peaks[1] - peaks[0]:.0f} MB")
+
+
+def processor_seconds() -> float:
+    """Of all programs that were run from here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def talking_film(folder: Path, number: int, seconds: float) -> Path:

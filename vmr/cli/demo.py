@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vmr.cli.console import DONE, REFUSED
 from vmr.cli.library import ingest_files, report
-from vmr.cli.samples import QUERIES, build_samples, build_station
+from vmr.cli.samples import QUERIES, WORD_QUERIES, build_samples, build_station
 from vmr.library.store import Library
 from vmr.library.words import DEFAULT
 from vmr.page.options import read_options
@@ -23,6 +23,6 @@ def run_demo(options: argparse.Namespace) -> int:
     jobs = ingest_files(samples, [*build_samples(videos), build_station(videos)])
     if report(jobs, []):
         return REFUSED
-    offered = [part for query in QUERIES for part in ("--example", query)]
+    offered = [part for query in (*QUERIES, *WORD_QUERIES) for part in ("--example", query)]
     run(read_options(["--library", str(library), *offered, *options.rest]))
     return DONE

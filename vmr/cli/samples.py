@@ -100,6 +100,8 @@ STATION: Final = (
 """The pictures of the film in which something is said and written."""
 SIGN: Final = "Platform 9 to London"
 """Written over its first picture."""
+WORD_QUERIES: Final = ('said:"the train to London"', "written:platform")
+"""What the page of `make demo` offers to ask of it."""
 ANNOUNCED: Final = 13.0
 """Seconds at which the announcement begins, over its last picture."""
 
