@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,9 +43,10 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def unit(found: object) -> NDArray[np.float32]:
+def unit(found: Any) -> NDArray[np.float32]:
     vectors = found if isinstance(found, torch.Tensor) else found.pooler_output
-    return torch.nn.functional.normalize(vectors, dim=-1).numpy()
+    unit_long: NDArray[np.float32] = torch.nn.functional.normalize(vectors, dim=-1).numpy()
+    return unit_long
 
 
 @pytest.mark.parametrize(("kind", "size"), [("clip", (90, 90)), ("siglip", (90, 50))])
@@ -58,7 +60,7 @@ def test_the_same_numbers_as_the_library(
     own = encoder.preparation(np.array(encoder.preparation.squash(photo))[None])
     deviation = 255 * torch.tensor(encoder.preparation.std)[:, None, None]
     assert (deviation * (own - pixels)).abs().max() <= 1  # of 255 grey levels
-    options = {"padding": True}
+    options: dict[str, Any] = {"padding": True}
     if kind == "siglip":  # as its processor fills up and leaves the mask out
         options = {"padding": "max_length", "max_length": 64, "return_attention_mask": False}
     tokens = AutoTokenizer.from_pretrained(folder)(SENTENCES, return_tensors="pt", **options)
@@ -76,8 +78,8 @@ def test_each_tower_alone(folders: dict[str, Path]) -> None:
     eyes = Encoder(look_at(folders["clip"]), texts=False)
     ears = Encoder(look_at(folders["clip"]), pictures=False)
     pixels = np.random.default_rng(1).integers(0, 255, (20, 64, 64, 3), dtype=np.uint8)
-    near = {"atol": 0.02 if eyes._dtype == torch.bfloat16 else 1e-5}
-    assert np.allclose(eyes.see(pixels), whole.see(pixels), **near)
+    near = 0.02 if eyes._dtype == torch.bfloat16 else 1e-5
+    assert np.allclose(eyes.see(pixels), whole.see(pixels), atol=near)
     assert np.allclose(ears.read(SENTENCES), whole.read(SENTENCES), atol=1e-5)
     assert eyes.width == ears.width == whole.width
     with pytest.raises(ValueError, match="pictures must be"):
@@ -153,7 +155,7 @@ def test_one_line_for_what_is_wrong(
 
 
 def test_other_kinds_of_model(folders: dict[str, Path], tmp_path: Path) -> None:
-    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    small: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
     small |= {"num_attention_heads": 2}
     eyes = CLIPVisionConfig(**small, image_size=SIDE, patch_size=16)
     CLIPVisionModel(eyes).save_pretrained(tmp_path / "eyes")
