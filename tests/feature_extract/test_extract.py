@@ -146,7 +146,9 @@ def test_progress_and_cancel(extractor: Extractor, tmp_path: Path) -> None:
     told: list[float] = []
     extractor.extract(path, on_progress=told.append)
     assert told == sorted(told)
-    assert 0 < told[0] < 0.5 < told[-1] <= 1
+    assert told[0] >= 0  # that while the decoder has given nothing yet
+    assert any(0 < part < 0.5 for part in told)
+    assert 0.5 < told[-1] <= 1
 
     class CancelledError(Exception):
         pass
