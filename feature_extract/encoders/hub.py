@@ -32,6 +32,7 @@ from huggingface_hub.errors import (
 from feature_extract.encoders.errors import EncoderError
 from feature_extract.encoders.known import MAIN
 from feature_extract.encoders.source import OPEN_CLIP, PICKLED, TRANSFORMERS
+from feature_extract.files import write_text
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _cached(repository: str, revision: str) -> Path | None:
 
 def _mark(repository: str, revision: str, sha: str, files: list[str]) -> None:
     """Remember that these files are all of a revision that are wanted, and are whole."""
-    _mark_file(repository, revision).write_text("\n".join([sha, *files]), encoding="utf-8")
+    write_text(_mark_file(repository, revision), "\n".join([sha, *files]))
 
 
 def _mark_file(repository: str, revision: str) -> Path:

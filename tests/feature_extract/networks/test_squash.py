@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # Other pictures than those that a network looks at: thumbnails, films and clips that we make, views
 # made worse on purpose; and animated WebP, whose decoder Pillow is.
 OTHERS = {
+    "feature_extract/encoders/preparation.py",  # as each encoder was taught, by its own filter
     "feature_extract/extract.py",
     "feature_extract/networks/squash.py",
     "feature_extract/video/webp_reader.py",

@@ -95,6 +95,7 @@ def extractor(
     """The real one, with a network that reads the numbers."""
     extractor = Extractor.__new__(Extractor)
     extractor.blocks, extractor.fingerprint = BLOCKS, "numbers"
+    extractor._encoder = None
 
     def network(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         out = np.empty((len(pixels), WIDTH), np.float32)
