@@ -21,12 +21,15 @@ if TYPE_CHECKING:  # networks are for the child process alone
     from feature_extract.networks.speech import SpeechModel
 
 WAIT_SECONDS: Final = 1800.0
-"""Longest wait for one step: two minutes of sound with the largest model on a slow machine, or the
+"""Longest wait for one step: a minute of sound with the largest model on a slow machine, or the
 next picture with text, at which a long file has to be read up to there."""
 MEMORY_BYTES: Final = 3 << 29
 """What the process may write to, beside the weights of a model: it takes a quarter of that."""
 MODEL_COPIES: Final = 3
 """How many times the size of its file a model may take."""
+
+_FRUGAL: Final = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "0"}
+"""The GNU C library keeps what its threads give back, a hundred megabytes of it, unless told so."""
 
 Report = Callable[[float], None]
 """Told how far it has come, 0..1. What it raises ends the work; while it waits, so does that."""
@@ -138,7 +141,8 @@ class WordFinder:
         if self._child is None:
             settings = {"threads": self._threads, "memory": room}
             program, called = "feature_extract.words_worker", "what looks for words"
-            self._child, self._room = Child(settings, program=program, called=called), room
+            self._child = Child(settings, program=program, called=called, environment=_FRUGAL)
+            self._room = room
         return self._child
 
 

@@ -21,9 +21,9 @@ from feature_extract.transcript import TextSpan, TimedWord
 
 RATE: Final = 16_000
 """Samples a second."""
-BLOCK_SECONDS: Final = 120.0
+BLOCK_SECONDS: Final = 60.0
 """Listened to at once: what is held in memory of a long file."""
-QUIET_SECONDS: Final = 30.0
+QUIET_SECONDS: Final = 10.0
 """A block ends where it is quietest within its last so many seconds."""
 FRAME: Final = RATE // 10
 """Samples over which loudness is measured."""

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -63,6 +63,7 @@ class Child:
         request: what it is asked for, on its command line.
         program: the module that it runs.
         called: what it is called where it is lost.
+        environment: variables on top of those that this process has.
     """
 
     def __init__(
@@ -71,18 +72,21 @@ class Child:
         *,
         program: str = "feature_extract.video.decoder",
         called: str = "the decoder",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._called = called
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         # One thread for numpy: its idle ones would cost memory and time to start.
         one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        environment = os.environ | one | {"PYTHONPATH": os.pathsep.join(paths)}
+        variables = (
+            os.environ | one | dict(environment or {}) | {"PYTHONPATH": os.pathsep.join(paths)}
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", program, json.dumps(request)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=variables,
         )
         self.held_seconds = 0.0
         """Spent in what was called while nothing came."""
