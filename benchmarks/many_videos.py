@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import httpx
@@ -29,6 +29,7 @@ from benchmarks.large import statistics as spread_of
 from benchmarks.searching import WHAT, WHO
 from benchmarks.table import HEAD, Row, Size, vmr
 from feature_extract.extract import extractor_fingerprint
+from vmr.library.content import FileStamp
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
 from vmr.search.index import ClipIndex
@@ -38,7 +39,11 @@ from vmr.search.vectors import Vectors, digest_of
 BATCH = 10_000  # videos written at once
 DISTINCT = 1 << 14  # rows that all others are scaled from
 START_SECONDS = 300.0
-_PATH = "INSERT INTO paths (path, video, size_bytes, modified_ns) VALUES (?, ?, 1000, 1)"
+_PATH = (
+    "INSERT INTO paths (path, video, size_bytes, modified_ns, inode, changed_ns) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
+)
+NOWHERE = FileStamp(size_bytes=1000, modified_ns=1)
 ROWS = 3  # of each video
 
 
@@ -97,7 +102,10 @@ def library_of(
             )
             named = (*films, *(Path(f"/films/{n % 1000:03}/{n:07}.mp4") for n in numbers))
             names = named if first == 0 else named[len(films) :]
-            paths = [(os.fsencode(path), n) for path, n in zip(names, numbers, strict=False)]
+            paths = [
+                (os.fsencode(path), n, *astuple(FileStamp.of(path) if n <= len(films) else NOWHERE))
+                for path, n in zip(names, numbers, strict=False)
+            ]
             db.executemany(_PATH, paths)
             db.executemany("INSERT INTO changes VALUES (?1, ?1)", [(n,) for n in numbers])
         for _, sql in triggers:

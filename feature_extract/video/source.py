@@ -27,6 +27,7 @@ Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 THREADS: Final = min(8, (os.cpu_count() or 1) + 2)
 """Decoding threads: two more than cores, as they wait for each other. Each holds pictures, and more
 than 8 cost memory and gain little."""
+ONE_BY_ONE: Final = frozenset(("theora", "vp3", "vp4"))
 MAX_SECONDS: Final = 24 * 3600.0
 """A few bytes can claim any duration, and each second of it costs a row and a thumbnail."""
 MAX_PIXELS: Final = 1 << 27
@@ -156,7 +157,10 @@ def open_video(path: str) -> tuple[Any, Any]:
 
 def threads_for(codec: str) -> int:
     """Decoding threads for a codec, or a decoder of it: dav1d's work on one picture together, and
-    more of them than cores only change places."""
+    more of them than cores only change places. libav's Theora begun at a later key picture shows
+    half-decoded pictures with more than one (one span in five was wrong)."""
+    if codec in ONE_BY_ONE:
+        return 1
     return min(THREADS, os.cpu_count() or 1) if "av1" in codec else THREADS
 
 

@@ -93,11 +93,11 @@ def build_samples(folder: Path) -> list[Path]:
 
 
 STATION: Final = (
-    Shot("gradio", "media_assets/images/tower.jpg", 6, "in"),
-    Shot("skimage", "data/coffee.png", 6, "right"),
-    Shot("gradio", "media_assets/images/bus.png", 10, "left"),
+    Shot("skimage", "data/brick.png", 8, "in"),
+    Shot("skimage", "data/gravel.png", 14, "left"),
 )
-"""The pictures of the film in which something is said and written."""
+"""A paved platform and the bed of a track: the film in which something is said and written. None
+of the other films shows them, or anything that they offer to ask."""
 SIGN: Final = "Platform 9 to London"
 """Written over its first picture."""
 WORD_QUERIES: Final = ('said:"the train to London"', "written:platform")

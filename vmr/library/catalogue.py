@@ -121,7 +121,8 @@ def describe_damage(spans: Sequence[tuple[float, float]]) -> str:
 def read_video(rows: tuple[tuple[Any, ...], ...]) -> Video:
     """From one row a name of the video, best name first.
 
-    Every search looks at every video; most are as they were, and a `Video` cannot be changed.
+    The page lists every video again and again; most are as they were, and a `Video` cannot be
+    changed.
     """
     path, size_bytes, modified_ns, present, *columns = rows[0]
     fields = dict(zip(COLUMNS.split(), columns, strict=True))

@@ -121,9 +121,8 @@ def attention(model: RetrievalModel, window: Window, query: Query) -> NDArray[np
         raise ValueError("these weights have no second stage: no word looks anywhere")
     network = model.second_stage.network
     matches = model.matches(window.clips, query)
-    rows = torch.from_numpy(window_rows(model.second_stage.space, window, matches))[
-        None
-    ]  # (1, T, W)
+    read = window_rows(model.second_stage.space, window, matches)
+    rows = torch.from_numpy(read)[None]  # (1, T, W)
     words = torch.from_numpy(query.vectors[: network.config.longest_text])[None]  # (1, L, V)
     mask = torch.ones(words.shape[:2], dtype=torch.bool)
     maps = network.attention_maps(rows, words, mask)  # (blocks, 1, H, L, T + 1)

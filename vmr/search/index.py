@@ -383,7 +383,7 @@ class ClipIndex:
         self._settle()
 
     def _extend_quantised(self) -> None:
-        """QuantisedIndex the rows that are not yet, where the library is large."""
+        """Quantise the rows that are not yet, where the library is large."""
         clips = self._vectors.clips
         if len(clips) <= EXACT:
             self._quantised, self._vectors.sketch, self._vectors.sketched = None, "", 0

@@ -133,9 +133,12 @@ class Searcher:
 
     def strength_curve(self, text: str, video: int) -> NDArray[np.float64]:
         """How strongly every row (T,) of a video matches a question, 0..1; of THEN, any part."""
+        steps, _ = understand(parse(text), self.model)
+        return self._curve(steps, video)
+
+    def _curve(self, steps: list[QueryStep], video: int) -> NDArray[np.float64]:
         self._index.sync()
         clips = self._index.vectors(self._searchable(video).id)
-        steps, _ = understand(parse(text), self.model)
         adjust = self._feedback().adjust
         curves = [step.moved(adjust).curve(self.model, clips) for step in steps if step.wanted]
         if not curves:  # nothing is asked of the pictures
@@ -153,8 +156,7 @@ class Searcher:
         parts = [part_of(thing) for step in parsed.steps for thing in step]
         found = [heard for part in parts for heard in self._hearing.find(part, [video])]
         try:
-            self._understand(parsed)
-            curve = self.strength_curve(text, video)
+            curve = self._curve(self._understand(parsed)[0], video)
         except QueryError:
             if not found:
                 raise
@@ -242,7 +244,7 @@ class Searcher:
                     "`rescan --speech` or `rescan --text` finds out"
                 )
             steps, unknown = self._understand(parsed)
-            return [self._find_as_taught(step, chosen) for step in steps], unknown
+            return [self.seen(step, chosen) for step in steps], unknown
         senses = Senses(self, self._hearing, parsed, self._rows_of(chosen))
         try:
             steps, unknown = self._understand(parsed)
@@ -266,10 +268,6 @@ class Searcher:
                 'what is said is found in any language, as in said:"gracias"'
             )
         return understand(parsed, self.model)
-
-    def seen(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
-        """What is found of a step in the pictures alone."""
-        return self._find_as_taught(step, chosen)
 
     def best_seen(
         self,
@@ -300,7 +298,8 @@ class Searcher:
         """How many rows are searched."""
         return len(self._index) if chosen is None else int(self._index.lengths(chosen).sum())
 
-    def _find_as_taught(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
+    def seen(self, step: QueryStep, chosen: Videos | None) -> list[Moment]:
+        """What is found of a step in the pictures alone, as ratings have taught."""
         feedback = self._feedback()
         found = self._find(step.moved(feedback.adjust), chosen)
         if len(step.wanted) > 1 or not feedback.lessons:
