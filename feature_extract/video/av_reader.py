@@ -15,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 from feature_extract.video.hdr import to_sdr
 from feature_extract.video.libav_log import Complaints, is_patched
 from feature_extract.video.mpegts_continuity import holes
+from feature_extract.video.shown import Deinterlacer
 from feature_extract.video.skippable import unseen
 from feature_extract.video.source import MAX_SECONDS, THREADS, Picture, Source, open_video, packets
 from feature_extract.video.timing import CUT_SECONDS, TOLERANCE, slot
@@ -68,7 +69,7 @@ class AvReader:
         """(seconds, picture) of those shown at a sample time, later than `after`."""
         self._unseen = unseen(self._path, self._source, rate) if self._after < 0 else frozenset()
         shown: tuple[float, Any] | None = None
-        for seconds, frame in self._frames():
+        for seconds, frame in Deinterlacer(self._source.info.codec).frames(self._frames()):
             if shown is not None and slot(shown[0], rate) < slot(seconds, rate):
                 yield from self._new(shown)
             elif shown is None and self._after < 0:
@@ -137,13 +138,14 @@ class AvReader:
         held: Any = None
         before = -math.inf
         for item in self._decoded():
-            if isinstance(held, Doubt) or isinstance(item, Doubt) or held is None:
-                ahead = False
-            else:
-                ahead = before < (item.time or 0) < (held.time or 0) - CUT_SECONDS
+            # Now: who is given a picture may set its clock anew.
+            time = None if held is None or isinstance(held, Doubt) else held.time or 0
+            ahead = False
+            if time is not None and not isinstance(item, Doubt):
+                ahead = before < (item.time or 0) < time - CUT_SECONDS
             if held is not None and not ahead:
                 yield held
-                before = before if isinstance(held, Doubt) else (held.time or 0)
+                before = before if time is None else time
             held = item
         if held is not None:
             yield held

@@ -36,7 +36,7 @@ class DecordReader:
         self, path: str, source: Source, size: tuple[int, int], complaints: Complaints
     ) -> None:
         usual = source.indexed and source.single and source.info.codec in CODECS
-        if not usual or source.turn.mirrored or source.hdr:
+        if not usual or source.turn.mirrored or source.hdr or source.woven:
             raise DistrustError("decord would show another picture, or at another time")
         if os.path.getsize(path) > LARGEST_BYTES:  # noqa: PTH202  # path is text
             raise DistrustError("decord would hold all of a large file in memory")

@@ -1,7 +1,7 @@
 """Pictures as they are meant to be looked at: without combs, upright, tone-mapped, in one size.
 
-Runs inside the child process of `decoder.py`. The index squashes a picture to 224 x 224, where the
-two fields of an interlaced one are mixed and combs cannot be seen; large they can.
+Runs inside the child process of `decoder.py`. Index and spans take the two fields of an interlaced
+picture apart in the same way.
 """
 
 import os
@@ -16,6 +16,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from feature_extract.video.fields import APART
 from feature_extract.video.hdr import to_sdr
 from feature_extract.video.source import Picture, Turn
 
@@ -26,7 +27,9 @@ _BASE: Final = Fraction(1, 1000)
 class Deinterlacer:
     """One whole picture from each that is marked as two fields; others are left as they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: str) -> None:
+        """For the frames of this codec."""
+        self._apart = codec == APART
         self._graph: Any = None
         self._shape: tuple[Any, ...] = ()
         self._times: deque[float] = deque()
@@ -34,6 +37,9 @@ class Deinterlacer:
 
     def frames(self, frames: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
         """(seconds, frame) as they come, one for one."""
+        if self._apart:
+            yield from frames
+            return
         for seconds, frame in frames:
             shape = (frame.width, frame.height, frame.format.name)
             if self._graph is not None and shape != self._shape:

@@ -3,7 +3,8 @@
 Of 30 pictures a second eight are shown at a sample time. Those of the others that no picture is
 built upon, most B-frames, can be left out; every picture that is decoded stays the same to the last
 bit. Only where the container lists its packets, and in codecs that mark such pictures and leave out
-those alone.
+those alone. Interlaced pictures are all decoded: taking the fields of one apart needs the pictures
+beside it.
 """
 
 from typing import Final
@@ -21,7 +22,7 @@ _LAST: Final = 2
 def unseen(path: str, source: Source, rate: float) -> frozenset[int]:
     """Presentation times of the pictures that are shown at no time k/`rate`, in units of the
     stream's clock; none where anything about the packets is doubtful."""
-    if not source.indexed or source.info.codec not in CODECS:
+    if not source.indexed or source.woven or source.info.codec not in CODECS:
         return frozenset()
     container, stream = open_video(path)
     with container:

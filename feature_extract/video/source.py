@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.video.faults import in_words, is_fault
+from feature_extract.video.fields import may_be_woven
 from feature_extract.video.formats import FORMATS
 from feature_extract.video.header_checks import contradiction, last_second, seconds_of
 from feature_extract.video.tags import told_by
@@ -109,6 +110,8 @@ class Source:
     """Seconds from the origin to the first picture."""
     turn: Turn
     hdr: str | None
+    woven: bool
+    """Whether pictures may hold two fields: interlaced."""
     counted: bool
     """Whether packets carry no time and are counted, so that all times after a hole are wrong."""
     indexed: bool
@@ -202,6 +205,7 @@ def describe(path: str) -> Source:
             first=first - origin,
             turn=turn,
             hdr=HDR_TRANSFERS.get(int(frame.color_trc)),
+            woven=may_be_woven(stream, frame),
             counted=container.format.name in COUNTED,
             indexed=not INDEXED.isdisjoint(container.format.name.split(",")),
             single=len(container.streams.video) == 1,

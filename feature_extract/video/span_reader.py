@@ -28,6 +28,9 @@ by bisection and ends behind it, or in another recording of the same file: those
 head, and decoded only from the last key picture on."""
 MOST_WAITING: Final = 1 << 28
 """Bytes of packets kept undecoded; streams without key pictures are decoded from there."""
+LEAD: Final = 0.1
+"""Seconds before the span from which on interlaced pictures are needed: the fields of its first one
+are taken apart by the one before."""
 REORDERED: Final = 0.5
 """Seconds by which a picture may be shown later than its packet says, where that says one time."""
 
@@ -56,8 +59,10 @@ def held_in(
         return ends if ends < stop + HELD - TOLERANCE else stop
 
     for seconds, frame in frames:
-        ends = unreadable[marks][0] if len(unreadable) > marks else seconds
-        marks = len(unreadable)
+        ends = seconds
+        # Damage is marked before the frame behind it comes, and maybe a frame earlier.
+        while len(unreadable) > marks and unreadable[marks][0] < seconds:
+            ends, marks = min(ends, unreadable[marks][0]), marks + 1
         over = seconds >= stop - TOLERANCE
         if seconds < start - TOLERANCE:
             before = seconds, frame
@@ -92,11 +97,12 @@ class SpanReader(AvReader):
     ) -> None:
         super().__init__(path, source, size, complaints, after=span[0])
         self._start, self._stop = span
+        self._needed = self._start - (LEAD if source.woven else 0)
         self._skipped = False
         self._careful = False
         self._painter = Painter(size, source.turn, source.hdr)
         self.key: float | None = None
-        """Seconds of the first picture decoded: a key picture at or before the span's first."""
+        """Seconds of the last key picture at or before the span's first."""
 
     def pictures(
         self,
@@ -106,8 +112,7 @@ class SpanReader(AvReader):
 
         Afterwards `end` is where the last one ends: in the span's end, or beside it.
         """
-        chosen = self._chosen()
-        for seconds, frame in Deinterlacer().frames(chosen):
+        for seconds, frame in self._chosen():
             yield seconds, self._painter.paint(frame)
 
     def _chosen(self) -> Iterator[tuple[float, Any]]:
@@ -129,7 +134,8 @@ class SpanReader(AvReader):
 
     def _attempt(self) -> Iterator[tuple[float, Any]]:
         self.end = yield from held_in(
-            self._noted(),
+            # All of them, so that the first and the last have the pictures beside them, too.
+            Deinterlacer(self._source.info.codec).frames(self._noted()),
             (self._start, self._stop),
             unreadable=self.unreadable,
             content_end=lambda: self.end,
@@ -138,7 +144,8 @@ class SpanReader(AvReader):
 
     def _noted(self) -> Iterator[tuple[float, Any]]:
         for seconds, frame in self._frames():
-            if self.key is None:
+            nearer = self._source.woven and frame.key_frame and seconds <= self._start + TOLERANCE
+            if self.key is None or nearer:
                 self.key = seconds
             yield seconds, frame
 
@@ -146,7 +153,7 @@ class SpanReader(AvReader):
         """To a key picture before the start, where the container can be trusted with that."""
         if self._careful or SOUGHT.isdisjoint(container.format.name.split(",")):
             return container, stream
-        target = int((self._start + self._source.info.origin) * av.time_base)
+        target = int((self._needed + self._source.info.origin) * av.time_base)
         with contextlib.suppress(av.FFmpegError):
             container.seek(target, backward=True)
             first = next(container.decode(stream), None)
@@ -160,7 +167,7 @@ class SpanReader(AvReader):
     def _is_safe(self, frame: Any) -> bool:
         if frame is None or frame.time is None or not frame.key_frame:
             return False
-        return bool(frame.time - self._source.info.origin <= self._start + TOLERANCE)
+        return bool(frame.time - self._source.info.origin <= self._needed + TOLERANCE)
 
     def _packets(self, container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
         """As stored, from the last key picture before the start on; what comes after the clock has
@@ -177,11 +184,14 @@ class SpanReader(AvReader):
                 continue
             size += packet.size
             shown, stored = self._times(packet)
-            if shown < reach - CUT_SECONDS:
+            # By the order in which they are stored: B-frames of slow films are shown seconds before
+            # a picture that lies before them.
+            place = shown if packet.dts is None else stored
+            if place < reach - CUT_SECONDS:
                 waiting.pop()
                 break
-            reach = max(reach, shown)
-            if packet.is_keyframe and shown <= self._start + TOLERANCE:
+            reach = max(reach, place)
+            if packet.is_keyframe and shown <= self._needed + TOLERANCE:
                 self._skipped = self._skipped or len(waiting) > 1
                 del waiting[:-1]
                 size = packet.size

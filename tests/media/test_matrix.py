@@ -26,10 +26,9 @@ from vmr.media.ffmpeg import FfmpegError
 FPS = 10
 SPANS = [(0.0, 0.5), (0.55, 1.25), (1.3, 1.9)]
 EVERY = 1000.0  # sample times a second: every picture is seen
-# Of pictures that are small, squashed from other sizes, dithered, or combed in the index, fine
-# detail differs.
+# Of pictures that are small, squashed from other sizes or dithered fine detail differs.
 LOOSE = dict.fromkeys(
-    ("interlaced.mp4", "tiny.mp4", "panorama.mp4", "tower.mp4", "animation.gif", "palette.mkv"),
+    ("tiny.mp4", "panorama.mp4", "tower.mp4", "animation.gif", "palette.mkv"),
     12.0,
 )
 REFUSED = {"animation.webp", "animation.apng"}  # what ffmpeg copies nowhere, or not to mkv
