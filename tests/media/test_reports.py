@@ -142,6 +142,18 @@ def test_a_span_of_a_camera_with_a_key_picture_each_ten_seconds_is_that_span(
     assert set(expected) <= set(copied)
 
 
+def test_a_span_of_a_slow_film_is_whole_where_b_frames_reach_back_by_more_than_a_second(
+    tmp_path: Path,
+) -> None:
+    """As a film is that turns into a time-lapse: stored and shown order differ by seconds."""
+    times = [number / 10 for number in range(20)] + [2 + number * 0.4 for number in range(30)]
+    path = tmp_path / "slow.mp4"
+    options = {"x264-params": "bframes=4:b-adapt=0:scenecut=0"}
+    counter_video(path, 0, times=times, size=(160, 96), gop=60, options=options)
+    clip = write_clip(Cut(path, 6.4, 9.2, 2.5), tmp_path / "clip.mp4").path
+    assert numbers(clip) == list(range(31, 38))
+
+
 # F4: length taken from another stream
 
 
