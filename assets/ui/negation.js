@@ -1,8 +1,8 @@
 // "A street without people": plain words for leaving something out are not understood, because the
-// search knows no negation. The form with a minus sign is; this writes it.
+// search knows no negation. The forms with a minus sign or NOT in capitals are; this writes the former.
 
 const NEGATION = /(?:^|\s)(no|not|without|never|don['’]?t)\s+(?=\S)/i;
-const MINUS = /(?:^|\s)-["\p{L}]/u;
+const LEFT_OUT = /(?:^|\s)(?:-["\p{L}]|NOT\s)/u;
 // Where the thing to leave out ends, and the words that join two of them.
 const END = /\s+(?=(?:on|in|at|by|near|with|under|over|behind|to|from|of|while|AND|THEN|WITHIN)\s)|\s*[,.;]\s*/;
 const JOINED = /\s+(?:and|or|nor)\s+/i;
@@ -12,9 +12,9 @@ const LEADING = /^(?:on|in|at|by|near|with|and|but|of|to)\s+/i;
 const BEFORE = /^(?:(?:no|not|without|never|a|an|the|any)\s+)+/i;
 const ASKING = /^(?:please\s+)?(?:show|find)(?:\s+me)?$/i;
 
-/** The word that negates in a question; nothing where none does or the question has a minus sign. */
+/** The word that negates in a question; nothing where none does or something is left out already. */
 export function negation(query) {
-  return MINUS.test(query) ? null : (NEGATION.exec(query)?.[1] ?? null);
+  return LEFT_OUT.test(query) ? null : (NEGATION.exec(query)?.[1] ?? null);
 }
 
 /** The question with minus signs instead; nothing where nothing would be left to look for. */

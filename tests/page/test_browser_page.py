@@ -132,7 +132,7 @@ def test_plain_negation_is_offered_with_a_minus(
 
 def test_what_is_no_negation_gets_no_hint(open_tab: OpenTab) -> None:
     tab = open_tab()
-    for query in (DOG, "a dog with notes", "a dog without a cat -people"):
+    for query in (DOG, "a dog with notes", "a dog without a cat -people", "a dog NOT a cat"):
         ask(tab, query)
         expect(tab.locator(".unknown", has_text="not left out")).to_have_count(0)
 

@@ -75,16 +75,41 @@ def test_what_makes_no_sense_is_said() -> None:
     [
         ("a dog OR a cat", "by itself"),
         ("a dog THEN a cat OR a cow", "by itself"),
-        ("dog NOT cat", "minus sign"),
-        ("NOT a cat", "minus sign"),
-        ("a dog AND NOT a cat", "minus sign"),
+        ("NOT a cat", "not only what to avoid"),
+        ("NOT a cat AND NOT a dog", "not only what to avoid"),
+        ("NOT a cat THEN a dog", "both sides"),
+        ("a dog NOT", "needs words behind it"),
+        ("a dog AND NOT", "needs words behind it"),
+        ("a dog NOT NOT a cat", "needs words behind it"),
+        ("a dog NOT -cat", "needs words behind it"),
     ],
 )
-def test_capital_words_that_are_no_operators_are_not_taken_for_words(
-    text: str, advice: str
-) -> None:
+def test_capital_words_that_make_no_sense_are_not_taken_for_words(text: str, advice: str) -> None:
     with pytest.raises(QueryError, match=advice):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "minus"),
+    [
+        ("dog NOT cat", "dog -cat"),
+        ("a dog NOT a cat", 'a dog -"a cat"'),
+        ('a street NOT "parked cars"', 'a street -"parked cars"'),
+        ("a dog AND NOT a cat", 'a dog -"a cat"'),
+        ("NOT a cat AND a dog", 'a dog -"a cat"'),
+        ("a dog NOT a cat AND a ball", 'a dog AND a ball -"a cat"'),
+        ("a dog NOT a cat NOT people", 'a dog -"a cat" -people'),
+        ("a dog NOT a cat THEN a man WITHIN 5", 'a dog THEN a man WITHIN 5 -"a cat"'),
+        ("a dog THEN a man AND NOT a cat WITHIN 5", 'a dog THEN a man WITHIN 5 -"a cat"'),
+        ("a harbour NOT said:music", "a harbour -said:music"),
+        ('said:goal NOT written:"the end"', 'said:goal -written:"the end"'),
+        ("a dog ＮＯＴ a cat", 'a dog -"a cat"'),
+    ],
+)
+def test_not_in_capitals_is_the_minus_sign_for_all_words_up_to_the_next_operator(
+    text: str, minus: str
+) -> None:
+    assert parse(text) == parse(minus)
 
 
 def test_or_and_not_stay_words_in_small_letters_and_within_quotes() -> None:

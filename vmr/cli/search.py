@@ -27,11 +27,12 @@ ASKING = """forms of WORDS:
   a dog on a beach                              words, as they come
   a dog AND a ball                              both at the same time
   a dog -crowd -"parked car"                    without what follows a minus sign
+  a dog NOT a parked car                        the same, up to the next operator
   a man enters THEN sits down WITHIN 20         in this order, at most 20 s apart (default: 60)
   said:"thank you"                              what is said, word for word
   written:exit -said:goal                       what is to be read, and what is not to be said
 plain words are looked for in the pictures and in what is said and written
-OR and NOT are not understood: ask twice, or use the minus sign
+OR is not understood: ask for each of the two by itself
 words that begin with a minus sign go after --, as in: search -- -crowd a dog"""
 WORDS_ONLY = "read questions word by word, without the sentence encoder"
 

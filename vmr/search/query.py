@@ -3,6 +3,7 @@
     a dog on a beach                    words, as they come
     a dog AND a ball                    both at the same time
     a dog -crowd -"parked car"          without what follows a minus sign
+    a dog NOT a parked car              the same, up to the next operator
     a man opens a door THEN sits down WITHIN 20     one after the other, at most 20 s apart
     said:"thank you" AND a crowd -written:exit      what is said, what is to be read
 
@@ -32,11 +33,8 @@ from vmr.model.windows import Window
 WITHIN_SECONDS: Final = 60.0
 """How far apart the parts of a THEN may be when the question does not say."""
 _WITHIN = re.compile(r"\s+WITHIN\s+(\d+(?:\.\d+)?)\s*s?\s*$")
-_NOT_READ: Final = {
-    "OR": "OR is not understood: ask for each of the two by itself",
-    "NOT": "NOT is not understood: put a minus sign before what is to be left out, as in: dog -cat",
-}
-"""Capital words that people expect to be operators; read as words they would falsify the answer."""
+_NO_OR: Final = "OR is not understood: ask for each of the two by itself"
+"""People expect an operator; read as a word it would falsify the answer."""
 _SENSES: Final = re.compile(r'(?:^|(?<=\s))(-?)(said|written):(?:"([^"]*)"|([^\s"]\S*))', re.I)
 _HELD: Final = re.compile("\ue000(\\d+)\ue001")
 """Stands for such a part while the rest is taken apart: in quotes, capitals are no operators."""
@@ -58,23 +56,19 @@ def parse(text: str) -> ParsedQuery:
     """Take a question apart.
 
     Raises:
-        QueryError: an operator without words on both sides, one that is not understood (OR, NOT),
+        QueryError: an operator without words on both sides, one that is not understood (OR),
             or nothing to look for.
     """
     text, held, unwanted = _take_senses(normal_form(text))
     avoided = tuple((quoted or word).strip() for quoted, word in _AVOIDED.findall(text)) + unwanted
     rest = _AVOIDED.sub(" ", text)
-    for word, advice in _NOT_READ.items():
-        if word in rest.split():
-            raise QueryError(advice)
+    if "OR" in rest.split():
+        raise QueryError(_NO_OR)
     within = _WITHIN.search(rest)
     rest = _WITHIN.sub("", rest)
-    steps = tuple(
-        tuple(
-            part for thing in re.split(r"(?:^|\s)AND(?=\s|$)", step) for part in _parts(thing, held)
-        )
-        for step in re.split(r"(?:^|\s)THEN(?=\s|$)", rest)
-    )
+    read = [_step(step, held) for step in _split("THEN", rest)]
+    steps = tuple(wanted for wanted, _ in read)
+    avoided += tuple(thing for _, unwanted in read for thing in unwanted)
     if within and len(steps) == 1:
         raise QueryError("WITHIN tells how far apart the parts of a THEN may be; there is no THEN")
     if avoided and steps == (("",),):
@@ -82,6 +76,26 @@ def parse(text: str) -> ParsedQuery:
     if (len(steps) > 1 or len(steps[0]) > 1) and not all(all(step) for step in steps):
         raise QueryError("AND and THEN need words on both sides")
     return ParsedQuery(steps, avoided, float(within[1]) if within else WITHIN_SECONDS)
+
+
+def _split(operator: str, text: str) -> list[str]:
+    """What stands before, between and behind the places of an operator."""
+    return re.split(rf"(?:^|\s){operator}(?=\s|$)", text)
+
+
+def _step(text: str, held: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """The things that a step asks for, "" where an operator has no words, and those behind NOT."""
+    wanted: list[str] = []
+    unwanted: list[str] = []
+    for thing in _split("AND", text):
+        asked, *others = _split("NOT", thing)
+        left_out = [part for other in others for part in _parts(other.replace('"', " "), held)]
+        if not all(left_out):
+            raise QueryError("NOT needs words behind it, as in: a dog NOT a cat")
+        if asked.strip() or not left_out:
+            wanted += _parts(asked, held)
+        unwanted += left_out
+    return tuple(wanted) or ("",), unwanted
 
 
 def _take_senses(text: str) -> tuple[str, list[str], tuple[str, ...]]:

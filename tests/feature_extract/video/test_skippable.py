@@ -67,7 +67,7 @@ def test_pictures_are_the_same_and_fewer_are_decoded(source: Path, name: str, ra
     assert some[:-1] == every[:-1]
     assert len(some) > 5 * rate
     fewer = int(every[-1]) - int(some[-1])
-    # Without B-frames there is nothing to leave out, and fields are taken apart by their neighbours.
+    # Without B-frames there is nothing to leave out; fields are taken apart by their neighbours.
     assert fewer == 0 if name in ("none.mp4", "fields.mp4") else fewer > 30
 
 
