@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vmr.model.retrieval import RetrievalModel
-from vmr.model.sentence import WIDTH, SentenceEncoder, SentenceError
+from vmr.model.sentence import WIDTH, SentenceEncoder, SentenceError, linear_map
 from vmr.search.mismatch import reading_note
 
 SENTENCES = ("a dog jumps", "a puppy leaps over a fence on a sunny day", "the stock market fell")
@@ -84,3 +85,17 @@ def test_a_foreign_package_is_refused(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: _Found)
     with pytest.raises(SentenceError, match=r"model\.zip: cannot be read .*; install it again"):
         SentenceEncoder.load()
+
+
+def test_weights_read_as_they_are_stored_give_what_widened_ones_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    weight, bias, given = torch.randn(24, 16).half(), torch.randn(24).half(), torch.randn(3, 5, 16)
+    as_stored = linear_map(weight, bias)(given)
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no such engine")
+
+    monkeypatch.setattr(torch.ops.quantized, "linear_prepack_fp16", refuse)
+    torch.testing.assert_close(as_stored, linear_map(weight, bias)(given))

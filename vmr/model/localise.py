@@ -43,7 +43,7 @@ class Proposal:
 
 def smooth(curve: NDArray[np.float32]) -> NDArray[np.float32]:
     """(T,) -> (T,): weights 1, 2, 1 over neighbours; a single odd frame makes no moment."""
-    padded = np.pad(curve, 1, mode="edge")
+    padded = np.concatenate([curve[:1], curve, curve[-1:]])
     return np.asarray((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4, dtype=np.float32)
 
 

@@ -26,7 +26,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: a span is not finite or ends before it starts.
     """
-    return _overlap(_spans(a)[:, None], _spans(b)[None])  # (N, 1, 2), (1, M, 2) -> (N, M)
+    return _share(*_shared(_spans(a)[:, None], _spans(b)[None]))  # (N, 1, 2), (1, M, 2) -> (N, M)
 
 
 def nms(
@@ -86,29 +86,28 @@ def _goes(
 ) -> NDArray[np.bool_]:
     """(N, M) whether a better span (N, 2) makes another (M, 2) go."""
     pairs = better[:, None], others[None]
-    goes = _overlap(*pairs) > threshold
-    return goes | (_common(*pairs) > nested) if nested < 1 else goes
+    shared, union = _shared(*pairs)
+    goes: NDArray[np.bool_] = _share(shared, union) > threshold
+    if nested < 1:
+        lengths = better[:, 1] - better[:, 0], others[:, 1] - others[:, 0]
+        goes |= _share(shared, np.minimum(lengths[0][:, None], lengths[1])) > nested
+    return goes
 
 
-def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU of spans that broadcast, (..., 2) each, checked already."""
-    shared = _shared(a, b)
-    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - shared
-    overlap: NDArray[np.float64] = shared / np.where(union > 0, union, 1.0)
-    return overlap
+def _shared(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Seconds that both have, and that either has, of spans (..., 2) that broadcast."""
+    starts, ends, other_starts, other_ends = a[..., 0], a[..., 1], b[..., 0], b[..., 1]
+    shared = np.minimum(ends, other_ends) - np.maximum(starts, other_starts)
+    np.maximum(shared, 0.0, out=shared)
+    return shared, (ends - starts) + (other_ends - other_starts) - shared
 
 
-def _common(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same of the shorter span instead of the union."""
-    shorter = np.minimum(a[..., 1] - a[..., 0], b[..., 1] - b[..., 0])
-    common: NDArray[np.float64] = _shared(a, b) / np.where(shorter > 0, shorter, 1.0)
-    return common
-
-
-def _shared(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Seconds that both have."""
-    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
-    return np.asarray(np.maximum(shared, 0.0))
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """part / whole; 0 of nothing."""
+    share: NDArray[np.float64] = part / np.where(whole > 0, whole, 1.0)
+    return share
 
 
 def _spans(values: ArrayLike) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.model.halves import single
 from vmr.model.localise import Proposal
 from vmr.model.spans import nms
 
@@ -73,7 +74,7 @@ def cut_windows(
     length = len(clips)
     every = range(0, window_of(length - 1, length) + 1, STRIDE)
     return [
-        Window(clips[rows].astype(np.float32), starts[rows], ends[rows], cuts, first, length)
+        Window(single(clips[rows]), starts[rows], ends[rows], cuts, first, length)
         for first in (every if firsts is None else firsts)
         for rows in [slice(first, first + WINDOW)]
     ]

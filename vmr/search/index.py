@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from vmr.library.locks import hold_lock
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
+from vmr.model.halves import single
 from vmr.model.retrieval import RetrievalModel
 from vmr.search.encoding import known_as, rows_of
 from vmr.search.parts import Videos, ids_of
@@ -154,13 +155,12 @@ class ClipIndex:
     def compare_all(
         self, vector: NDArray[np.float32], count: int
     ) -> tuple[list[tuple[int, int]], list[float]]:
-        """The best clips (video, row) by comparing every one in numpy, and their scores: what
-        `nearest` is measured against. Slow in a large library."""
+        """The best clips (video, row) and their scores by comparing all: what tests measure by."""
         best: list[tuple[float, int, int]] = []
         with self._lock:
             for place in np.flatnonzero(self._alive).tolist():
                 video = int(self._ids[place])
-                scores = self._vectors.of(place)[0].astype(np.float32) @ vector
+                scores = single(self._vectors.of(place)[0]) @ vector
                 top = np.argsort(-scores)[:count]
                 best += [(-float(scores[row]), video, int(row)) for row in top]
                 best = sorted(best)[:count]
@@ -233,9 +233,9 @@ class ClipIndex:
     def _floats(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         """Rows (K, E) of the file; those of a small library are kept as numbers of full width."""
         if len(self._vectors.clips) > EXACT:
-            return self._vectors.clips[places].astype(np.float32)
+            return single(self._vectors.clips[places])
         if self._wide is None:
-            self._wide = self._vectors.clips.astype(np.float32)
+            self._wide = single(self._vectors.clips)
         return self._wide if len(places) == len(self._wide) else self._wide[places]
 
     @contextmanager

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
+from vmr.model.halves import single
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError
@@ -216,7 +217,7 @@ class Searcher:
         inside = (times.starts < end) & (times.ends > start)
         if not inside.any():
             raise LibraryError(f"video {video} has nothing from {start:.1f} to {end:.1f} s")
-        return self._index.vectors(video)[inside].astype(np.float32)
+        return single(self._index.vectors(video)[inside])
 
     def _feedback(self) -> Feedback:
         """What can be learnt from the ratings that the library holds now."""
