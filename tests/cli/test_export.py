@@ -85,6 +85,24 @@ def test_an_original_is_never_replaced_whatever_is_asked_for(films: Path, export
     assert {path: path.read_bytes() for path in films.glob("*.mp4")} == before
 
 
+def test_neither_a_second_name_of_a_film_nor_its_subtitles_are_replaced(
+    films: Path, tmp_path: Path, export: Export
+) -> None:
+    library = Library(films / "library")
+    copy, subtitles = films / "copy.mp4", films / "holiday.en.srt"
+    copy.write_bytes((films / "holiday.mp4").read_bytes())
+    subtitles.write_text("1\n00:00:01,000 --> 00:00:02,000\nhello\n")
+    assert library.register(copy).id == 1
+    library.close()
+    for target in (copy, subtitles):
+        before = target.read_bytes()
+        status, said = export("1@1-2", "--to", target, "--overwrite")
+        assert (status, "is read by the library; take another name" in said) == (1, True)
+        assert target.read_bytes() == before
+    subtitles.rename(tmp_path / "holiday.en.srt")  # where no film lies these are subtitles of none
+    assert export("1@1-2", "--to", tmp_path / "holiday.en.srt", "--overwrite")[0] == 0
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_has_the_name_is_kept_unless_overwriting_is_asked_for(
     tmp_path: Path, export: Export, ending: str

@@ -126,7 +126,21 @@ def _write_captions(
 def _kept(library: "Library", target: Path) -> list[Path]:
     """What an export must never replace: every file that the library reads, or is made of."""
     inside = library.folder.resolve() in target.resolve().parents
-    return [*(video.path for video in library.videos()), *([target] if inside else [])]
+    films = [path for video in library.videos() for path in (video.path, *video.also)]
+    return [*films, *_subtitles(films, target), *([target] if inside else [])]
+
+
+def _subtitles(films: Sequence[Path], target: Path) -> list[Path]:
+    """The subtitles of these films that lie where the target does."""
+    from feature_extract.video.subtitles import sidecars
+
+    place = target if os.path.isdir(target) else target.parent  # noqa: PTH112  # as above
+    try:
+        names, folder = [path.name for path in place.iterdir()], place.resolve()
+    except OSError:  # writing there will say what is wrong with it
+        return []
+    beside = [film for film in films if film.parent in (folder, place)]
+    return [path for film in beside for path in sidecars(film, names)]
 
 
 def _cuts(spans: Sequence[tuple[int, float, float] | None], library: "Library") -> list["Cut"]:

@@ -86,7 +86,7 @@ def _cuts(files: MediaFiles, moments: str) -> list[Cut]:
 
 
 def _cut(files: MediaFiles, moment: ExportMoment) -> Cut:
-    video = files.video(moment["video"])
+    video = files.read(moment["video"])
     start, end = moment["start"], min(moment["end"], video.duration)
     said, written = files.words(video.id, start, end)
     return Cut(

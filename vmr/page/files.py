@@ -34,6 +34,14 @@ class MediaFiles:
         """The video with this id; NotFoundError when there is none."""
         return find_video(self._library, id)
 
+    def read(self, id: int) -> Video:
+        """The same, once it has been read; PageError before, as it has no moments then."""
+        video = self.video(id)
+        if not video.searchable and video.state != "missing":  # of which `source` says more
+            why = f": {self.access.reason(video.reason)}" if video.reason else ""
+            raise PageError(f"{video.name} has not been read, its state is {video.state}{why}")
+        return video
+
     def original(self, id: int) -> Path:
         """The file of a video, for visitors who may have it.
 
@@ -117,7 +125,7 @@ class MediaFiles:
             PageError: this is no span of the video, or there is no such video.
             FfmpegError: nothing can be read there.
         """
-        video = self.video(id)
+        video = self.read(id)
         if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end):
             raise PageError(f"{start} to {end} is no span of time")
         begin = max(0.0, start - _PREVIEW_MARGIN)
