@@ -94,7 +94,7 @@ HOMES = {
     "pathspec": {"vmr/library/folders.py"},
     "platformdirs": {"feature_extract/files.py"},
     "pyarrow": {"vmr/model/text.py"},
-    "pydantic": {"vmr/page/views.py"},
+    "pydantic": {"vmr/page/requests.py"},
     "pysubs2": {"feature_extract/video/subtitles.py"},
     "rapidfuzz": {
         "feature_extract/encoders/known.py",
@@ -116,7 +116,7 @@ HOMES = {
     "torchvision": {"feature_extract/networks/backbones.py"},
     "tqdm": {"feature_extract/__main__.py", "vmr/cli/library.py", "vmr/research/train.py"},
     "transformers": {"feature_extract/encoders/transformers_layout.py"},
-    "typing_extensions": {"vmr/page/views.py"},
+    "typing_extensions": {"vmr/page/requests.py", "vmr/page/views.py"},
     "watchfiles": {"vmr/library/watch.py"},
 }
 """Where each package is imported; replacing one is a change of these files."""

@@ -1,4 +1,4 @@
-"""The page's contract (vmr/page/views.py) compared with real answers, and with what scripts read.
+"""The page's contract (views.py, requests.py) compared with real answers, and with what scripts read.
 
 misfits({"word": "dog", "near": "cat"}, SuggestionView)     # ["near: 'cat' is no list"]
 watching_script()       # for a browser tab: reading a key that no view has is an error of the page
@@ -12,21 +12,21 @@ from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_or
 
 from typing_extensions import is_typeddict
 
-from vmr.page import views
+from vmr.page import requests, views
 
 CONTRACT: dict[str, tuple[type, type]] = {
-    "search": (views.SearchRequest, views.AnswerView),
-    "like": (views.LikeRequest, views.AnswerView),
-    "picture": (views.PictureRequest, views.AnswerView),
-    "explain": (views.ExplainRequest, views.ExplanationView),
-    "curve": (views.CurveRequest, views.CurveView),
-    "transcript": (views.TranscriptRequest, views.TranscriptView),
-    "library": (views.NoRequest, views.LibraryView),
-    "preview": (views.PreviewRequest, views.PreviewView),
-    "add": (views.AddRequest, views.AddedView),
-    "rescan": (views.NoRequest, views.RescanView),
-    "rate": (views.RateRequest, views.DoneView),
-    "act": (views.ActRequest, views.DoneView),
+    "search": (requests.SearchRequest, views.AnswerView),
+    "like": (requests.LikeRequest, views.AnswerView),
+    "picture": (requests.PictureRequest, views.AnswerView),
+    "explain": (requests.ExplainRequest, views.ExplanationView),
+    "curve": (requests.CurveRequest, views.CurveView),
+    "transcript": (requests.TranscriptRequest, views.TranscriptView),
+    "library": (requests.NoRequest, views.LibraryView),
+    "preview": (requests.PreviewRequest, views.PreviewView),
+    "add": (requests.AddRequest, views.AddedView),
+    "rescan": (requests.NoRequest, views.RescanView),
+    "rate": (requests.RateRequest, views.DoneView),
+    "act": (requests.ActRequest, views.DoneView),
 }
 """What each function of the page's scripts is sent, and what it answers."""
 Seen = set[tuple[str, str]]

@@ -7,7 +7,7 @@ const watchers = new WeakMap(); // value -> its proxy: what is the same stays th
 
 function complain(what) {
   setTimeout(() => {
-    throw new Error(`not in vmr/page/views.py: ${what}`);
+    throw new Error(`not in views.py or requests.py of vmr/page: ${what}`);
   });
 }
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from vmr.model.text import QueryError
 from vmr.page.guard import Guard
 from vmr.page.page import Page
-from vmr.page.views import (
+from vmr.page.requests import (
     ActRequest,
     AddRequest,
     CurveRequest,

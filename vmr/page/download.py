@@ -16,7 +16,7 @@ from vmr.media.export import copy_ending, export, list_ending, write_clip
 from vmr.media.lists import LISTS
 from vmr.page.access import PageError
 from vmr.page.files import MediaFiles
-from vmr.page.views import LONGEST_TEXT, ExportMoment, reader
+from vmr.page.requests import LONGEST_TEXT, ExportMoment, reader
 
 FILM: Final = "film.mp4"
 CLIPS: Final = "clips.zip"

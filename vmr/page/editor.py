@@ -14,8 +14,9 @@ from vmr.library.rescan import rescan
 from vmr.library.store import Library, Rating
 from vmr.page.access import Access, PageError
 from vmr.page.listing import find_video
+from vmr.page.requests import LONGEST_TEXT, Action
 from vmr.page.uploads import Uploads
-from vmr.page.views import LONGEST_TEXT, Action, AddedView, DoneView, RescanView
+from vmr.page.views import AddedView, DoneView, RescanView
 
 PATIENCE_SECONDS: Final = 5.0
 """How long a rescan waits for files that are being written: somebody is watching."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vmr.library.scope import Near, Scope, read_day
 from vmr.page.access import Access, PageError
-from vmr.page.views import ScopeRequest
+from vmr.page.requests import ScopeRequest
 
 _DAY = timedelta(days=1)
 

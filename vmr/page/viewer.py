@@ -30,18 +30,16 @@ from vmr.page.listing import (
     transcript_view,
     video_view,
 )
+from vmr.page.requests import LARGEST_PICTURE, LONGEST_TEXT, ScopeRequest
 from vmr.page.scopes import read_scope
 from vmr.page.uploads import Uploads
 from vmr.page.views import (
-    LARGEST_PICTURE,
-    LONGEST_TEXT,
     AnswerView,
     AttentionView,
     CurveView,
     ExplanationView,
     LibraryView,
     MomentView,
-    ScopeRequest,
     SuggestionView,
     TranscriptView,
     WordCurveView,
