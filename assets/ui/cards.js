@@ -136,6 +136,7 @@ function headline(answer, shown, why) {
  */
 export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...rest }) {
   const options = { ...rest, best: answer.moments[0] };
+  if (answer.uncalibrated) options.meaning = words.strengthUncalibrated;
   if (answer.error)
     return [
       h("p", { class: "error", role: "alert" }, words.sentence(answer.error)),
@@ -147,6 +148,7 @@ export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...
   const order = shown.length > 1 ? arrangement(grouped, arrange) : null;
   return [
     h("div", { class: "verdict" }, h("div", { role: "status" }, headline(answer, shown, why)), order),
+    answer.uncalibrated ? h("p", { class: "hint" }, words.uncalibrated) : null,
     unknownWords(answer, ask),
     answer.slips ? nearWords(answer.query, answer.slips, ask) : null,
     negated(answer, ask),

@@ -16,6 +16,7 @@ import { remember, spanOf } from "./links.js";
 import { Player } from "./player.js";
 import { save } from "./save.js";
 import { SearchBox } from "./searchbox.js";
+import { Setup } from "./setup.js";
 import { recallTheme } from "./theme.js";
 import { Toast } from "./toast.js";
 import { words } from "./words.js";
@@ -67,6 +68,8 @@ class Page {
       tell: (text) => this.toast.tell(text),
       changed: (state) => this.#libraryChanged(state),
     });
+    this.setup = new Setup(server, (text) => this.toast.tell(text));
+    this.library.jobs.after(this.setup.element);
     this.#build(root);
     listen({
       player: this.player,
@@ -379,6 +382,7 @@ class Page {
     if (state.kiosk && !document.body.classList.contains("kiosk"))
       startKiosk({ player: this.player, home: () => this.home() });
     this.filters.update(state.videos);
+    this.setup.refresh();
     this.basket.allow(state.may_export);
     if (this.scope) this.setScope(this.scope);
   }

@@ -156,6 +156,29 @@ export const words = {
     ["Esc", "close the player"],
   ],
 
+  searchedWith: (name) => `Searched with ${name}`,
+  ownEncoder: "what comes with this program",
+  uncalibratedShort: "uncalibrated",
+  uncalibrated:
+    "Uncalibrated: for the encoder in use strength and verdict are guesses. `calibrate` on the command line fits them.",
+  strengthUncalibrated: (percent) =>
+    `Match strength ${percent} of 100, uncalibrated: how often that is right was not measured for this encoder`,
+  encoderName: "Another encoder",
+  encoderPlaceholder: "Another encoder: a short name, OWNER/NAME of the hub, or a folder",
+  encoderHint:
+    "Another encoder is read in, in the background, while the one in use answers. One that is not here yet is downloaded first. “default” is what comes with this program; docs/ENCODERS.md says what to take.",
+  takeEncoder: "Take it",
+  encoderProgress: "Videos read with the other encoder",
+  readWith: (name, share) => `reading with ${name}, ${Math.floor(share * 100)} %`,
+  readText: "Read text in the pictures, after everything else",
+  finding: ({ speech, text, left, name, sense, fraction }) => {
+    const doing = sense === "said" ? "Listening to" : "Reading text in";
+    const now = name ? `${doing} ${name}, ${Math.floor(fraction * 100)} %. ` : "";
+    if (left) return `${now}${count(left, "search", "searches")} for words left.`;
+    if (speech) return `What is said is listened to with ${speech}; nothing is left to do.`;
+    return text ? "Nothing is left to read." : "Nobody listens to what is said.";
+  },
+
   drop: "Drop videos anywhere on this page",
   dropNow: "Drop videos to add them, or a picture to search by it",
   choose: "Choose files",

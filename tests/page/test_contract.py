@@ -96,6 +96,8 @@ def test_every_function_answers_its_view_and_every_key_is_sent(
         ("add", {"path": str(tmp_path)}),
         ("rescan", {}),
         ("library", {}),
+        ("setup", {}),
+        ("set_up", {"text": False}),
         ("act", {"what": "cancel"}),
     ]
     assert {name for name, _ in asked} == CONTRACT.keys()

@@ -1,4 +1,4 @@
-"""The page's contract (views.py, requests.py) compared with real answers, and with what scripts read.
+"""What the page answers and is sent (views.py, requests.py), compared with what really goes by.
 
 misfits({"word": "dog", "near": "cat"}, SuggestionView)     # ["near: 'cat' is no list"]
 watching_script()       # for a browser tab: reading a key that no view has is an error of the page
@@ -26,6 +26,8 @@ CONTRACT: dict[str, tuple[type, type]] = {
     "add": (requests.AddRequest, views.AddedView),
     "rescan": (requests.NoRequest, views.RescanView),
     "rate": (requests.RateRequest, views.DoneView),
+    "setup": (requests.NoRequest, views.SetupView),
+    "set_up": (requests.SetUpRequest, views.SetupView),
     "act": (requests.ActRequest, views.DoneView),
 }
 """What each function of the page's scripts is sent, and what it answers."""

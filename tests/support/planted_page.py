@@ -25,6 +25,7 @@ from feature_extract.video.frames import probe
 from tests.support.media import counter_frame, counter_video
 from tests.support.planted import BLOCKS, FINGERPRINT, packaged_words, random_rows, tiny_model
 from vmr.library.content import full_digest
+from vmr.library.encoders import extractor_of
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
@@ -95,7 +96,7 @@ def real_page(folder: Path, screen: Screen | None = None) -> Page:
     """An empty library, the shipped model, the real networks."""
     library = Library(folder / "library")
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
-    ingest = Ingest(library, Extractor)
+    ingest = Ingest(library, extractor_of(library))
     return Page(library, RetrievalModel.load(), ingest, previews, screen=screen)
 
 

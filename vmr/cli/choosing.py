@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vmr.library.store import Library, Video
 
-DEFAULT = "default"
-"""The name of what comes with the project."""
-
 
 def take_encoder(library: "Library", name: str | None) -> list[str]:
     """Have a library searched with an encoder, once its videos are read with it.
@@ -24,26 +21,18 @@ def take_encoder(library: "Library", name: str | None) -> list[str]:
     Raises:
         EncoderError: there is no such encoder, or it cannot be used; the library is untouched.
     """
-    from vmr.library.encoders import Choice, change, choose, chosen
-
     if name is None:
         return []
-    if name == DEFAULT:
-        choose(library, None)
-        return []
-    from feature_extract.encoders.open import open_encoder
+    from vmr.library.encoders import take
 
-    encoder = open_encoder(name)  # both towers: a question must be possible, too
-    source = encoder.source
-    choice = Choice(name, str(source.folder), source.digest, encoder.width)
-    if chosen(library) == choice:
+    problems = take(library, name, on_progress=_told)
+    if problems is None:
         return []
-    problems = change(library, choice, encoder, on_progress=_told)
     print(f"searched with {name} from now on", file=sys.stderr)
     return problems
 
 
-def _told(video: "Video", fraction: float) -> None:
+def _told(video: "Video", fraction: float, _: int) -> None:
     if sys.stderr.isatty():
         end = "\n" if fraction >= 1 else "\r"
         print(f"{video.name}: {fraction:4.0%} read with the encoder", end=end, file=sys.stderr)

@@ -2,7 +2,7 @@
 
     choice = chosen(library)                    # None: what comes with the project
     with Ingest(library, extractor_of(library)) as ingest: ...
-    change(library, source.name, encoder)       # reads what lacks its columns, then answers with it
+    take(library, "clip-b32")                   # reads what lacks its columns, then answers with it
 
 A features file may hold the columns of several encoders. While another one is read in, the one
 before answers; it is taken once every video that is there has its columns.
@@ -11,9 +11,10 @@ before answers; it is taken once every video that is there has its columns.
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from feature_extract.extract import Extractor, encode
 from feature_extract.features import FeaturesError
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DEFAULT: Final = "default"
+"""The name of what comes with the project."""
 _KEY: Final = "encoder"
+_WAIT_SECONDS: Final = 0.5
+OnProgress: TypeAlias = Callable[[Video, float, int], None]
+"""Told the video, the fraction of it that is read, and how many are left, it among them."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +103,40 @@ def extractor_of(library: Library) -> Callable[[], Extractor]:
     return make
 
 
-def lacking(library: Library, block: str) -> list[Video]:
-    """The searchable videos whose features have no columns of this name, oldest first."""
-    return [
-        video
-        for video in library.videos()
-        if video.searchable and block not in library.features(video.id).blocks
-    ]
+def take(
+    library: Library,
+    name: str,
+    *,
+    on_progress: OnProgress | None = None,
+    on_wait: Callable[[], None] | None = None,
+) -> list[str] | None:
+    """Have a library searched with the encoder of this name, once its videos are read with it.
+
+    Args:
+        name: a short name, a repository of the hub, a folder, or DEFAULT.
+        on_progress, on_wait: as of `change`.
+
+    Returns:
+        One line for each video that could not be read with it; None where it is the one in use.
+
+    Raises:
+        EncoderError: there is no such encoder, or it cannot be used; the library is untouched.
+        LibraryError: as of `change`.
+    """
+    before = None
+    with suppress(LibraryError):  # a damaged setting is set anew
+        before = chosen(library)
+    if name == DEFAULT:
+        choose(library, None)
+        return None if before is None else []
+    from feature_extract.encoders.open import open_encoder  # with torch and transformers
+
+    encoder = open_encoder(name)  # both towers: a question must be possible, too
+    source = encoder.source
+    choice = Choice(name, str(source.folder), source.digest, encoder.width)
+    if before == choice:
+        return None
+    return change(library, choice, encoder, on_progress=on_progress, on_wait=on_wait)
 
 
 def change(
@@ -111,14 +144,18 @@ def change(
     choice: Choice,
     encoder: "Encoder",
     *,
-    on_progress: Callable[[Video, float], None] | None = None,
+    on_progress: OnProgress | None = None,
+    on_wait: Callable[[], None] | None = None,
 ) -> list[str]:
     """Read what lacks the columns of an encoder, then have the library searched with it.
 
-    What was read is kept where this is stopped, and not read again.
+    What was read is kept where this is stopped, and not read again. New files are indexed in
+    between, a file at a time.
 
     Args:
-        on_progress: told the video and the fraction of it that is read; what it raises stops.
+        on_progress: what it raises stops.
+        on_wait: called twice a second while another one indexes; what it raises stops. None does
+            not wait.
 
     Returns:
         One line for each video that could not be read: it is not searched until it is.
@@ -126,25 +163,60 @@ def change(
     Raises:
         LibraryError: the library could not be written, or another process indexes it.
     """
-    problems = []
-    with library.exclusive() as alone:
+    seen: set[tuple[int, str]] = set()
+    left: list[Video] = []
+    problems: list[str] = []
+    while True:
+        with library.exclusive(wait_seconds=_WAIT_SECONDS if on_wait else 0.0) as alone:
+            if alone:
+                there = [video for video in library.videos() if video.searchable]
+                new = [video for video in there if (video.id, video.full) not in seen]
+                seen |= {(video.id, video.full) for video in new}
+                ids = {video.id for video in there}
+                left = [video for video in left if video.id in ids]
+                left += [video for video in new if _lacks(library, video, choice.block)]
+                if not left:
+                    choose(library, choice)
+                    return problems
+                told = _told(on_progress, left[0], len(left))
+                problems += _read_in(library, left.pop(0), choice, encoder, told)
         if not alone:
-            raise LibraryError(f"{library.folder}: another process indexes it; try when it is done")
-        for video in lacking(library, choice.block):
-            try:
-                rows = encode(video.path, encoder, on_progress=_told(on_progress, video))
-                features = library.features(video.id).with_block(choice.block, rows)
-                library.replace_features(video.id, features)
-            except (VideoError, LibraryError, FeaturesError, OSError) as error:
-                logger.info("%s: not read with the encoder", video.path, exc_info=error)
-                problems.append(f"{video.path}: not read with {choice.name} ({error})")
-        choose(library, choice)
-    return problems
+            if on_wait is None:
+                raise LibraryError(
+                    f"{library.folder}: another process indexes it; try when it is done"
+                )
+            on_wait()
+
+
+def _lacks(library: Library, video: Video, block: str) -> bool:
+    try:
+        return block not in library.features(video.id).blocks
+    except LibraryError as error:  # damaged or removed just now: it is to be indexed again
+        logger.info("%s: not read with the encoder: %s", video.path, error)
+        return False
+
+
+def _read_in(
+    library: Library,
+    video: Video,
+    choice: Choice,
+    encoder: "Encoder",
+    on_progress: Callable[[float], None] | None,
+) -> list[str]:
+    """Add the columns of one video; a line where it cannot be read."""
+    try:
+        rows = encode(video.path, encoder, on_progress=on_progress)
+        features = library.features(video.id).with_block(choice.block, rows)
+        library.replace_features(video.id, features)
+    except (VideoError, LibraryError, FeaturesError, OSError) as error:
+        logger.info("%s: not read with the encoder", video.path, exc_info=error)
+        return [f"{video.path}: not read with {choice.name} ({error})"]
+    return []
 
 
 def _told(
-    on_progress: Callable[[Video, float], None] | None, video: Video
+    on_progress: OnProgress | None, video: Video, left: int
 ) -> Callable[[float], None] | None:
     if on_progress is None:
         return None
-    return lambda fraction: on_progress(video, fraction)
+    return lambda fraction: on_progress(video, fraction, left)

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.content import ContentError, FileStamp, RunningDigest
+from vmr.library.encoders import Choice, chosen
 from vmr.library.jobs import NO_VIDEO, Job, Progress
 from vmr.library.listen import WordQueue
 from vmr.library.locks import RowError
@@ -47,6 +48,7 @@ class Ingest:
         self._library = library
         self._make_extractor = make_extractor
         self._extractor: VideoReader | None = None
+        self._read_for: Choice | None = None  # the encoder of the library when it was made
         self._jobs: dict[Path, Job] = {}
         self._cancelled: set[int] = set()
         self._changed = threading.Condition(threading.RLock())
@@ -262,8 +264,9 @@ class Ingest:
         return twin.state, twin.reason
 
     def _ready_extractor(self) -> VideoReader:
-        if self._extractor is None:
-            self._extractor = self._make_extractor()
+        choice = chosen(self._library)
+        if self._extractor is None or choice != self._read_for:  # it was changed meanwhile
+            self._extractor, self._read_for = self._make_extractor(), choice
             self._library.adopt(self._extractor.fingerprint)
         return self._extractor
 

@@ -90,6 +90,14 @@ class WordQueue:
                 self._thread.start()
             self._changed.notify_all()
 
+    def want(self, *, text: bool) -> None:
+        """Have text in pictures read from now on, what failed before among it, or no longer."""
+        self._library.words.want(text=text)
+        self._library.words.forget_failures()
+        with self._changed:
+            self._kill()
+        self.wake()
+
     def progress(self) -> WordProgress:
         """Where it stands now."""
         with self._changed:
@@ -235,4 +243,5 @@ class WordQueue:
         )
 
     def _given_up(self, id: int, sense: Sense) -> bool:
-        return self._closing or (id, sense) in self._passed
+        given_up = self._closing or (id, sense) in self._passed
+        return given_up or not self._library.words.wanted().model(sense)

@@ -21,11 +21,12 @@ from vmr.page.requests import (
     PreviewRequest,
     RateRequest,
     SearchRequest,
+    SetUpRequest,
     TranscriptRequest,
     reader,
 )
 
-UNCOUNTED: Final = frozenset(("library",))
+UNCOUNTED: Final = frozenset(("library", "setup"))
 """What the page asks for by itself, all the time."""
 R = TypeVar("R")
 View = Mapping[str, Any]
@@ -52,6 +53,8 @@ class Calls:
             "add": _reading(AddRequest, lambda asked: editor().add_path(**asked)),
             "rescan": _reading(NoRequest, lambda _: editor().rescan()),
             "rate": _reading(RateRequest, lambda asked: editor().rate(**asked)),
+            "setup": _reading(NoRequest, lambda _: page.setup.view()),
+            "set_up": _reading(SetUpRequest, lambda asked: editor().set_up(**asked)),
             "act": _reading(ActRequest, lambda asked: editor().act(**asked)),
         }
 

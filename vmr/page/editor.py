@@ -15,8 +15,9 @@ from vmr.library.store import Library, Rating
 from vmr.page.access import Access, PageError
 from vmr.page.listing import find_video
 from vmr.page.requests import LONGEST_TEXT, Action
+from vmr.page.setup import Setup
 from vmr.page.uploads import Uploads
-from vmr.page.views import AddedView, DoneView, RescanView
+from vmr.page.views import AddedView, DoneView, RescanView, SetupView
 
 PATIENCE_SECONDS: Final = 5.0
 """How long a rescan waits for files that are being written: somebody is watching."""
@@ -25,8 +26,11 @@ PATIENCE_SECONDS: Final = 5.0
 class Editor:
     """For visitors who may change the library."""
 
-    def __init__(self, library: Library, ingest: Ingest, uploads: Uploads, access: Access) -> None:
+    def __init__(
+        self, library: Library, ingest: Ingest, uploads: Uploads, access: Access, setup: Setup
+    ) -> None:
         self.uploads = uploads
+        self._setup = setup
         self._library = library
         self._ingest = ingest
         self._access = access
@@ -98,6 +102,28 @@ class Editor:
         else:
             self._remove(id)
         return {}
+
+    def set_up(
+        self, encoder: str | None = None, stop: bool = False, text: bool | None = None
+    ) -> SetupView:
+        """Change how the library is searched and looked through.
+
+        Args:
+            encoder: its name; the one before answers until every video is read with it.
+            stop: leave the change that is on its way.
+            text: whether text in pictures is read.
+
+        Raises:
+            PageError: another change is on its way.
+            AccessError: visitors may not name folders and repositories.
+        """
+        if stop:
+            self._setup.encoders.stop()
+        if text is not None:
+            self._setup.read_text(text)
+        if encoder is not None:
+            self._setup.encoders.take(encoder)
+        return self._setup.view()
 
     def rate(self, query: str, video: int, start: float, end: float, good: bool | None) -> DoneView:
         """Keep what a visitor says of a moment; later answers to similar queries heed it.

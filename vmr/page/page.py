@@ -6,15 +6,20 @@ page.editor()                       # AccessError: this library can be searched 
 page.files.thumbnail(3, row=12)
 """
 
+from collections.abc import Callable
+
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library
 from vmr.media.preview import Previews
 from vmr.model.retrieval import RetrievalModel
 from vmr.page.access import Access
 from vmr.page.editor import Editor
+from vmr.page.encoders import Encoders
 from vmr.page.files import MediaFiles
+from vmr.page.setup import Setup
 from vmr.page.uploads import Uploads
 from vmr.page.viewer import Screen, Viewer
+from vmr.search.model import model_of
 
 
 class Page:
@@ -30,7 +35,9 @@ class Page:
         screen: Screen | None = None,
         *,
         use_feedback: bool = True,
+        make_model: Callable[[Library], RetrievalModel] = model_of,
     ) -> None:
+        """`make_model` gives what the library is searched with once its encoder is another."""
         self.access = access = access or Access()
         self.library = library
         self.ingest = ingest
@@ -45,7 +52,9 @@ class Page:
             screen or Screen(),
             use_feedback=use_feedback,
         )
-        self._editor = Editor(library, ingest, uploads, access)
+        encoders = Encoders(library, self.viewer, access, make_model)
+        self.setup = Setup(library, ingest, access, encoders)
+        self._editor = Editor(library, ingest, uploads, access, self.setup)
 
     def editor(self) -> Editor:
         """What changes the library, for visitors who may.

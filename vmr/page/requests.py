@@ -122,6 +122,17 @@ class ActRequest(TypedDict):
     id: NotRequired[VideoId | None]
 
 
+class SetUpRequest(TypedDict):
+    """What is to be another way from now on; what is left out stays as it is."""
+
+    encoder: NotRequired[Annotated[str, Field(max_length=LONGEST_TEXT)]]
+    "a short name, OWNER/NAME of the hub, a folder, or default"
+    stop: NotRequired[bool]
+    "leave the change of encoder that is on its way"
+    text: NotRequired[bool]
+    "read text in pictures"
+
+
 class NoRequest(TypedDict):
     """Nothing has to be said."""
 

@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -40,6 +41,7 @@ import(new URL("ui/page.js", document.baseURI).href)
 """
 HEAD = """<link rel="stylesheet" href="ui/theme.css">
 <link rel="stylesheet" href="ui/transcript.css">
+<link rel="stylesheet" href="ui/setup.css">
 <meta name="color-scheme" content="light dark">"""
 V = TypeVar("V")
 SEARCHES = (60, 10.0)  # calls in seconds for one visitor, where visitors are not at this computer
@@ -140,7 +142,8 @@ def _run(options: ServerOptions) -> None:
     library.check_presence()  # what went missing while the page was closed is shown as missing
     with Ingest(library, extractor_of(library)) as ingest:
         previews = Previews(library.folder / "previews", limit_bytes=options.preview_gb * 2**30)
-        model = model_of(library, sentences=not options.words_only)
+        make_model = partial(model_of, sentences=not options.words_only)
+        model = make_model(library)
         for note in (*mismatches(library, model), reading_note(model)):
             if note is not None:
                 print(f"note: {note}", flush=True)
@@ -153,6 +156,7 @@ def _run(options: ServerOptions) -> None:
             access_of_visitors(options),
             screen,
             use_feedback=not options.no_feedback,
+            make_model=make_model,
         )
         try:
             blocks = serve(page, options)

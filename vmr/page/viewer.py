@@ -80,6 +80,7 @@ class Viewer:
     ) -> None:
         self._library = library
         self._model = model
+        self._use_feedback = use_feedback
         self._searcher = Searcher(library, model, use_feedback=use_feedback)
         self._pictures: PictureReader | None = None
         self._picture_lock = threading.Lock()
@@ -87,6 +88,17 @@ class Viewer:
         self._uploads = uploads
         self._access = access
         self._screen = screen
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether strength and verdict were fitted for the encoder that answers."""
+        return self._model.calibrated
+
+    def answer_with(self, model: RetrievalModel) -> None:
+        """Answer with another model from now on; questions on their way keep the one before."""
+        searcher = Searcher(self._library, model, use_feedback=self._use_feedback)
+        with self._picture_lock:
+            self._model, self._searcher, self._pictures = model, searcher, None
 
     def search(
         self,
@@ -162,15 +174,14 @@ class Viewer:
             raise PageError("the picture is too large")
         with self._picture_lock:  # the network loads once, when the first picture comes
             self._pictures = self._pictures or PictureReader(self._model)
+            pictures, searcher = self._pictures, self._searcher
         try:
             content = base64.b64decode(picture, validate=True)
         except binascii.Error as error:
             raise PageError("the picture did not arrive whole") from error
-        row = self._pictures.row(io.BytesIO(content))
+        row = pictures.row(io.BytesIO(content))
         among = read_scope(scope, self._access)
-        return self._view(
-            self._searcher.like_picture(row, video=video, among=among, top=_bounded(top))
-        )
+        return self._view(searcher.like_picture(row, video=video, among=among, top=_bounded(top)))
 
     def _view(self, answer: Answer) -> AnswerView:
         said = [word for word in self._library.ratings() if word.query == answer.query]
@@ -178,6 +189,7 @@ class Viewer:
         return {
             "query": answer.query,
             "verdict": answer.verdict,
+            "uncalibrated": not self.calibrated,
             "unknown": [{"word": word, "near": near.get(word, [])} for word in answer.unknown],
             "slips": [
                 {"word": one.word, "near": list(one.instead)}

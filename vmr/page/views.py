@@ -66,6 +66,8 @@ class AnswerView(TypedDict):
 
     query: str
     verdict: Verdict
+    uncalibrated: bool
+    "strengths and verdict are guesses: nothing was fitted for the encoder that answers"
     unknown: list[SuggestionView]
     slips: list[SuggestionView]
     moments: list[MomentView]
@@ -178,6 +180,49 @@ class LibraryView(TypedDict):
     may_export: bool
     kiosk: bool
     examples: list[str]
+
+
+class EncoderView(TypedDict):
+    """Which encoder answers, and how far another one is read in."""
+
+    name: str
+    "a short name, OWNER/NAME of the hub, a folder, or default"
+    calibrated: bool
+    "whether strength and verdict were fitted for it"
+    offered: list[str]
+    "short names that may be taken"
+    taking: str
+    "the one that is being read in; empty: none"
+    fraction: float
+    "0 to 1 of the videos"
+    note: str
+    "why the last change failed, or what could not be read; empty: nothing to say"
+
+
+class FindingView(TypedDict):
+    """How far what is said and written has been looked for."""
+
+    speech: str
+    "the speech model; empty: nobody listens"
+    text: bool
+    "whether text in pictures is read"
+    left: int
+    "videos to look through, once for each sense"
+    name: str
+    "of the video in work; empty: none is"
+    sense: Sense
+    fraction: float
+    "0 to 1 of it"
+    note: str
+    "why it does not go on; empty: it does, or has nothing to do"
+
+
+class SetupView(TypedDict):
+    """How the library is searched, and what its videos are looked through for."""
+
+    encoder: EncoderView
+    finding: FindingView
+    may_change: bool
 
 
 class VideosView(TypedDict):
