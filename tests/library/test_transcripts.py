@@ -186,3 +186,20 @@ def test_words_are_taken_apart_as_the_index_does(library: Library) -> None:
     assert [stem for word in stems for stem in word] == held
     assert stems[:5] == [("cafe",), ("don", "t"), ("run",), (), ("naiv",)]
     assert stems[5] == ("東", "京")
+
+
+def test_words_near_each_other(library: Library) -> None:
+    """Half a minute of talk between two words is too much, and a picture says nothing."""
+    talk = " ".join(["so"] * 60)
+    library.transcripts.replace(1, said(f"harbour {talk} lantern", "gravel and an orchard"))
+    library.transcripts.replace(2, said("A lantern in the harbour", "an orchard"))
+    library.transcripts.replace(3, said("harbour, lantern", sense="written"))
+    near = library.transcripts.near
+    assert {p.video for p in near([["harbour", "lantern"]])} == {2, 3}
+    assert {p.video for p in near([["harbour", "lantern"]], sense="said")} == {2}
+    assert {p.video for p in near([["harbour", "lantern"]], [1, 3])} == {3}
+    some = near([["lantern", "orchard", "harbour"], ["gravel", "orchard"], ["harbour"]])
+    assert some[0].video == 2  # the whole first
+    assert {p.video for p in some} == {1, 2, 3}
+    assert near([["nothing"], ["–"], ["gravel", "harbours", "whisper"]]) == []
+    assert near([]) == near([[]]) == []

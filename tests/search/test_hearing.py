@@ -13,7 +13,7 @@ from tests.support.planted import plant, random_rows, tiny_model
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError
-from vmr.search.hearing import EXACT, Evidence
+from vmr.search.hearing import EXACT, Evidence, Hearing, TextPart, _groups
 from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, fuse
 from vmr.search.query import ParsedQuery, parse
@@ -273,3 +273,36 @@ def test_strength_rises_with_every_part() -> None:
         assert (np.diff(table, axis=0) > 0).all()
         assert (np.diff(table, axis=1) > 0).all()
     assert Evidence(10, 0.5, True).strength > Evidence(10, 0.5, False).strength
+
+
+def test_no_find_is_missed_by_what_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same finds as of every passage there is: the index leaves out only what is none."""
+    rng = np.random.default_rng(3)
+    words = ["people", "house", "time", "river", "harbour", "lantern", "gravel", "quartz", "the"]
+    shares = np.array([0.2, 0.15, 0.1, 0.04, 0.01, 0.01, 0.01, 0.005, 0.475])
+    library = Library(tmp_path / "library")
+    plant(library, tmp_path / "a.mp4", random_rows(4, 0))
+    texts = [" ".join(rng.choice(words, 8, p=shares)) for _ in range(300)]
+    tell(library, 1, *spoken(*texts))
+    hearing = Hearing(library.transcripts, rank=lambda word: 50 + 900 * words.index(word))
+    monkeypatch.setattr("vmr.search.hearing.PASSAGES", 10_000)
+    monkeypatch.setattr("vmr.search.hearing.FINDS", 10_000)
+    everything = library.transcripts.near([[word] for word in words], limit=10_000)
+    assert len(everything) == library.transcripts.passages() > 40
+    parts = [TextPart(" ".join(rng.choice(words[:8], n))) for n in (1, 2, 3, 3, 4, 4, 5, 9)]
+    found = [hearing.find(part) for part in parts]
+    read: list[int] = []
+    near = library.transcripts.near
+    monkeypatch.setattr(
+        library.transcripts,
+        "near",
+        lambda groups, *_, **__: [*near(groups, limit=10_000), *everything],
+    )
+    assert any(found)
+    for part, before in zip(parts, found, strict=True):
+        again = {(heard.start, round(heard.strength, 6)) for heard in hearing.find(part)}
+        assert {(heard.start, round(heard.strength, 6)) for heard in before} == again, part
+        read.append(len(near(_groups(hearing._weights(part.text.split(), None)))))
+    assert min(read) < len(everything) / 2

@@ -9,9 +9,10 @@ that words which are said one after the other lie together in one, whatever span
 has words is part of no fingerprint: no row of pictures and no index of clips depends on it.
 """
 
+import itertools
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -28,8 +29,15 @@ MOST_SPANS: Final = 64
 """Of a passage: what lies in one picture may be many lines."""
 COUNTED: Final = 5000
 """How far passages with a word are counted: one with more is common, which is all to know."""
+RANKED: Final = 2000
+"""Of words in so many passages together, all of them are ranked. SQLite goes through every passage
+with a word to say how much it tells; of more, any passage is like any other."""
+NEAR_WORDS: Final = 45
+"""How far apart words are that are near each other: half as far again as who asks has it, as
+"don't" is one word to people and two to SQLite."""
 MOST_COUNTS: Final = 10_000
 """Counts that are remembered until something changes."""
+_AT_ONCE: Final = 500  # values of a statement: older SQLites take 999
 _NUMBERS: Final = 1 << 20
 """Passages that a transcript may have: ten thousand hours."""
 
@@ -199,7 +207,8 @@ class Transcripts:
         """
         counts = {term: self.count(term, sense) for term in dict.fromkeys(terms)}
         present = sorted((term for term in counts if counts[term]), key=lambda term: counts[term])
-        rare = [term for term in present if counts[term] < COUNTED]
+        sums = itertools.accumulate(counts[term] for term in present)
+        rare = [term for term, most in zip(present, sums, strict=True) if most <= RANKED]
         if not present:
             return []
         match = self._match(present, "AND", sense)
@@ -207,7 +216,33 @@ class Transcripts:
         if len(ids) < limit and len(present) > 1:
             match = self._match(rare or present[:1], "OR", sense)
             ids |= dict.fromkeys(self._holding(match, scope, limit, ordered=bool(rare)))
-        return [passage for id in list(ids)[:limit] for passage in self._passage(id)]
+        return self._passages(list(ids)[:limit])
+
+    def near(
+        self,
+        groups: Sequence[Sequence[str]],
+        scope: Collection[int] | None = None,
+        limit: int = 64,
+        *,
+        sense: Sense | None = None,
+    ) -> list[Passage]:
+        """Passages in which all terms of one of these groups stand near each other: those with the
+        first group before all others, the rest by bm25 where that costs little.
+
+        Args:
+            groups: terms as of `search`.
+            scope: ids of the videos to look into; all by default.
+            sense: what is said or what is written only.
+        """
+        ids: dict[int, None] = {}
+        for some in (groups[:1], groups[1:]):
+            if some and len(ids) < limit:
+                match = self._joined((self._clump(group) for group in some), "OR", sense)
+                terms = {term for group in some for term in group}
+                ordered = sum(self.count(term, sense) for term in terms) <= RANKED
+                if match:
+                    ids |= dict.fromkeys(self._holding(match, scope, limit, ordered=ordered))
+        return self._passages(list(ids)[:limit])
 
     def _holding(
         self, match: str, scope: Collection[int] | None, limit: int, *, ordered: bool
@@ -224,22 +259,45 @@ class Transcripts:
         found = self._db.fetch(query, match, first, last, most)
         return [id for (id,) in found if scope is None or _video_of(id) in scope][:limit]
 
-    def _passage(self, id: int) -> list[Passage]:
-        rows = self._db.fetch("SELECT video, sense, first, last FROM passages WHERE id = ?", id)
+    def _passages(self, ids: Sequence[int]) -> list[Passage]:
+        """Those of them that are there: one may have been removed just now."""
+        found: dict[int, tuple[int, Sense, int, list[KeptSpan]]] = {}
+        query = (
+            "SELECT passages.id, passages.video, passages.sense, first, start, end, text, words, "
+            "confidence FROM passages JOIN spans ON spans.video = passages.video AND "
+            "spans.sense = passages.sense AND place BETWEEN first AND last "
+            "WHERE passages.id IN ({}) ORDER BY passages.id, place"
+        )
+        for some in (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE)):
+            asked = query.format(", ".join("?" * len(some)))
+            for id, video, sense, first, *span in self._db.fetch(asked, *some):
+                found.setdefault(id, (video, sense, first, []))[3].append(KeptSpan(*span))
         return [
-            Passage(video, sense, first, self.kept(video, sense, first, last))
-            for video, sense, first, last in rows
-        ]  # none where it was removed just now
+            Passage(video, sense, first, tuple(spans))
+            for id in ids
+            if id in found
+            for video, sense, first, spans in [found[id]]
+        ]
 
     def _match(self, terms: Sequence[str], joined: str, sense: Sense | None) -> str:
         """Terms in the language of FTS5: phrases of one column or both; empty where there is no
         word in any of them."""
+        return self._joined(self._phrases(terms), joined, sense)
+
+    def _clump(self, terms: Sequence[str]) -> str:
+        """Terms near each other, in the language of FTS5."""
+        phrases = self._phrases(terms)
+        return f"NEAR({' '.join(phrases)}, {NEAR_WORDS})" if len(phrases) > 1 else "".join(phrases)
+
+    def _phrases(self, terms: Sequence[str]) -> list[str]:
         told = [term for term in terms if self.stems.of([term])[0]]
-        phrases = [
+        return [
             f'"{index_form(term.rstrip("*")).replace(chr(34), " ")}"' + " *" * term.endswith("*")
             for term in told
         ]
-        match = f" {joined} ".join(phrases)
+
+    def _joined(self, matches: Iterable[str], joined: str, sense: Sense | None) -> str:
+        match = f" {joined} ".join(match for match in matches if match)
         return f"{{{sense}}} : ({match})" if match and sense else match
 
     def _remove(self, db: sqlite3.Connection, video: int, sense: Sense) -> None:

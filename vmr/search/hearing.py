@@ -10,18 +10,25 @@ by whether they follow each other as asked. The constants were chosen by hand; b
 fits them on made-up talk and measures what they do.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from feature_extract.transcript import Sense
-from vmr.library.transcripts import KeptSpan, Passage, Transcripts
+from vmr.library.transcripts import Passage, Transcripts
 from vmr.model.text import word_set
-from vmr.search.sentences import STRIDE, Quote, Token, quoted, sentence_around, tokens_of
+from vmr.search.sentences import Quote, Token, quoted, sentence_around, tokens_of
 
 PASSAGES: Final = 32
 """Passages that are read for a question."""
+MOST_TELLING: Final = 8
+"""Words of a plain question of which some may be missing; of more, the others are not needed."""
+MOST_GROUPS: Final = 64
+"""Groups of words of a plain question that passages are looked for with."""
+TOGETHER: Final = 8
+"""Passages that are taken apart at a time."""
 FINDS: Final = 16
 """Finds whose sentences are looked for: more than an answer shows."""
 NEAR_SECONDS: Final = 12.0
@@ -109,10 +116,12 @@ class _Find:
     """Where words of a question stand in a passage."""
 
     passage: Passage
+    tokens: Sequence[Token]
+    "its words"
     first: Token
     last: Token
     matched: frozenset[int]
-    "starts of the matched tokens, as (span, place) in one number"
+    "keys of the matched tokens"
     strength: float
     evidence: Evidence | None = None
 
@@ -134,28 +143,40 @@ class Hearing:
         told = [word for word in words if sense or _plain(word) not in FUNCTION_WORDS]
         if not told:
             return []
-        search = self._transcripts.search
-        passages = search([part.text] if sense else told, videos, PASSAGES, sense=sense)
-        if sense and not passages:
-            passages = search(words, videos, PASSAGES, sense=sense)
         weigh = self._weights(told, sense)
-        finds = [
-            find
-            for passage in passages
-            for find in self._finds(passage, part, weigh)
-            if find.strength >= LEAST
-        ]
+        near = self._transcripts.near
+        if sense:
+            passages = self._transcripts.search([part.text], videos, PASSAGES, sense=sense)
+            passages = passages or near([words], videos, PASSAGES, sense=sense)
+        else:
+            passages = near(_groups(weigh), videos, PASSAGES)
+        finds: list[_Find] = []
+        for passage, tokens, stems in self._taken_apart(passages):
+            found = self._finds(passage, tokens, stems, part, weigh)
+            finds += (find for find in found if find.strength >= LEAST)
+            if sense and sum(find.strength >= EXACT for find in finds) >= FINDS:
+                break  # none can be better
         finds.sort(key=lambda find: -find.strength)  # stable: among equals as the index has them
         return _apart([self._heard(find) for find in finds[:FINDS]])
+
+    def _taken_apart(
+        self, passages: Sequence[Passage]
+    ) -> Iterator[tuple[Passage, list[Token], list[tuple[str, ...]]]]:
+        """Passages with their words, and the stems of those."""
+        for first in range(0, len(passages), TOGETHER):
+            some = [(p, tokens_of(p.spans)) for p in passages[first : first + TOGETHER]]
+            texts = [token.text for _, tokens in some for token in tokens]
+            stems = iter(self._transcripts.stems.of(texts))
+            for passage, tokens in some:
+                yield passage, tokens, list(itertools.islice(stems, len(tokens)))
 
     def said_in(
         self, part: TextPart, videos: Collection[int], most: int = 2000
     ) -> list[tuple[int, float, float]]:
         """Every place with these words, (video, start, end), for what is to be left out."""
         places = []
-        for passage in self._transcripts.search([part.text], videos, most, sense=part.sense):
-            tokens = tokens_of(passage.spans)
-            stems = self._transcripts.stems.of([token.text for token in tokens])
+        passages = self._transcripts.search([part.text], videos, most, sense=part.sense)
+        for passage, tokens, stems in self._taken_apart(passages):
             for first, last in self._phrases(tokens, stems, part.text):
                 places.append((passage.video, tokens[first].start, tokens[last].end))
         return places
@@ -176,9 +197,14 @@ class Hearing:
         often = 0.1 / (1 + (RAREST if rank is None else rank))
         return 1 - math.exp(-PASSAGE_WORDS * often)
 
-    def _finds(self, passage: Passage, part: TextPart, weigh: dict[str, float]) -> Iterator[_Find]:
-        tokens = tokens_of(passage.spans)
-        stems = self._transcripts.stems.of([token.text for token in tokens])
+    def _finds(
+        self,
+        passage: Passage,
+        tokens: Sequence[Token],
+        stems: Sequence[tuple[str, ...]],
+        part: TextPart,
+        weigh: dict[str, float],
+    ) -> Iterator[_Find]:
         total = sum(weigh.values()) or 1.0
         phrases = list(self._phrases(tokens, stems, part.text))
         if part.sense is not None and phrases:
@@ -254,12 +280,14 @@ class Hearing:
 
     def _heard(self, find: _Find) -> Heard:
         """The sentences around what was found."""
-        passage = find.passage
-        first = max(0, passage.first - AROUND)
-        last = passage.first + len(passage.spans) - 1 + AROUND
-        spans = self._spans(passage, first, last)
-        tokens = tokens_of(spans, first)
+        passage, tokens = find.passage, find.tokens
         begins, ends = sentence_around(tokens, find.first, find.last)
+        if begins == 0 or ends == len(tokens) - 1:  # it may go on beside the passage
+            first = max(0, passage.first - AROUND)
+            last = passage.first + len(passage.spans) - 1 + AROUND
+            spans = self._transcripts.kept(passage.video, passage.sense, first, last)
+            tokens = tokens_of(spans, first - passage.first)
+            begins, ends = sentence_around(tokens, find.first, find.last)
         inside = tokens[begins : ends + 1]
         return Heard(
             passage.video,
@@ -272,8 +300,20 @@ class Hearing:
             find.evidence,
         )
 
-    def _spans(self, passage: Passage, first: int, last: int) -> tuple[KeptSpan, ...]:
-        return self._transcripts.kept(passage.video, passage.sense, first, last)
+
+def _groups(weigh: dict[str, float]) -> list[list[str]]:
+    """Words of a plain question that tell enough where they are found without the others, all of
+    them first, then by how much they tell: what holds no such group is no find."""
+    total = sum(weigh.values()) or 1.0
+    telling = sorted(weigh, key=lambda word: -weigh[word])[:MOST_TELLING]
+    parts: list[tuple[float, list[str]]] = []
+    for size in range(1, len(telling) + 1):
+        for group in itertools.combinations(telling, size):
+            rarity = sum(weigh[word] for word in group)
+            if Evidence(rarity, rarity / total, as_asked=False).strength >= LEAST:
+                parts.append((rarity, list(group)))
+    parts.sort(key=lambda part: -part[0])
+    return [list(weigh), *(group for _, group in parts[:MOST_GROUPS] if len(group) < len(weigh))]
 
 
 def _plain(word: str) -> str:
@@ -287,16 +327,9 @@ def _find(
     strength: float,
     evidence: Evidence | None = None,
 ) -> _Find:
-    matched = frozenset(tokens[place].key + passage.first * STRIDE for place in places)
+    matched = frozenset(tokens[place].key for place in places)
     first, last = tokens[places[0]], tokens[places[-1]]
-    return _Find(
-        passage,
-        first.shifted(passage.first),
-        last.shifted(passage.first),
-        matched,
-        strength,
-        evidence,
-    )
+    return _Find(passage, tokens, first, last, matched, strength, evidence)
 
 
 def together(parts: Sequence[list[Heard]], seconds: float) -> list[Heard]:

@@ -5,6 +5,7 @@ first, last = sentence_around(tokens, tokens[7], tokens[9])
 quoted("said", tokens[first : last + 1], matched)       # the sentence, with what was found in it
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -37,10 +38,6 @@ class Token(NamedTuple):
     last: bool
     "of its span"
 
-    def shifted(self, spans: int) -> "Token":
-        """The same word, counted from so many spans before."""
-        return self._replace(key=self.key + spans * STRIDE)
-
 
 @dataclass(frozen=True)
 class Quote:
@@ -53,16 +50,24 @@ class Quote:
 
 
 def tokens_of(spans: Sequence[KeptSpan], first: int = 0) -> list[Token]:
-    """The words of spans, the first of which is at this place in its transcript."""
+    """The words of spans, the first of which counts as this place."""
     tokens: list[Token] = []
+    # Decoded at once, and made by place: a question reads some thousand words.
+    timed = iter(json.loads(f"[{','.join(span.timed for span in spans if span.timed)}]"))
     for place, span in enumerate(spans, first):
-        timed = span.words()
-        words = timed or [(span.start, span.end, word) for word in span.text.split()]
+        words = next(timed) if span.timed else []
         key, last = place * STRIDE, len(words) - 1
-        tokens += [
-            Token(start, end, text, key + at, bool(timed), at == last)
-            for at, (start, end, text) in enumerate(words)
-        ]
+        if words:
+            tokens += [
+                Token(start, end, text, key + at, True, at == last)
+                for at, (start, end, text) in enumerate(words)
+            ]
+        else:
+            texts = span.text.split()
+            tokens += [
+                Token(span.start, span.end, text, key + at, timed=False, last=at == len(texts) - 1)
+                for at, text in enumerate(texts)
+            ]
     return tokens
 
 
