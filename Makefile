@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two files of tests at a time, each of which finds its library, page and browser made once.
 TWICE := -n 2 --dist loadfile
 
-.PHONY: demo test check bench soak clean
+.PHONY: demo test cluster-test check bench soak clean
 
 demo: .venv/runtime
 	$(BIN)/python -m vmr demo --port $(PORT) $(ARGS)
@@ -16,6 +16,10 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWICE)
+
+# What lies on servers, against real ones that are started here; nothing of it is skipped.
+cluster-test: .venv-cluster/ready
+	OMP_NUM_THREADS=1 .venv-cluster/bin/python -m pytest -q -m cluster --override-ini addopts= tests
 
 check: test
 
@@ -36,5 +40,14 @@ soak: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c requirements.lock
 	touch $@
 
+# Apart from .venv, which stays what a user has, and beside it, so that nothing is there twice.
+.venv-cluster/ready: requirements-cluster.txt tests/support/servers.txt .venv/dev
+	$(PYTHON) -m venv .venv-cluster
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > .venv-cluster/beside
+	cp .venv-cluster/beside .venv-cluster/lib/python3.*/site-packages/beside.pth
+	.venv-cluster/bin/pip install --quiet --disable-pip-version-check -r requirements-cluster.txt -c requirements.lock
+	.venv-cluster/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/support/servers.txt
+	touch $@
+
 clean:
-	rm -rf .venv .demo
+	rm -rf .venv .venv-cluster .demo

@@ -94,12 +94,16 @@ class Features:
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all, to the disk. OSError where that fails."""
+        write_bytes(path, self.content())
+
+    def content(self) -> bytes:
+        """What the file holds."""
         tensors = _tensors(self)
         record = _record(self)
         record["sha256"] = _digest(tensors, record)
         # One entry only: several are written in an order that changes from run to run.
-        content = to_bytes(tensors, {"features": json.dumps(record, sort_keys=True)})
-        write_bytes(path, content)
+        content: bytes = to_bytes(tensors, {"features": json.dumps(record, sort_keys=True)})
+        return content
 
     @classmethod
     def load(cls, path: Path) -> "Features":

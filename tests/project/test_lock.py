@@ -66,5 +66,8 @@ def test_reports_that_disagree_are_refused(tmp_path: Path) -> None:
 def test_make_installs_by_the_lock() -> None:
     makefile = (ROOT / "Makefile").read_text()
     installs = [line for line in makefile.splitlines() if "pip install" in line]
-    assert len(installs) == 3
-    assert all("-c requirements.lock" in line for line in installs)
+    assert len(installs) == 5
+    *locked, servers = sorted(installs, key=lambda line: "servers.txt" in line)
+    assert all("-c requirements.lock" in line for line in locked)
+    assert "--no-deps" in servers  # every one of them is named with its version
+    assert all(str(each.specifier).startswith("==") for each in listed("tests/support/servers.txt"))

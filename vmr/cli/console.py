@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from vmr.library.address import Place
     from vmr.library.store import Library, Video
 
 DONE: Final = 0
@@ -27,10 +28,13 @@ class Commands(Protocol):
         """The parser of the new command, which `run` carries out; `text` is its help."""
 
 
-def open_library(folder: Path) -> "Library":
+def open_library(folder: "Place") -> "Library":
     """An existing library, also one that may only be read."""
     from vmr.library.store import Library
 
+    if not isinstance(folder, Path):
+        Library(folder, read_only=True).close()  # so that a wrong name makes no library
+        return Library(folder)
     there = (folder / "library.db").is_file()
     return Library(folder, read_only=not (there and os.access(folder, os.W_OK)))
 
@@ -48,7 +52,7 @@ def video_named(library: "Library", name: str) -> "Video":
         return alike[0]
     if name.isdecimal():
         return library.video(int(name))
-    raise ValueError(f"{name}: no such video in {library.folder}; `list` shows what there is")
+    raise ValueError(f"{name}: no such video in {library.name}; `list` shows what there is")
 
 
 def clock(seconds: float) -> str:

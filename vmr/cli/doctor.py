@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from feature_extract.logs import HELP
 
 if TYPE_CHECKING:
+    from vmr.library.address import Place
+    from vmr.library.store import Library
     from vmr.search.mismatch import Mismatch
 
 PACKAGES: Final = {
@@ -56,12 +59,12 @@ def examine() -> list[Check]:
         _device(),
         _weights(),
         _ffmpeg(),
-        Check("SQLite", sqlite3.sqlite_version_info >= (3, 24), sqlite3.sqlite_version),
+        Check("SQLite", sqlite3.sqlite_version_info >= (3, 35), sqlite3.sqlite_version),
         Check("log", True, f"silent; --verbose has any command, and the page, {HELP}"),
     ]
 
 
-def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]:
+def examine_library(folder: "Place", words_file: Path | None = None) -> list[Check]:
     """Whether there is a library, its size on the disk, the room left, and whether all agrees.
 
     Args:
@@ -87,7 +90,7 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
         advice = f"python -m vmr index VIDEO_OR_FOLDER --library {folder}"
         found = map(_check, word_mismatches(model))
         return [Check("library", False, str(error), advice), *found]
-    checks = [_size(folder)]
+    checks = [_size(folder)] if isinstance(folder, Path) else [*_servers(library)]
     try:
         checks += map(_check, mismatches(library, model_of(library, words=words)))
     except ValueError as error:
@@ -99,6 +102,15 @@ def examine_library(folder: Path, words_file: Path | None = None) -> list[Check]
 
 def _check(mismatch: "Mismatch") -> Check:
     return Check(mismatch.part, False, mismatch.finding, mismatch.advice)
+
+
+def _servers(library: "Library") -> Iterator[Check]:
+    """Each server that a library lies on: what it says of itself, or why it does not answer."""
+    for name, ask in library.servers().items():
+        try:
+            yield Check(name, True, ask())
+        except ValueError as error:
+            yield Check(name, False, str(error), "start it, or look at its address and rights")
 
 
 def _size(folder: Path) -> Check:

@@ -66,7 +66,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     choice = chosen(library)
     if choice is None:
         raise ValueError(
-            f"{library.folder} is searched with what comes with the project, which is calibrated"
+            f"{library.name} is searched with what comes with the project, which is calibrated"
         )
     fitted = fit_for(library, model_of(library))
     if fitted.calibration is None:
@@ -108,7 +108,7 @@ def fit_for(library: "Library", model: "RetrievalModel") -> "Fitted":
     footage = looks_of(library, model)
     if len(footage) < FEWEST_ROWS:
         raise ValueError(
-            f"{library.folder}: {len(footage)} s of video are too few to calibrate on; "
+            f"{library.name}: {len(footage)} s of video are too few to calibrate on; "
             f"index {FEWEST_ROWS} s or more"
         )
     reader, shown = PictureReader(model), []

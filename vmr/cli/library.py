@@ -40,6 +40,13 @@ def add_parsers(command: Commands) -> None:
     index = command("index", _index, "Add videos: files, or folders searched to the bottom.")
     index.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     index.add_argument("--json", action="store_true", help="print what became of every file")
+    index.add_argument(
+        "--store",
+        default="",
+        metavar="PLACE",
+        help="where the features of a library on a server go: s3://BUCKET/PREFIX, or a folder that "
+        "every machine sees; said once, then kept",
+    )
 
     _add_exclude(index)
     _add_words(index, "the model that listens: tiny.en, a folder, or a name such as small")
@@ -137,7 +144,7 @@ def _index(options: argparse.Namespace) -> int:
     from vmr.library.rescan import find_and_remember
     from vmr.library.store import Library
 
-    library = Library(options.library)
+    library = Library(options.library, store=options.store)
     unread = take_encoder(library, options.encoder)
     _want(library, options)
     passed: list[Path] = []

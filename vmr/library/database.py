@@ -217,6 +217,7 @@ def _connect(uri: str) -> sqlite3.Connection:
         uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     db.create_function("composed", 1, composed, deterministic=True)
+    db.create_function("lowered", 1, bytes.lower, deterministic=True)
     return db
 
 

@@ -65,7 +65,7 @@ def chosen(library: Library) -> Choice | None:
         return Choice(**json.loads(said)) if said else None
     except (TypeError, ValueError) as error:
         raise LibraryError(
-            f"{library.folder}: its encoder's setting is damaged; `rescan --encoder NAME` sets it"
+            f"{library.name}: its encoder's setting is damaged; `rescan --encoder NAME` sets it"
         ) from error
 
 
@@ -183,7 +183,7 @@ def change(
         if not alone:
             if on_wait is None:
                 raise LibraryError(
-                    f"{library.folder}: another process indexes it; try when it is done"
+                    f"{library.name}: another process indexes it; try when it is done"
                 )
             on_wait()
 

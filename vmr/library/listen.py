@@ -21,7 +21,7 @@ from feature_extract.transcript import SENSES, Sense
 from feature_extract.video.frames import VideoInfo
 from feature_extract.words import Found, WordFinder
 from vmr.library.catalogue import Video
-from vmr.library.locks import LibraryError, hold_lock
+from vmr.library.locks import LibraryError
 from vmr.library.store import Library, NoVideoError
 from vmr.library.words import beside
 
@@ -197,7 +197,7 @@ class WordQueue:
 
     def _do(self, id: int, sense: Sense) -> None:
         """Find the words of one video, while no other process does."""
-        with hold_lock(self._library.folder / "words.lock", wait_seconds=0.5) as alone:
+        with self._library.lock("words", wait_seconds=0.5) as alone:
             if not alone or id not in self._left(sense):
                 return
             video = self._library.video(id)

@@ -18,6 +18,10 @@ class LibraryError(ValueError):
     """The library cannot do what was asked; one line that says why and what to do."""
 
 
+class AwayError(LibraryError):
+    """What the library lies on does not answer now; nothing is known to be wrong with it."""
+
+
 class RowError(LibraryError):
     """What is to be kept of one video contradicts what is kept already; others are not touched."""
 
@@ -32,7 +36,7 @@ def hold_lock(path: Path, *, wait_seconds: float) -> Iterator[bool]:
 
 
 @contextmanager
-def plain_errors(folder: Path) -> Iterator[None]:
+def plain_errors(folder: Path | str) -> Iterator[None]:
     """Turn what SQLite and the disk report into a LibraryError that says what to do."""
     try:
         yield

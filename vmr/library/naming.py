@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from vmr.library.catalogue import State
-from vmr.library.connection import Connection
+from vmr.library.connection import Catalogue
 from vmr.library.content import FileStamp, covers_all, full_digest, quick_digest
 
 
@@ -22,7 +22,7 @@ class Naming:
         LibraryError: by every method, where the database or its disk refuses.
     """
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Catalogue) -> None:
         self._db = db
 
     def register(self, path: Path, *, compare: bool = True) -> int:
@@ -95,11 +95,11 @@ class Naming:
     def insert(self, state: State, quick: str, reason: str = "") -> int:
         """A new video, which has no name yet."""
         with self._db.transaction() as db:
-            cursor = db.execute(
-                "INSERT INTO videos (state, quick, reason, added) VALUES (?, ?, ?, ?)",
+            (id,) = db.execute(
+                "INSERT INTO videos (state, quick, reason, added) VALUES (?, ?, ?, ?) RETURNING id",
                 (state, quick, reason, time.time()),
-            )
-        return int(cursor.lastrowid or 0)
+            ).fetchone()
+        return int(id)
 
     def name(self, path: Path, id: int, stamp: FileStamp) -> None:
         """Let `path` name this video; names of it that are gone from the disk are forgotten."""

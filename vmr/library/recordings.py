@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from feature_extract.video.recording import Recording, read_recordings, recording_of
 from vmr.library.catalogue import RECORDING, SEARCHABLE
-from vmr.library.connection import Connection
+from vmr.library.connection import Catalogue
 
 _BATCH: Final = 256
 """Videos that one transaction keeps."""
@@ -30,7 +30,7 @@ class Silent:
 class Recordings:
     """What the files of a library say, kept in its database."""
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Catalogue) -> None:
         self._db = db
 
     def complete(self) -> int:
@@ -40,7 +40,7 @@ class Recordings:
         """
         rows = self._db.fetch(
             f"SELECT id, path FROM videos JOIN paths ON video = id "  # noqa: S608  # no part of it comes from outside
-            f"WHERE NOT asked AND present AND state IN {SEARCHABLE} ORDER BY id"
+            f"WHERE asked = 0 AND present = 1 AND state IN {SEARCHABLE} ORDER BY id"
         )
         paths = {Path(os.fsdecode(path)): int(id) for id, path in rows}
         done: dict[int, Recording] = {}

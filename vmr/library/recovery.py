@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from feature_extract.files import sweep
-from vmr.library.connection import Connection
+from vmr.library.connection import Catalogue
 from vmr.library.locks import plain_errors
+from vmr.library.settings import KEEP
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ _DONE = "put right"
 
 def put_right(
     folder: Path,
-    db: Connection,
+    db: Catalogue,
     files: Callable[[int], tuple[Path, Path]],
     demote: Callable[[int, str], None],
 ) -> None:
@@ -43,8 +44,7 @@ def put_right(
     ((last,),) = db.fetch("SELECT coalesce(max(number), 0) FROM changes")
     if last and db.fetch("SELECT 1 FROM settings WHERE key = ? AND value = ?", _DONE, str(last)):
         return
-    with db.transaction() as statements:
-        statements.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
+    give_back(db)
     stored = "SELECT id, fingerprint, features_bytes, thumbnails_bytes FROM videos WHERE rows"
     for id, fingerprint, *sizes in db.fetch(stored):
         if [_size(file) for file in files(id)] != sizes:
@@ -54,7 +54,13 @@ def put_right(
     _delete_others(folder, {file for (id,) in ids for file in files(id)})
     with db.transaction() as statements:
         # Of before: what was put right here is looked at once more.
-        statements.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_DONE, str(last)))
+        statements.execute(KEEP, (_DONE, str(last)))
+
+
+def give_back(db: Catalogue) -> None:
+    """Have the videos that nobody indexes any more wait again."""
+    with db.transaction() as statements:
+        statements.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
 
 
 def _delete_others(library: Path, kept: set[Path]) -> None:

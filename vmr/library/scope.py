@@ -108,14 +108,14 @@ class Scope:
             parts.append(_recorded("<", self.recorded_until))
         if self.camera.strip():
             # As Recording.camera has it.
-            parts.append((f"instr(lower({_CAMERA}), lower(?))", [self.camera.strip()]))
+            parts.append((f"instr(lower({_CAMERA}), lower(?)) > 0", [self.camera.strip()]))
         if self.near is not None:
             near = self.near
             place = [near.latitude, near.longitude, near.kilometres]
             parts.append(
                 ("latitude IS NOT NULL AND kilometres(latitude, longitude, ?, ?) <= ?", place)
             )
-        where = " AND ".join(part for part, _ in parts) or "1"
+        where = " AND ".join(part for part, _ in parts) or "TRUE"
         return _IDS + where, [value for _, values in parts for value in values]
 
 
@@ -128,7 +128,7 @@ def _inside(folder: Path) -> tuple[str, list[Any]]:
     last = first[:-1] + bytes([first[-1] + 1])
     path = "path" if top.isascii() else "composed(path)"
     if os.name == "nt":  # where capital letters name the same folder
-        path = f"CAST(lower(CAST({path} AS TEXT)) AS BLOB)"
+        path = f"lowered({path})"
         first, last = first.lower(), last.lower()
     found = f"EXISTS (SELECT 1 FROM paths WHERE video = videos.id AND {path} >= ? AND {path} < ?)"  # noqa: S608  # no part of it comes from outside
     return found, [first, last]

@@ -5,13 +5,20 @@ settings.set("encoder", "...")
 settings.get("encoder")             # empty where nothing was set
 """
 
-from vmr.library.connection import Connection
+from typing import Final
+
+from vmr.library.connection import Catalogue
+
+KEEP: Final = (
+    "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+"""The statement that keeps a name and its words."""
 
 
 class Settings:
     """Words by name, in the library's database."""
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Catalogue) -> None:
         self._db = db
 
     def get(self, key: str) -> str:
@@ -23,6 +30,6 @@ class Settings:
         """Keep something; empty forgets it."""
         with self._db.transaction() as db:
             if value:
-                db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+                db.execute(KEEP, (key, value))
             else:
                 db.execute("DELETE FROM settings WHERE key = ?", (key,))

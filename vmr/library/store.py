@@ -13,7 +13,7 @@ content: paths are names for it, and may be several, change, or go missing.
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import astuple
 from itertools import groupby
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_extract.features import Features, FeaturesError
+from vmr.library.address import Place
 from vmr.library.catalogue import (
     COLUMNS,
     SEARCHABLE,
@@ -31,16 +32,16 @@ from vmr.library.catalogue import (
     describe_damage,
     read_video,
 )
-from vmr.library.connection import Connection
 from vmr.library.content import FileStamp
 from vmr.library.database import make_folders
-from vmr.library.locks import LibraryError, hold_lock, plain_errors
+from vmr.library.locks import AwayError, LibraryError, plain_errors
 from vmr.library.naming import Naming, key
+from vmr.library.opening import open_blobs, open_catalogue
 from vmr.library.recordings import Recordings, columns_of
-from vmr.library.recovery import put_right
+from vmr.library.recovery import give_back, put_right
 from vmr.library.scope import Scope
 from vmr.library.settings import Settings
-from vmr.library.thumbnails import ThumbnailError, read_thumbnails, save_thumbnails
+from vmr.library.thumbnails import ThumbnailError, packed, read_thumbnails
 from vmr.library.transcripts import Transcripts
 from vmr.library.words import Words
 
@@ -58,19 +59,29 @@ class NoVideoError(LibraryError):
 
 
 class Library:
-    """Videos, features and thumbnails in one folder; safe to share between threads and processes.
+    """Videos, features and thumbnails; safe to share between threads and processes.
 
     Raises:
-        LibraryError: the folder cannot be made, opened or written, or is of another version.
+        LibraryError: what it lies in cannot be made, opened or written, or is of another version.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, place: Place, *, read_only: bool = False, store: str = "") -> None:
+        """Opens a library, and makes it where there is none.
+
+        Args:
+            place: a folder, or the address of a database.
+            store: where the features of a library in a database lie; said once, then kept.
+        """
+        self.folder = place if isinstance(place, Path) else place.cache
+        """Of this computer: the library itself, or what is made of it and can be made again."""
         self.read_only = read_only
-        self._features, self._thumbnails = folder / "features", folder / "thumbnails"
-        if not read_only:
-            make_folders(folder, self._features, self._thumbnails)
-        self._db = Connection(folder, read_only=read_only)
+        if not isinstance(place, Path):
+            place.make_cache()
+        elif not read_only:
+            make_folders(place, place / "features", place / "thumbnails")
+        self._db = open_catalogue(place, read_only=read_only)
+        self.name = self._db.name
+        """Where it is, as it is told to people."""
         self._naming = Naming(self._db)
         self.settings = Settings(self._db)
         self.transcripts = Transcripts(self._db)
@@ -78,13 +89,25 @@ class Library:
         self.recordings = Recordings(self._db)
         self.words = Words(self._db, self.transcripts)
         """Which words are wanted, and where they were looked for."""
+        self._blobs = open_blobs(place, self.settings, store)
         if read_only:
             return
         with self.exclusive() as alone:
             if not alone:
-                logger.info("%s: another process indexes; nothing is put right now", folder)
-                return  # somebody is indexing: what looks left over is in use
-            put_right(folder, self._db, self._files, self._demote)
+                logger.info("%s: another process indexes; nothing is put right now", self.name)
+            elif isinstance(place, Path):  # otherwise what looks left over is in use
+                put_right(place, self._db, self._files, self._demote)
+            else:
+                give_back(self._db)
+
+    @property
+    def shared(self) -> Path | None:
+        """A folder that everybody who has this library open sees; None where there is none."""
+        return self._blobs.folder
+
+    def servers(self) -> dict[str, Callable[[], str]]:
+        """What a library on servers lies on: by name, what asks it who it is."""
+        return {"catalogue": self._db.about, "store": self._blobs.about}
 
     def close(self) -> None:
         """Let go of the database."""
@@ -96,8 +119,7 @@ class Library:
 
     def videos_of(self, ids: Iterable[int]) -> dict[int, Video]:
         """The videos with these ids, as far as they are there."""
-        wanted = json.dumps(list(ids))
-        found = self._select("WHERE id IN (SELECT value FROM json_each(?))", wanted)
+        found = self._select(f"WHERE id {self._db.among}", json.dumps(list(ids)))
         return {video.id: video for video in found}
 
     def changes(self, since: int = 0, *, at_most: int = 10_000) -> Changes:
@@ -124,7 +146,7 @@ class Library:
         """The video with this id; LibraryError when there is none."""
         found = self._select("WHERE id = ?", id) if 0 < id < 1 << 63 else []  # as SQLite counts
         if not found:
-            raise NoVideoError(f"no video {id} in {self.folder}; `list` shows what there is")
+            raise NoVideoError(f"no video {id} in {self.name}; `list` shows what there is")
         return found[0]
 
     def find(self, path: Path) -> Video | None:
@@ -143,21 +165,25 @@ class Library:
         if not video.rows:
             raise LibraryError(f"{video.path}: not indexed yet (it is {video.state})")
         try:
-            features = Features.load(self._features / f"{id}.safetensors")
+            with self._blobs.local(self._keys(id)[0]) as file:
+                features = Features.load(file)
             if features.fingerprint != video.fingerprint or len(features.rows) != video.rows:
                 raise FeaturesError("the feature file is not the one that was stored")
-        except FeaturesError as error:
+        except (FeaturesError, FileNotFoundError) as error:
             logger.info("%s: %s", video.path, error)
             if not self.read_only:
                 self._demote(id, video.fingerprint)
             raise LibraryError(f"{video.path}: {error}") from error
+        except OSError as error:  # which says nothing of the video
+            raise AwayError(f"the store does not answer: {error}") from error
         return features
 
     def thumbnails(self, id: int, rows: Iterable[int]) -> list[bytes]:
         """The JPEG pictures of some rows; LibraryError when one is missing."""
         try:
-            return read_thumbnails(self._files(id)[1], rows)
-        except ThumbnailError as error:
+            with self._blobs.open(self._keys(id)[1]) as file:
+                return read_thumbnails(file, rows)
+        except (ThumbnailError, OSError) as error:
             raise LibraryError(f"video {id} has no thumbnail of one of these rows") from error
 
     @property
@@ -220,8 +246,10 @@ class Library:
         paths = [path for (path,) in self._db.fetch("SELECT path FROM paths")]
         seen = [(int(os.path.lexists(path)), path) for path in paths]
         with self._db.transaction() as db:
-            statement = "UPDATE paths SET present = ?1 WHERE path = ?2 AND present != ?1"
-            db.executemany(statement, seen)  # what is as it was is no change
+            statement = "UPDATE paths SET present = ? WHERE path = ? AND present != ?"
+            db.executemany(
+                statement, [(now, path, now) for now, path in seen]
+            )  # what is as it was is no change
 
     def drop_unnamed(self) -> None:
         """Forget the videos that no path names any more: their content was overwritten."""
@@ -235,7 +263,7 @@ class Library:
     def ratings(self) -> list[Rating]:
         """What people said of answers, oldest first; of videos that are still here."""
         rows = self._db.fetch(
-            "SELECT query, video, start, end, good FROM judgements ORDER BY rowid"
+            'SELECT query, video, start, "end", good FROM judgements ORDER BY rowid'
         )
         return [Rating(q, id, start, end, bool(good)) for q, id, start, end, good in rows]
 
@@ -249,14 +277,14 @@ class Library:
     def withdraw(self, rating: Rating) -> None:
         """Forget what was said of the same query and any overlapping span."""
         query, video, start, end, _ = astuple(rating)
-        about = "DELETE FROM judgements WHERE query = ? AND video = ? AND start < ? AND end > ?"
+        about = 'DELETE FROM judgements WHERE query = ? AND video = ? AND start < ? AND "end" > ?'
         with self._db.transaction() as db:
             db.execute(about, (query, video, end, start))
 
     def remember(self, folder: Path) -> None:
         """Have later rescans look through this folder, too."""
         with self._db.transaction() as db:
-            db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (key(folder),))
+            db.execute("INSERT INTO folders VALUES (?) ON CONFLICT DO NOTHING", (key(folder),))
 
     def adopt(self, fingerprint: str, *, reindex: bool = False) -> None:
         """Take this extractor for the library; with `reindex`, what another one made is redone.
@@ -269,7 +297,7 @@ class Library:
             return
         if current and not reindex:
             raise LibraryError(
-                f"{self.folder} was indexed with other networks or settings; "
+                f"{self.name} was indexed with other networks or settings; "
                 "`rescan --reindex` brings every video up to date"
             )
         with self._db.transaction() as db:
@@ -289,10 +317,10 @@ class Library:
         features, info = extraction.features, extraction.info
         if len(extraction.thumbnails) != len(features.rows):
             raise ValueError(f"{len(extraction.thumbnails)} thumbnails, {len(features.rows)} rows")
-        features_file, thumbnails_file = self._files(id)
-        with plain_errors(self.folder):
-            features.save(features_file)
-            save_thumbnails(extraction.thumbnails, thumbnails_file)
+        contents = features.content(), packed(extraction.thumbnails)
+        with plain_errors(self.name):
+            for key, content in zip(self._keys(id), contents, strict=True):
+                self._blobs.put(key, content)
         row = {
             "state": "partly readable" if features.unreadable else "ready",
             "reason": describe_damage(features.unreadable),
@@ -300,8 +328,8 @@ class Library:
             "full": full,
             "fingerprint": features.fingerprint,
             "rows": len(features.rows),
-            "features_bytes": features_file.stat().st_size,
-            "thumbnails_bytes": thumbnails_file.stat().st_size,
+            "features_bytes": len(contents[0]),
+            "thumbnails_bytes": len(contents[1]),
             "duration": features.duration,
             "width": info.width,
             "height": info.height,
@@ -318,27 +346,29 @@ class Library:
 
     def replace_features(self, id: int, features: Features) -> None:
         """Keep features with further columns for the same rows of an indexed video."""
-        file = self._files(id)[0]
-        with plain_errors(self.folder), self._db.transaction() as db:
-            features.save(file)
-            size = file.stat().st_size
-            db.execute("UPDATE videos SET features_bytes = ? WHERE id = ?", (size, id))
+        content = features.content()
+        with plain_errors(self.name), self._db.transaction() as db:
+            self._blobs.put(self._keys(id)[0], content)
+            db.execute("UPDATE videos SET features_bytes = ? WHERE id = ?", (len(content), id))
 
     def remove(self, id: int) -> None:
         """Forget a video: its row, features and thumbnails. The file itself stays."""
         self.video(id)
         with self._db.transaction() as db:
             db.execute("DELETE FROM videos WHERE id = ?", (id,))
-        with plain_errors(self.folder):
-            for file in self._files(id):
-                file.unlink(missing_ok=True)
+        with plain_errors(self.name):
+            self._blobs.delete(self._keys(id))
 
     def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
         """Be the one that indexes; gives False when another still is, after the wait.
 
         A row found `indexing` under this lock has no owner any more.
         """
-        return hold_lock(self.folder / "indexing.lock", wait_seconds=wait_seconds)
+        return self.lock("indexing", wait_seconds=wait_seconds)
+
+    def lock(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
+        """Be the one process, of all that have this library open, that holds the lock `name`."""
+        return self._db.lock(name, wait_seconds=wait_seconds)
 
     def _demote(self, id: int, fingerprint: str) -> None:
         """Have a video indexed again, unless that has happened since its files were looked at."""
@@ -350,8 +380,12 @@ class Library:
                 (reason, id, fingerprint),
             )
 
+    def _keys(self, id: int) -> tuple[str, str]:
+        return f"features/{id}.safetensors", f"thumbnails/{id}.zip"
+
     def _files(self, id: int) -> tuple[Path, Path]:
-        return self._features / f"{id}.safetensors", self._thumbnails / f"{id}.zip"
+        features, thumbnails = self._keys(id)
+        return self.folder / features, self.folder / thumbnails
 
     def _select(self, where: str, *values: Any) -> list[Video]:
         names = f"path, size_bytes, modified_ns, present, {COLUMNS.replace(' ', ', ')}"

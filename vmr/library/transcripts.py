@@ -11,14 +11,14 @@ has words is part of no fingerprint: no row of pictures and no index of clips de
 
 import itertools
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from feature_extract.transcript import SENSES, Sense, TextSpan, TimedWord, Transcript
-from vmr.library.connection import Connection
+from vmr.library.connection import Catalogue, Statements
 from vmr.library.locks import LibraryError
+from vmr.library.passages import ALL
 from vmr.library.tokens import Stems, index_form
 
 PASSAGE_SECONDS: Final = 30.0
@@ -77,7 +77,7 @@ class Passage:
 class Transcripts:
     """The transcripts of a library. `Library.transcripts` is the one to use."""
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Catalogue) -> None:
         self._db = db
         self.stems = Stems()
         self._counts: dict[str, int] = {}
@@ -118,6 +118,8 @@ class Transcripts:
                     for number, (first, last) in enumerate(runs)
                 ],
             )
+            numbers = range(first_id, first_id + len(runs))
+            self._db.words.add(db, numbers)
 
     def remove(self, video: int, sense: Sense | None = None) -> None:
         """Forget what one sense found in a video, or all of it; nothing where there is nothing."""
@@ -141,7 +143,7 @@ class Transcripts:
     def kept(self, video: int, sense: Sense, first: int, last: int) -> tuple[KeptSpan, ...]:
         """As `spans`, as they lie there."""
         query = (
-            "SELECT start, end, text, words, confidence FROM spans "
+            'SELECT start, "end", text, words, confidence FROM spans '
             "WHERE video = ? AND sense = ? AND place BETWEEN ? AND ? ORDER BY place"
         )
         return tuple(KeptSpan(*row) for row in self._db.fetch(query, video, sense, first, last))
@@ -150,8 +152,8 @@ class Transcripts:
         """The spans that have to do with a part of a video, cut to the words that lie in it by
         more than half, where words have times."""
         query = (
-            "SELECT start, end, text, words, confidence FROM spans "
-            "WHERE video = ? AND sense = ? AND start < ? AND end > ? ORDER BY place"
+            'SELECT start, "end", text, words, confidence FROM spans '
+            'WHERE video = ? AND sense = ? AND start < ? AND "end" > ? ORDER BY place'
         )
         rows = self._db.fetch(query, video, sense, end, start)
         found = (KeptSpan(*row).checked() for row in rows)
@@ -177,17 +179,12 @@ class Transcripts:
         match = self._match([term], "AND", sense)
         if not match:
             return 0
-        # Of this connection's own changes, and of those of others.
-        state = self._db.fetch("SELECT total_changes(), data_version FROM pragma_data_version")
+        state = self._db.words.state()
         if state != self._counted_at or len(self._counts) > MOST_COUNTS:
             self._counted_at, self._counts = state, {}
         counts = self._counts
         if match not in counts:
-            query = (
-                "SELECT count(*) FROM "
-                "(SELECT 1 FROM passage_words WHERE passage_words MATCH ? LIMIT ?)"
-            )
-            counts[match] = int(self._db.fetch(query, match, COUNTED)[0][0])
+            counts[match] = self._db.words.count(match, COUNTED)
         return counts[match]
 
     def search(
@@ -251,19 +248,15 @@ class Transcripts:
         and ranking all of them would take its time."""
         only = next(iter(scope)) if scope is not None and len(scope) == 1 else None
         first, last = (0, 1 << 62) if only is None else _ids_of(only)
-        query = (
-            "SELECT rowid FROM passage_words WHERE passage_words MATCH ? "  # noqa: S608  # no part of it comes from outside
-            f"AND rowid BETWEEN ? AND ? {'ORDER BY rank' if ordered else ''} LIMIT ?"
-        )
-        most = limit if scope is None or only is not None else -1
-        found = self._db.fetch(query, match, first, last, most)
-        return [id for (id,) in found if scope is None or _video_of(id) in scope][:limit]
+        most = limit if scope is None or only is not None else ALL
+        found = self._db.words.holding(match, first, last, most, ordered=ordered)
+        return [id for id in found if scope is None or _video_of(id) in scope][:limit]
 
     def _passages(self, ids: Sequence[int]) -> list[Passage]:
         """Those of them that are there: one may have been removed just now."""
         found: dict[int, tuple[int, Sense, int, list[KeptSpan]]] = {}
         query = (
-            "SELECT passages.id, passages.video, passages.sense, first, start, end, text, words, "
+            'SELECT passages.id, passages.video, passages.sense, first, start, "end", text, words, '
             "confidence FROM passages JOIN spans ON spans.video = passages.video AND "
             "spans.sense = passages.sense AND place BETWEEN first AND last "
             "WHERE passages.id IN ({}) ORDER BY passages.id, place"
@@ -280,27 +273,24 @@ class Transcripts:
         ]
 
     def _match(self, terms: Sequence[str], joined: str, sense: Sense | None) -> str:
-        """Terms in the language of FTS5: phrases of one column or both; empty where there is no
-        word in any of them."""
+        """Terms in the language of the database: phrases of one sense or both; empty where there
+        is no word in any of them."""
         return self._joined(self._phrases(terms), joined, sense)
 
     def _clump(self, terms: Sequence[str]) -> str:
-        """Terms near each other, in the language of FTS5."""
+        """Terms near each other, in the language of the database."""
         phrases = self._phrases(terms)
-        return f"NEAR({' '.join(phrases)}, {NEAR_WORDS})" if len(phrases) > 1 else "".join(phrases)
+        return self._db.words.near(phrases, NEAR_WORDS) if len(phrases) > 1 else "".join(phrases)
 
     def _phrases(self, terms: Sequence[str]) -> list[str]:
         told = [term for term in terms if self.stems.of([term])[0]]
-        return [
-            f'"{index_form(term.rstrip("*")).replace(chr(34), " ")}"' + " *" * term.endswith("*")
-            for term in told
-        ]
+        return [self._db.words.phrase(term.rstrip("*"), term.endswith("*")) for term in told]
 
     def _joined(self, matches: Iterable[str], joined: str, sense: Sense | None) -> str:
-        match = f" {joined} ".join(match for match in matches if match)
-        return f"{{{sense}}} : ({match})" if match and sense else match
+        told = [match for match in matches if match]
+        return self._db.words.joined(told, joined, sense) if told else ""
 
-    def _remove(self, db: sqlite3.Connection, video: int, sense: Sense) -> None:
+    def _remove(self, db: Statements, video: int, sense: Sense) -> None:
         db.execute("DELETE FROM transcripts WHERE video = ? AND sense = ?", (video, sense))
 
 

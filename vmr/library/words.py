@@ -16,7 +16,8 @@ from typing import Final
 from feature_extract.transcript import Sense, Transcript
 from feature_extract.video.subtitles import sidecars
 from vmr.library.catalogue import SEARCHABLE, Video
-from vmr.library.connection import Connection
+from vmr.library.connection import Catalogue
+from vmr.library.settings import KEEP
 from vmr.library.transcripts import Transcripts
 
 DEFAULT: Final = "tiny.en"
@@ -54,7 +55,7 @@ class Look:
 class Words:
     """The words wanted of a library, and those had. `Library.words` is the one to use."""
 
-    def __init__(self, db: Connection, transcripts: Transcripts) -> None:
+    def __init__(self, db: Catalogue, transcripts: Transcripts) -> None:
         self._db = db
         self._transcripts = transcripts
 
@@ -71,7 +72,7 @@ class Words:
         if text is not None:
             rows.append(("text", TEXT if text else ""))
         with self._db.transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", rows)
+            db.executemany(KEEP, rows)
 
     def settle(self) -> None:
         """Have a library that has no video yet listen by default; others stay as they are."""
@@ -88,7 +89,7 @@ class Words:
             "SELECT id FROM videos LEFT JOIN looked ON looked.video = id AND sense = ? "  # noqa: S608  # no part of it comes from outside
             f"WHERE state IN {SEARCHABLE} "
             "AND (looked.model IS NULL OR looked.model NOT IN ('', ?)) AND EXISTS "
-            "(SELECT 1 FROM paths WHERE video = id AND present) ORDER BY id"
+            "(SELECT 1 FROM paths WHERE video = id AND present = 1) ORDER BY id"
         )
         return [int(id) for (id,) in self._db.fetch(query, sense, model)]
 
@@ -117,7 +118,11 @@ class Words:
             else:
                 self._transcripts.replace(video, transcript)
             row = video, sense, model, beside, reason
-            db.execute("INSERT OR REPLACE INTO looked VALUES (?, ?, ?, ?, ?)", row)
+            db.execute(
+                "INSERT INTO looked VALUES (?, ?, ?, ?, ?) ON CONFLICT (video, sense) DO UPDATE "
+                "SET model = excluded.model, beside = excluded.beside, reason = excluded.reason",
+                row,
+            )
 
     def looks(self) -> dict[int, dict[Sense, Look]]:
         """Where words were looked for, and what came of it, by video."""

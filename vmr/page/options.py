@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_extract.logs import HELP
-from vmr.library.database import default_library
+from vmr.library.address import Place, default_place, place_option
 from vmr.page.guard import is_loopback
 
 
@@ -19,7 +19,7 @@ from vmr.page.guard import is_loopback
 class ServerOptions:
     """How the page is served, and what its visitors may do."""
 
-    library: Path
+    library: Place
     host: str
     port: int
     share: bool
@@ -71,10 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--library",
-        type=Path,
-        default=default_library(),
+        type=place_option,
+        default=default_place(),
         metavar="DIR",
-        help="default: %(default)s",
+        help="a folder, or postgresql://USER@HOST/DATABASE; default: %(default)s",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: this computer only")
     parser.add_argument("--port", type=int, default=7860)

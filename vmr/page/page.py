@@ -42,7 +42,7 @@ class Page:
         self.library = library
         self.ingest = ingest
         self.files = MediaFiles(library, previews, access)
-        uploads = Uploads(library.folder / "uploads")
+        uploads = Uploads(None if library.shared is None else library.shared / "uploads")
         self.viewer = Viewer(
             library,
             model,

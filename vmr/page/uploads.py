@@ -45,8 +45,18 @@ def safe_name(name: str) -> str:
 class Uploads:
     """The folder that uploads are kept in, each in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
+    def __init__(self, folder: Path | None) -> None:
+        """Takes None where there is no folder that all pages of a library see: none are taken."""
+        self._kept = None if folder is None else folder.resolve()
+
+    @property
+    def _folder(self) -> Path:
+        if self._kept is None:
+            raise PageError(
+                "this library lies on servers and takes no uploads: put the film where every "
+                "machine of it sees it, and index it there"
+            )
+        return self._kept
 
     def draft_folder(self) -> AbstractContextManager[Path]:
         """A folder for an upload while it comes in: gone afterwards, however that ends."""
@@ -74,6 +84,8 @@ class Uploads:
 
     def sweep(self, is_known: Callable[[Path], bool]) -> None:
         """Delete what a killed page left: drafts, and files that are no video of the library."""
+        if self._kept is None:
+            return
         sweep(self._folder)
         if not self._folder.is_dir():
             return
@@ -89,7 +101,7 @@ class Uploads:
 
     def copies(self, video: Video) -> list[Path]:
         """Those files of a video that lie here: the library's own, made of uploads."""
-        return [path for path in (video.path, *video.also) if path.parent.parent == self._folder]
+        return [path for path in (video.path, *video.also) if path.parent.parent == self._kept]
 
     def delete_copies(self, video: Video) -> None:
         """Delete the library's own files of a video; a visitor's own files are never touched."""

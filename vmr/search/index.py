@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.library.locks import hold_lock
+from vmr.library.locks import AwayError, hold_lock
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.halves import single
@@ -32,7 +32,6 @@ from vmr.search.vectors import Vectors
 
 logger = logging.getLogger(__name__)
 
-
 EXACT: Final = 20_000
 """Up to so many rows, all are compared: 10 ms. Five and a half hours of video."""
 WIDER: Final = 4
@@ -41,8 +40,7 @@ LEAST: Final = 1000
 `python -m benchmarks.large` measures what is found so, and how fast (docs/EXPERIMENTS.md, "FAISS on
 a library of 200 hours")."""
 UNWRITTEN: Final = 1 / 16
-"""Share of the quantised rows that may be missing in their file, which is written whole; they are
-made again in no time."""
+"""Share of the quantised rows that may be missing in their file: they are made again in no time."""
 NOTED: Final = 256
 """From so many changes on, they are noted in the record although they concern no row: every start
 of a command looks at those that are not."""
@@ -204,7 +202,7 @@ class ClipIndex:
 
     def _again(self, places: list[int]) -> None:
         """Make the clips of these parts again: their bytes are not what was written."""
-        logger.info("%s: damaged clips of the index are made again", self._library.folder)
+        logger.info("%s: damaged clips of the index are made again", self._library.name)
         ids = self._ids[places].tolist()
         self._vectors.drop(places)
         self._settle()
@@ -325,14 +323,17 @@ class ClipIndex:
         try:
             features = self._library.features(video.id)
         except LibraryError as error:
+            if isinstance(error, AwayError):
+                raise  # an answer without it would be a wrong one
             logger.info("%s: left out of the index: %s", video.path, error)
             return  # damaged, and marked so in the library: the others still answer
         wanted = self._model.blocks
         if {name: features.blocks.get(name) for name in wanted} != wanted:
             if self._model.reads_own_blocks:
-                held = f"{self._library.folder} holds features of {sorted(features.blocks)}"
-                advice = f"the model reads {sorted(wanted)}; run `rescan --reindex`"
-                raise LibraryError(f"{held}, {advice}")
+                raise LibraryError(
+                    f"{self._library.name} holds features of {sorted(features.blocks)}, "
+                    f"the model reads {sorted(wanted)}; run `rescan --reindex`"
+                )
             logger.info("%s: not read with the library's encoder yet", video.path)
             return
         clips, times = rows_of(features, self._model)
@@ -367,8 +368,7 @@ class ClipIndex:
             logger.info("%s: the index is damaged and is made anew", self._library.folder)
             self._forget()
         if self._vectors.change and not self._library.has_change(self._vectors.change):
-            # The library may be a copy that went its own way. Seldom: of the video that changed
-            # last, more has changed since.
+            # A copy that went its own way. Seldom: the video that changed last has changed again.
             logger.info("%s: every video is compared with the index", self._library.folder)
             self._vectors.change = 0
             known = np.array(self._library.within(Scope()), np.int64)

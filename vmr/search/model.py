@@ -134,7 +134,7 @@ def looks_of(library: Library, model: RetrievalModel) -> NDArray[np.float32]:
         if all(block in features.blocks for block in looks):
             found.append(features.columns(looks)[:MOST_LOOKS].astype(np.float32))
     if not found:
-        raise LibraryError(f"{library.folder}: no video is read with its encoder; rescan first")
+        raise LibraryError(f"{library.name}: no video is read with its encoder; rescan first")
     return np.concatenate(found)
 
 

