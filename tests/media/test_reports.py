@@ -142,6 +142,17 @@ def test_a_span_of_a_camera_with_a_key_picture_each_ten_seconds_is_that_span(
     assert set(expected) <= set(copied)
 
 
+def test_a_copy_of_the_first_seconds_of_a_transport_stream_has_the_picture_stored_before_zero(
+    holiday: Path, tmp_path: Path
+) -> None:
+    """With B-frames and sound it is, and what begins at zero was left out of the copy."""
+    stream = tmp_path / "stream.ts"
+    encoder = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "100", "-c:a", "aac")
+    ffmpeg("-i", holiday, *SINE, "-t", "4", *encoder, "-output_ts_offset", "36000", stream)
+    copy = write_clip(Cut(stream, 1.1, 2.3, 25), tmp_path / "copy.mkv", copy=True).path
+    assert set(range(28, 57)) <= set(numbers(copy))
+
+
 def test_a_span_of_a_slow_film_is_whole_where_b_frames_reach_back_by_more_than_a_second(
     tmp_path: Path,
 ) -> None:

@@ -47,10 +47,7 @@ def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> None:
     name = readable(path.name)
     # The other ways read all that comes before, and take packets by their times.
     by_seeking: Way = ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}"], []
-    by_reading: list[Way] = [
-        ([], ["-ss", f"{max(0.0, key - lead):.6f}", "-t", f"{end - key + lead:.6f}"])
-        for lead in LEADS
-    ]
+    by_reading: list[Way] = [([], _from(key - lead, end)) for lead in LEADS]
     streams = [*_streams(facts), "-c", "copy", "-avoid_negative_ts", "make_zero"]
     tags = ["-map_metadata", "-1"]
     for name_of, text in facts.tags.items() if keep_tags else ():
@@ -72,6 +69,14 @@ def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> None:
             return
     target.unlink(missing_ok=True)
     raise failed
+
+
+def _from(start: float, end: float) -> list[str]:
+    """For ffmpeg: of these seconds; from the head without a start, as its first picture may be
+    stored before zero, and is left out then."""
+    if start <= 0:
+        return ["-t", f"{end:.6f}"]
+    return ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}"]
 
 
 def _streams(facts: Facts) -> list[str]:
