@@ -14,7 +14,7 @@ from feature_extract.video.frames import read_frames
 from tests.support.media import counter_video, ffmpeg, read_counter
 from vmr.media.cut import Cut, ExportError
 from vmr.media.export import export, write_clip, write_film, write_still
-from vmr.media.ffmpeg import FfmpegError
+from vmr.media.ffmpeg import FfmpegError, reason
 from vmr.media.outputs import LONGEST_NAME, OutputError, fitting_name
 from vmr.media.preview import Previews
 
@@ -156,7 +156,6 @@ def test_a_copy_of_the_first_seconds_of_a_transport_stream_has_the_picture_store
 def test_a_span_of_a_slow_film_is_whole_where_b_frames_reach_back_by_more_than_a_second(
     tmp_path: Path,
 ) -> None:
-    """As a film is that turns into a time-lapse: stored and shown order differ by seconds."""
     times = [number / 10 for number in range(20)] + [2 + number * 0.4 for number in range(30)]
     path = tmp_path / "slow.mp4"
     options = {"x264-params": "bframes=4:b-adapt=0:scenecut=0"}
@@ -349,6 +348,16 @@ def test_why_nothing_can_be_written_is_said(holiday: Path, tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         write_clip(cut, tmp_path / "file" / "a.mp4")
+
+
+def test_why_a_stream_without_times_cannot_be_copied_is_said(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.h264"
+    source = ("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=1")
+    ffmpeg(*source, "-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p", raw)
+    with pytest.raises(FfmpegError, match=r"^raw.h264: its pictures have no times; export without"):
+        write_clip(Cut(raw, 0.2, 0.6, 25), tmp_path / "copy.mkv", copy=True)
+    said = reason("[a @ 0x1] No such filter\nTask finished with error", ".mkv", tmp_path)
+    assert said == "ffmpeg says: No such filter"
 
 
 # F20: what is not there

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from feature_extract.video.spans import Facts, read_facts, read_span
 from vmr.library.catalogue import readable
-from vmr.media.ffmpeg import FfmpegError, input_of, run
+from vmr.media.ffmpeg import NOTHING, FfmpegError, input_of, run
 from vmr.media.taking import Span, named
 
 COMPARED: Final = 2.0
@@ -63,7 +63,7 @@ def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> None:
                 timeout_seconds=120 + PATIENCE * (end - start + path.stat().st_size / 1e8),
             )
         except FfmpegError as error:
-            failed = error
+            failed = failed if NOTHING in str(error) else error  # said of one way to take them
             continue
         if _holds(target, wanted, _windows(start, end), key):
             return

@@ -16,7 +16,7 @@ from feature_extract.video.formats import FORMATS
 
 TIMEOUT_SECONDS: Final = 120.0
 _CONTAINERS: Final = f"{FORMATS},webp_pipe"
-_NOTHING: Final = "nothing can be read at this place"
+NOTHING: Final = "nothing can be read at this place"
 # What ffmpeg says, and what a person is told; the first that fits.
 _REASONS: Final = tuple(
     (re.compile(said, re.IGNORECASE), told)
@@ -30,10 +30,18 @@ _REASONS: Final = tuple(
         (r"permission denied", "no permission"),
         (r"input/output error", "the disk or network failed while it was read; try again"),
         (r"moov atom not found", "its index is missing (an unfinished copy or recording)"),
-        (r"invalid data found|output file is empty|nothing was encoded", _NOTHING),
+        (r"unknown timestamp", "its pictures have no times; export without --copy"),
+        (r"invalid data found|output file is empty|nothing was encoded", NOTHING),
         (r"no such file", "the file is no longer there"),
     )
 )
+
+_ENDING: Final = re.compile(
+    "terminating thread|task finished|last message repeated|conversion failed|"
+    "error (?:sending|submitting|muxing)",
+    re.IGNORECASE,
+)
+"""How ffmpeg ends after it has said what was wrong."""
 
 
 class FfmpegError(ValueError):
@@ -96,7 +104,8 @@ def reason(said: str, ending: str, folder: Path) -> str:
         if found:
             return told.format(*found.groups(), ending=ending.lstrip(".") or "it")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line for line in lines if not _ENDING.search(line)] or lines
     if not lines:
-        return _NOTHING
+        return NOTHING
     last = re.sub(r"^\[[^]]*\] *", "", lines[-1])  # which part of it speaks
     return "ffmpeg says: " + last.replace(f"{folder}/", "").replace("file:", "")[:200]
