@@ -26,6 +26,7 @@ from feature_extract.encoders.torchvision_import import make_importable
 
 def clip_b32(folder: Path) -> None:
     """ViT-B/32 as openai and laion have it."""
+    make_importable()
     from transformers import CLIPConfig, CLIPModel
 
     from tests.support.tiny_encoders import word_tokenizer, write_preparation
@@ -61,13 +62,16 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 def main() -> None:
     """Print a line for each encoder."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders")
-    parser.add_argument("names", nargs="*", default=list(MAKERS), choices=[*MAKERS, []])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MAKERS)}")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each encoder's pictures")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    names = options.names or list(MAKERS)
+    if unknown := [name for name in names if name not in MAKERS]:
+        parser.error(f"{unknown[0]}: none of {', '.join(MAKERS)}")
     torch.set_num_threads(options.threads)
     print("encoder | library's pictures/s | product's | share | ms a question | MB of weights")
-    for name in options.names:
+    for name in names:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / name
             MAKERS[name](folder)

@@ -148,6 +148,30 @@ def test_text_is_read_when_no_picture_is_indexed(
     queue.close()
 
 
+def test_text_that_is_no_longer_wanted_is_left_at_once(
+    library: Library, finder: Finder, tmp_path: Path
+) -> None:
+    first, second = put(library, tmp_path, "a", "b")
+    library.words.want(speech="")
+    finder.steps = 1_000_000
+    queue = WordQueue(library, busy=lambda: False)
+    queue.want(text=True)
+    wait_for(lambda: queue.progress().fraction > 0)
+    assert (queue.progress().video, queue.progress().left) == (first, 2)
+    finder.go.clear()  # in the middle of something
+    time.sleep(0.1)
+    queue.want(text=False)
+    assert finder.killed.is_set()
+    finder.go.set()
+    assert queue.wait(20)
+    assert (library.words.looks(), library.transcripts.known()) == ({}, {})
+    finder.steps = 1
+    queue.want(text=True)
+    assert queue.wait(20)
+    assert {*library.transcripts.known()} == {first, second}
+    queue.close()
+
+
 def test_pause_cancel_and_close_hold_it_within_a_video(
     library: Library, finder: Finder, tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ COUNTED: Final = 5000
 RANKED: Final = 2000
 """Of words in so many passages together, all of them are ranked. SQLite goes through every passage
 with a word to say how much it tells; of more, any passage is like any other."""
+FIRST: Final = 9
+"""Groups of words that are looked for before the rest is."""
 NEAR_WORDS: Final = 45
 """How far apart words are that are near each other: half as far again as who asks has it, as
 "don't" is one word to people and two to SQLite."""
@@ -227,12 +229,12 @@ class Transcripts:
         first group before all others, the rest by bm25 where that costs little.
 
         Args:
-            groups: terms as of `search`.
+            groups: terms as of `search`, those that tell most first.
             scope: ids of the videos to look into; all by default.
             sense: what is said or what is written only.
         """
         ids: dict[int, None] = {}
-        for some in (groups[:1], groups[1:]):
+        for some in (groups[:1], groups[1:FIRST], groups[FIRST:]):
             if some and len(ids) < limit:
                 match = self._joined((self._clump(group) for group in some), "OR", sense)
                 terms = {term for group in some for term in group}
