@@ -28,7 +28,7 @@ by bisection and ends behind it, or in another recording of the same file: those
 head, and decoded only from the last key picture on."""
 MOST_WAITING: Final = 1 << 28
 """Bytes of packets kept undecoded; streams without key pictures are decoded from there."""
-LEAD: Final = 0.1
+LEAD: Final = 0.5
 """Seconds before the span from which on interlaced pictures are needed: the fields of its first one
 are taken apart by the one before."""
 REORDERED: Final = 0.5
