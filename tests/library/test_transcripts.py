@@ -68,6 +68,15 @@ def test_what_is_kept_comes_back_equal(library: Library) -> None:
         read.transcripts.replace(1, spoken)
 
 
+def test_a_word_is_found_whatever_is_hidden_in_it_here_or_in_the_question(library: Library) -> None:
+    """Subtitles hyphenate softly, pages hide marks, macOS takes accents apart."""
+    library.transcripts.replace(
+        1, said("the na\u00efve har\u00adbour", "a \u202blan\u200btern\u202c")
+    )
+    for asked in ("nai\u0308ve harbour", "\ufeffhar\u200bbour", "ｌａｎｔｅｒｎ", "lan\u00adtern"):
+        assert library.transcripts.search([asked]), asked
+
+
 def test_it_is_found_by_phrase_by_form_without_accents_and_by_beginning(library: Library) -> None:
     library.transcripts.replace(1, said("Thank you for the runners’ café.", "You thank nobody."))
     library.transcripts.replace(2, said("The exits are there.", "Nobody is 東京都 here."))

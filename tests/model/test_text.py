@@ -12,7 +12,8 @@ import pytest
 from gensim.models import KeyedVectors
 
 from feature_extract.files import PREFIX
-from vmr.model.text import MOST_SOURCES, QueryError, Words, WordsError, normal_form, tokenize
+from feature_extract.text_form import normal_form
+from vmr.model.text import MOST_SOURCES, QueryError, Words, WordsError, tokenize
 
 
 @pytest.fixture(scope="module")

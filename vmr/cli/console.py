@@ -41,7 +41,7 @@ def open_library(folder: "Place") -> "Library":
 
 def video_named(library: "Library", name: str) -> "Video":
     """The video with this id or path; a path may be typed with its accents composed or apart."""
-    from vmr.model.text import normal_form
+    from feature_extract.text_form import normal_form
 
     found = library.find(Path(name))
     if found is not None:

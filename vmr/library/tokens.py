@@ -9,9 +9,10 @@ SQLite takes both the transcripts and the questions apart, so that they cannot d
 import re
 import sqlite3
 import threading
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
+
+from feature_extract.text_form import normal_form
 
 TOKENIZER: Final = "porter unicode61 remove_diacritics 2"
 """Of SQLite's FTS5: letters and digits, accents folded, English endings taken off."""
@@ -22,9 +23,8 @@ _ALONE = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U000
 
 
 def index_form(text: str) -> str:
-    """The text as it is put into the index: in one Unicode form, Chinese and Japanese signs
-    apart."""
-    return _ALONE.sub(r" \1 ", unicodedata.normalize("NFKC", text))
+    """The text as it is put into the index: in its one form, Chinese and Japanese signs apart."""
+    return _ALONE.sub(r" \1 ", normal_form(text))
 
 
 class Stems:

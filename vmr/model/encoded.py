@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from feature_extract.text_form import normal_form
 from vmr.model.movements import COLUMNS, Movements, names_nothing_else
 from vmr.model.retrieval import MOTION, RetrievalModel
 from vmr.model.second_stage import SecondStage
 from vmr.model.space import Space, Vector
 from vmr.model.strength import Calibration
-from vmr.model.text import Query, QueryError, normal_form, says_nothing, tokenize
+from vmr.model.text import Query, QueryError, says_nothing, tokenize
 
 if TYPE_CHECKING:
     from feature_extract.encoders.encoder import Encoder

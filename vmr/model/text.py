@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import shutil
-import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
 from feature_extract.files import cache_folder, scratch_folder
+from feature_extract.text_form import normal_form
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -38,12 +38,6 @@ logger = logging.getLogger(__name__)
 
 # GloVe's own tokens: letters with inner apostrophes or dots (u.s.), numbers such as 3.5 or 10,000.
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:[.'’-][^\W\d_]+)*")
-# Unicode's Default_Ignorable_Code_Point, which `unicodedata` does not tell.
-_IGNORABLE = re.compile(
-    "[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e"
-    "\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8"
-    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]"
-)
 LONGEST_QUERY: Final = 2000
 """Characters of a question: some paragraphs."""
 _LONGEST_SENTENCE = 64  # words that are read as one; the longest TACoS query
@@ -132,13 +126,6 @@ class Query:
 
     def _part(self, words: slice) -> "Query":
         return Query(" ".join(self.words[words]), self.words[words], self.vectors[words])
-
-
-def normal_form(text: str) -> str:
-    """The same text in the one form in which text is compared: Unicode's NFKC, without characters
-    that are not to be seen (soft hyphens, zero-width spaces, marks of direction). Plain ASCII stays
-    as it is. macOS takes accents apart, phones type full-width letters, pages hide soft hyphens."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
 
 
 def tokenize(text: str) -> list[str]:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from feature_extract.text_form import normal_form
 from vmr.model.network import ModelConfig
-from vmr.model.text import Words, normal_form
+from vmr.model.text import Words
 from vmr.research.annotations import AnnotatedQuery, Annotations, Span
 from vmr.research.loss import Batch
 from vmr.research.rows import RowSource

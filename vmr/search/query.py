@@ -23,11 +23,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_extract.text_form import normal_form
 from feature_extract.transcript import Sense
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Vector
-from vmr.model.text import Query, QueryError, normal_form, tokenize
+from vmr.model.text import Query, QueryError, tokenize
 from vmr.model.windows import Window
 
 WITHIN_SECONDS: Final = 60.0
