@@ -104,6 +104,11 @@ function unknownWords(answer, ask) {
   return near ?? h("p", { class: "unknown" }, said);
 }
 
+/** Names of things of which the answer is less sure, because hardly a picture was called so. */
+function hardlySeen({ hardly_seen: named, verdict }) {
+  return named?.length && verdict !== "none" ? h("p", { class: "unknown" }, words.hardly(named)) : null;
+}
+
 /** Where a question negates in plain words: that it is not heeded, and the form that is. */
 function negated({ query }, ask) {
   const word = negation(query);
@@ -151,6 +156,7 @@ export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...
     answer.uncalibrated ? h("p", { class: "hint" }, words.uncalibrated) : null,
     unknownWords(answer, ask),
     answer.slips ? nearWords(answer.query, answer.slips, ask) : null,
+    hardlySeen(answer),
     negated(answer, ask),
     grouped ? byVideo(shown, options) : list(shown, options),
     weak.length

@@ -39,6 +39,8 @@ export const words = {
     list.length === 1
       ? `The word “${list[0]}” is not known and was left out.`
       : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
+  hardly: (list) =>
+    `Moments has hardly seen anything called ${list.map((word) => `“${word}”`).join(", ")}: these only look most like it.`,
   near: "Did you mean",
   negated: (word) => `What follows “${word}” was looked for, not left out.`,
   leaveOut: "To leave something out, write -word beside what to look for.",

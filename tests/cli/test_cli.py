@@ -134,7 +134,14 @@ def test_search_json_is_the_contract(run: Run, videos: Path) -> None:
     status, out, _ = run("search", "white squares on a qzzqx black board", "--json")
     answer = json.loads(out)
     assert status == 0
-    assert answer.keys() == {"query", "unknown_words", "suggestions", "verdict", "moments"}
+    assert answer.keys() == {
+        "query",
+        "unknown_words",
+        "hardly_seen",
+        "suggestions",
+        "verdict",
+        "moments",
+    }
     assert answer["unknown_words"] == ["qzzqx"]
     assert answer["verdict"] in ("strong", "possible", "none")
     assert answer["moments"]

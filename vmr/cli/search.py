@@ -255,6 +255,7 @@ def _answer_record(answer: "Answer") -> dict[str, Any]:
     return {
         "query": answer.query,
         "unknown_words": list(answer.unknown),
+        "hardly_seen": list(answer.hardly_seen),
         "suggestions": {offer.word: list(offer.instead) for offer in answer.suggestions},
         "verdict": answer.verdict,
         "moments": [
@@ -284,6 +285,8 @@ def _answer_text(answer: "Answer") -> str:
         lines.insert(0, "no clear match; the best:")
     if answer.unknown:
         lines.append(f"unknown words, not used: {', '.join(answer.unknown)}")
+    if answer.hardly_seen and answer.verdict != "none":
+        lines.append(f"hardly anything called so was ever seen: {', '.join(answer.hardly_seen)}")
     return "\n".join(lines)
 
 

@@ -48,6 +48,11 @@ class QuestionReader:
         self._towers, self._space = towers, space
         self._names, self._movements = names, movements
         self._remembered: dict[tuple[str, tuple[str, ...]], Vector] = {}
+        named = () if names is None else names.words
+        self.taught = frozenset(
+            word for text in (towers.config.learned, *named) for word in text.split()
+        )
+        """Words that captions have often, or that are in a name of what is seen."""
 
     def query(self, text: str) -> Query:
         """The words of a question, with their vectors.

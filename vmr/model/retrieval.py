@@ -296,8 +296,7 @@ class RetrievalModel:
 
     def knows(self, word: str) -> bool:
         """Whether the model was taught a word, by captions or as a name that it sees."""
-        named = () if self.names is None else self.names.words
-        return self.towers.knows(word) or any(word in name.split() for name in named)
+        return word in self._reader.taught
 
     def encode_query(self, query: Query) -> NDArray[np.float32]:
         """(E,): a unit vector, the names and movements in it, and 1; of a movement alone only that.

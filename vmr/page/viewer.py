@@ -196,6 +196,7 @@ class Viewer:
                 for one in answer.suggestions
                 if not one.unknown
             ],
+            "hardly_seen": list(answer.hardly_seen),
             "moments": [self._moment(hit, answer, said) for hit in answer.moments],
             "searched": answer.videos,
         }

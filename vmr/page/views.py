@@ -70,6 +70,7 @@ class AnswerView(TypedDict):
     "strengths and verdict are guesses: nothing was fitted for the encoder that answers"
     unknown: list[SuggestionView]
     slips: list[SuggestionView]
+    hardly_seen: list[str]
     moments: list[MomentView]
     searched: int
     "videos that were looked into"

@@ -59,6 +59,8 @@ class Answer:
     "words that have no vector, in order; they were left out"
     suggestions: tuple[Suggestion, ...] = ()
     "other words for unknown ones and for probable slips"
+    hardly_seen: tuple[str, ...] = ()
+    "words of things that the model was hardly taught: of them no moment is called strong"
     videos: int = 0
     "that were looked into"
 

@@ -32,9 +32,9 @@ from vmr.search.moments import Answer, Moment, follow_on
 from vmr.search.parts import Videos
 from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
 from vmr.search.senses import Senses, asks_of_words, part_of
+from vmr.search.trust import less_sure
 
 logger = logging.getLogger(__name__)
-
 
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
@@ -82,9 +82,10 @@ class Searcher:
         parsed = parse(text)
         chosen = self._chosen(video, among)
         found, unknown = self._find_steps(parsed, chosen)
+        found, hardly = less_sure(found, parsed, self.model)
         answer = self._answer(text, follow_on(found, parsed.within), top, chosen)
         offered = tuple(suggestions(text, unknown, self.model))
-        return replace(answer, unknown=unknown, suggestions=offered)
+        return replace(answer, unknown=unknown, suggestions=offered, hardly_seen=hardly)
 
     def like(
         self,
