@@ -335,21 +335,21 @@ def test_what_nobody_indexes_any_more_waits_again(
 def test_damaged_features_are_read_again(library: Library, tmp_path: Path) -> None:
     id = plant(library, tmp_path / "a.mp4", random_rows(5, 0))
     key = f"features/{id}.safetensors"
-    content = bytearray(library._blobs.get(key))
+    content = bytearray(library.blobs.get(key))
     content[-1] ^= 1
-    library._blobs.put(key, bytes(content))
+    library.blobs.put(key, bytes(content))
     with pytest.raises(LibraryError, match="damaged"):
         library.features(id)
     assert library.video(id).state == "new"
     plant(library, tmp_path / "a.mp4", random_rows(5, 0))
-    library._blobs.delete([key])
+    library.blobs.delete([key])
     with pytest.raises(LibraryError):
         library.features(id)
     assert library.video(id).state == "new"
 
 
 def test_blobs(library: Library) -> None:
-    blobs, key = library._blobs, "features/7.safetensors"
+    blobs, key = library.blobs, "features/7.safetensors"
     content = bytes(range(256)) * 3000
     for sent in (b"", content):
         blobs.put(key, sent)

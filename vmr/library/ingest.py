@@ -1,7 +1,8 @@
-"""Files into the library: one worker, a queue, progress, time left, pause and cancel.
+"""Files into the library: a queue, workers, progress, time left, pause and cancel.
 
-The command line and the page use the same class; the worker is a thread that mostly waits for the
-decoder's own process, so that closing a tab stops nothing.
+The command line and the page use the same class. A worker is a thread that mostly waits for the
+decoder's own process, or for another machine, so that closing a tab stops nothing; there are as
+many as the engine reads files at once, which is one, here.
 
     with Ingest(library, Extractor) as ingest:       # the networks load when first needed
         ingest.add(find_videos([Path("holiday")]))
@@ -20,11 +21,12 @@ from typing import Any, Final
 
 from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.content import ContentError, FileStamp, RunningDigest
-from vmr.library.encoders import Choice, chosen
+from vmr.library.engine import Engine, LocalEngine, LostWorkerError
 from vmr.library.jobs import NO_VIDEO, Job, Progress
 from vmr.library.listen import WordQueue
 from vmr.library.locks import RowError
-from vmr.library.reading import VideoReader, in_the_way, read_file
+from vmr.library.reading import VideoReader, in_the_way
+from vmr.library.receipts import Receipt
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ _REPORT_SECONDS: Final = 0.5
 """How often the progress of a file reaches the database, for `list` in another process."""
 
 
+DEATHS: Final = 3
+"""So many workers may die over a file before it is refused."""
 _GROWING: Final = "it changed while it was read; index it again when it is whole"
 _FAULT: Final = "could not be read now"
 
@@ -42,13 +46,17 @@ class _Cancelled(Exception):  # noqa: N818 - not an error: the way out of a runn
 
 
 class Ingest:
-    """The queue and its worker; safe to use from any thread."""
+    """The queue and its workers; safe to use from any thread."""
 
-    def __init__(self, library: Library, make_extractor: Callable[[], VideoReader]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        make_extractor: Callable[[], VideoReader],
+        engine: Engine | None = None,
+    ) -> None:
+        """`engine` reads elsewhere than here; it is closed with the queue."""
         self._library = library
-        self._make_extractor = make_extractor
-        self._extractor: VideoReader | None = None
-        self._read_for: Choice | None = None  # the encoder of the library when it was made
+        self._engine = engine or LocalEngine(library, make_extractor)
         self._jobs: dict[Path, Job] = {}
         self._cancelled: set[int] = set()
         self._changed = threading.Condition(threading.RLock())
@@ -57,7 +65,9 @@ class Ingest:
         self._failure: LibraryError | None = None
         self._worked_bytes = self._worked_seconds = 0.0
         self._began: float | None = None
-        self._thread: threading.Thread | None = None
+        self._busy = 0  # workers with a file
+        self._threads: set[threading.Thread] = set()
+        self._held: set[int] = set()  # videos that a worker has
         self.words = WordQueue(library, busy=lambda: bool(self._open_jobs()))
         """Finds what is said and written in videos that are ready."""
 
@@ -81,10 +91,13 @@ class Ingest:
                 self._changed.notify_all()
         self._library.drop_unnamed()
         with self._changed:
-            if self._thread is None and self._open_jobs():
-                self._failure, self._note = None, ""
-                self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
-                self._thread.start()
+            if self._open_jobs():
+                if self._failure is not None or not self._threads:
+                    self._failure, self._note = None, ""
+                while len(self._threads) < self._engine.slots:
+                    thread = threading.Thread(target=self._work, name="ingest", daemon=True)
+                    self._threads.add(thread)
+                    thread.start()
         self.words.wake()
 
     def progress(self) -> Progress:
@@ -144,25 +157,20 @@ class Ingest:
         return done and self.words.wait(left)
 
     def close(self) -> None:
-        """Cancel what is left and stop the worker."""
+        """Cancel what is left and stop the workers."""
         with self._changed:
             self._closing = True
             self.cancel()
-        if self._thread is not None:
-            self._thread.join()
+            threads = [*self._threads]
+        for thread in threads:
+            thread.join()
+        self._engine.close()
         self.words.close()
 
-    # The worker
+    # The workers
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._closing or (self._open_jobs() and not self._paused)
-                )
-                if self._closing:
-                    return
-                job = self._open_jobs()[0]
+        while (job := self._next()) is not None:
             try:
                 self._take(job)
             except RowError as error:  # of this file alone
@@ -174,14 +182,34 @@ class Ingest:
                 logger.info("indexing stopped", exc_info=error)
                 with self._changed:
                     self._failure, self._note = failure, str(failure)
-                    self._thread = None
+                    self._threads.discard(threading.current_thread())
                     self._changed.notify_all()
                 return
+            finally:
+                with self._changed:
+                    self._held.discard(job.video)
+                    self._changed.notify_all()
+
+    def _next(self) -> Job | None:
+        """The next file that no worker has, once there is one; None when there is no more."""
+        job: list[Job] = []
+
+        def found() -> bool:
+            job[:] = [job for job in self._open_jobs() if job.video not in self._held][:1]
+            return self._closing or self._failure is not None or bool(job and not self._paused)
+
+        with self._changed:
+            self._changed.wait_for(found)
+            if self._closing or self._failure is not None:
+                self._threads.discard(threading.current_thread())
+                return None
+            self._held.add(job[0].video)
+            return job[0]
 
     def _take(self, job: Job) -> None:
         """Index one file while no other process does."""
         while True:
-            with self._library.exclusive(wait_seconds=0.5) as alone:
+            with self._library.claim(job.video, wait_seconds=0.5) as alone:
                 if alone and not self._paused:
                     self._note = ""
                     self._index(job)
@@ -191,6 +219,9 @@ class Ingest:
                     return
                 self._note = "another process is indexing this library; waiting for it"
                 if self._closing or self._jobs.get(job.path) != job:
+                    return
+                if not self._library.one_at_a_time:  # others may be free
+                    self._jobs[job.path] = self._jobs.pop(job.path)
                     return
 
     def _index(self, job: Job) -> None:
@@ -205,12 +236,18 @@ class Ingest:
         if video.searchable:  # another process did it while we waited
             self._update(job.video, state=video.state, reason=video.reason, fraction=1.0)
             return
-        self._began = time.monotonic()
-        state, reason = self._extract(job)
         with self._changed:
-            self._worked_bytes += job.size_bytes
-            self._worked_seconds += time.monotonic() - self._began
-            self._began = None
+            self._busy += 1
+            self._began = self._began or time.monotonic()
+        try:
+            state, reason = self._extract(job)
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._worked_bytes += job.size_bytes
+                now = time.monotonic()
+                self._worked_seconds += now - (self._began or now)
+                self._began = now if self._busy else None
         if state not in ("ready", "partly readable"):
             self._library.mark(job.video, state, reason)
         # A cancelled one may have been added again: it is to be done from its beginning.
@@ -219,7 +256,7 @@ class Ingest:
 
     def _extract(self, job: Job) -> tuple[State, str]:
         """Extract and keep one file; its state and reason afterwards."""
-        extractor = self._ready_extractor()
+        self._library.adopt(self._engine.ready())
         self._library.mark(job.video, "indexing")
         with self._changed:
             if job.path not in self._jobs:  # cancelled after it was taken off the queue
@@ -229,12 +266,12 @@ class Ingest:
         try:
             if (known := self._known(job)) is not None:
                 return known
-            reading = read_file(job.path, extractor, self._reporter(job.video))
+            receipt = self._read(job)
             if _changed(job):
                 logger.info("%s: %s", job.path, _GROWING)
                 return "waiting", _GROWING
-            self._library.store(job.video, reading.extraction, full=reading.full)
-            self.words.take(job.video, job.path, reading.extraction.info)
+            self._library.commit(job.video, receipt)
+            self.words.take(job.video, job.path, receipt.info)
         except _Cancelled:
             return "new", ""
         except BaseException as error:  # one file must never stop the others; Rust panics, too
@@ -247,8 +284,18 @@ class Ingest:
                 return "waiting", f"{_FAULT} ({fault})"
             logger.info("%s: refused", job.path, exc_info=error)
             return "refused", _why(error, job.path)
-        damage = reading.extraction.features.unreadable
+        damage = receipt.unreadable
         return ("partly readable", describe_damage(damage)) if damage else ("ready", "")
+
+    def _read(self, job: Job) -> Receipt:
+        """Have one file read; a VideoError where that is the end of whoever tries."""
+        for _ in range(DEATHS):
+            try:
+                return self._engine.read(job.video, job.path, self._reporter(job.video))
+            except LostWorkerError as error:
+                logger.info("%s: its worker died: %s", job.path, error)
+                said = error
+        raise VideoError(f"{shown_name(job.path)}: {DEATHS} workers died reading it ({said})")
 
     def _known(self, job: Job) -> tuple[State, str] | None:
         """State and reason of another video that has the same bytes, if there is one; its name is
@@ -262,13 +309,6 @@ class Ingest:
         done = twin.searchable
         self._update(job.video, video=twin.id, state=twin.state if done else "new", skipped=done)
         return twin.state, twin.reason
-
-    def _ready_extractor(self) -> VideoReader:
-        choice = chosen(self._library)
-        if self._extractor is None or choice != self._read_for:  # it was changed meanwhile
-            self._extractor, self._read_for = self._make_extractor(), choice
-            self._library.adopt(self._extractor.fingerprint)
-        return self._extractor
 
     def _reporter(self, video: int) -> Callable[[float], None]:
         written = time.monotonic()

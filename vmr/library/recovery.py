@@ -44,7 +44,8 @@ def put_right(
     ((last,),) = db.fetch("SELECT coalesce(max(number), 0) FROM changes")
     if last and db.fetch("SELECT 1 FROM settings WHERE key = ? AND value = ?", _DONE, str(last)):
         return
-    give_back(db)
+    with db.transaction() as statements:
+        statements.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
     stored = "SELECT id, fingerprint, features_bytes, thumbnails_bytes FROM videos WHERE rows"
     for id, fingerprint, *sizes in db.fetch(stored):
         if [_size(file) for file in files(id)] != sizes:
@@ -57,10 +58,21 @@ def put_right(
         statements.execute(KEEP, (_DONE, str(last)))
 
 
-def give_back(db: Catalogue) -> None:
-    """Have the videos that nobody indexes any more wait again."""
-    with db.transaction() as statements:
-        statements.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
+def give_back(db: Catalogue, lease: Callable[[int], str]) -> None:
+    """Have the videos that nobody indexes any more wait again, where each has a lock of its own.
+
+    Args:
+        lease: from the id of a video to the name of its lock.
+    """
+    for (id,) in db.fetch("SELECT id FROM videos WHERE state = 'indexing'"):
+        with db.lock(lease(id), wait_seconds=0) as alone:
+            if alone:
+                with db.transaction() as statements:
+                    statements.execute(
+                        "UPDATE videos SET state = 'new', progress = 0 "
+                        "WHERE id = ? AND state = 'indexing'",
+                        (id,),
+                    )
 
 
 def _delete_others(library: Path, kept: set[Path]) -> None:

@@ -37,11 +37,12 @@ from vmr.library.database import make_folders
 from vmr.library.locks import AwayError, LibraryError, plain_errors
 from vmr.library.naming import Naming, key
 from vmr.library.opening import open_blobs, open_catalogue
-from vmr.library.recordings import Recordings, columns_of
+from vmr.library.receipts import Receipt, keys_of, put
+from vmr.library.recordings import Recordings
 from vmr.library.recovery import give_back, put_right
 from vmr.library.scope import Scope
 from vmr.library.settings import Settings
-from vmr.library.thumbnails import ThumbnailError, packed, read_thumbnails
+from vmr.library.thumbnails import ThumbnailError, read_thumbnails
 from vmr.library.transcripts import Transcripts
 from vmr.library.words import Words
 
@@ -89,7 +90,10 @@ class Library:
         self.recordings = Recordings(self._db)
         self.words = Words(self._db, self.transcripts)
         """Which words are wanted, and where they were looked for."""
-        self._blobs = open_blobs(place, self.settings, store)
+        self.blobs = open_blobs(place, self.settings, store)
+        """Its features and thumbnails."""
+        self.one_at_a_time = isinstance(place, Path)
+        """Whether one process at a time indexes; else each video is indexed by one."""
         if read_only:
             return
         with self.exclusive() as alone:
@@ -98,16 +102,16 @@ class Library:
             elif isinstance(place, Path):  # otherwise what looks left over is in use
                 put_right(place, self._db, self._files, self._demote)
             else:
-                give_back(self._db)
+                give_back(self._db, self._lease)
 
     @property
     def shared(self) -> Path | None:
         """A folder that everybody who has this library open sees; None where there is none."""
-        return self._blobs.folder
+        return self.blobs.folder
 
     def servers(self) -> dict[str, Callable[[], str]]:
         """What a library on servers lies on: by name, what asks it who it is."""
-        return {"catalogue": self._db.about, "store": self._blobs.about}
+        return {"catalogue": self._db.about, "store": self.blobs.about}
 
     def close(self) -> None:
         """Let go of the database."""
@@ -165,7 +169,7 @@ class Library:
         if not video.rows:
             raise LibraryError(f"{video.path}: not indexed yet (it is {video.state})")
         try:
-            with self._blobs.local(self._keys(id)[0]) as file:
+            with self.blobs.local(keys_of(id)[0]) as file:
                 features = Features.load(file)
             if features.fingerprint != video.fingerprint or len(features.rows) != video.rows:
                 raise FeaturesError("the feature file is not the one that was stored")
@@ -181,7 +185,7 @@ class Library:
     def thumbnails(self, id: int, rows: Iterable[int]) -> list[bytes]:
         """The JPEG pictures of some rows; LibraryError when one is missing."""
         try:
-            with self._blobs.open(self._keys(id)[1]) as file:
+            with self.blobs.open(keys_of(id)[1]) as file:
                 return read_thumbnails(file, rows)
         except (ThumbnailError, OSError) as error:
             raise LibraryError(f"video {id} has no thumbnail of one of these rows") from error
@@ -314,31 +318,11 @@ class Library:
         Args:
             full: digest of the whole file.
         """
-        features, info = extraction.features, extraction.info
-        if len(extraction.thumbnails) != len(features.rows):
-            raise ValueError(f"{len(extraction.thumbnails)} thumbnails, {len(features.rows)} rows")
-        contents = features.content(), packed(extraction.thumbnails)
-        with plain_errors(self.name):
-            for key, content in zip(self._keys(id), contents, strict=True):
-                self._blobs.put(key, content)
-        row = {
-            "state": "partly readable" if features.unreadable else "ready",
-            "reason": describe_damage(features.unreadable),
-            "progress": 1.0,
-            "full": full,
-            "fingerprint": features.fingerprint,
-            "rows": len(features.rows),
-            "features_bytes": len(contents[0]),
-            "thumbnails_bytes": len(contents[1]),
-            "duration": features.duration,
-            "width": info.width,
-            "height": info.height,
-            "fps": info.fps,
-            "codec": info.codec,
-            "origin": info.origin,
-            "unreadable": json.dumps(features.unreadable),
-            **columns_of(info.tags),
-        }
+        self.commit(id, put(self.blobs, id, extraction, full=full))
+
+    def commit(self, id: int, receipt: Receipt) -> None:
+        """Have a video ready whose features and thumbnails lie in the store."""
+        row = receipt.columns()
         columns = ", ".join(f"{column} = ?" for column in row)
         with self._db.transaction() as db:
             statement = f"UPDATE videos SET {columns} WHERE id = ?"  # noqa: S608  # no part of it comes from outside
@@ -348,7 +332,7 @@ class Library:
         """Keep features with further columns for the same rows of an indexed video."""
         content = features.content()
         with plain_errors(self.name), self._db.transaction() as db:
-            self._blobs.put(self._keys(id)[0], content)
+            self.blobs.put(keys_of(id)[0], content)
             db.execute("UPDATE videos SET features_bytes = ? WHERE id = ?", (len(content), id))
 
     def remove(self, id: int) -> None:
@@ -357,7 +341,7 @@ class Library:
         with self._db.transaction() as db:
             db.execute("DELETE FROM videos WHERE id = ?", (id,))
         with plain_errors(self.name):
-            self._blobs.delete(self._keys(id))
+            self.blobs.delete(keys_of(id))
 
     def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
         """Be the one that indexes; gives False when another still is, after the wait.
@@ -366,9 +350,19 @@ class Library:
         """
         return self.lock("indexing", wait_seconds=wait_seconds)
 
+    def claim(self, id: int, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
+        """Be the one that indexes a video; gives False when another one does, after the wait."""
+        if self.one_at_a_time:
+            return self.exclusive(wait_seconds=wait_seconds)
+        return self.lock(self._lease(id), wait_seconds=wait_seconds)
+
     def lock(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
         """Be the one process, of all that have this library open, that holds the lock `name`."""
         return self._db.lock(name, wait_seconds=wait_seconds)
+
+    @staticmethod
+    def _lease(id: int) -> str:
+        return f"video {id}"
 
     def _demote(self, id: int, fingerprint: str) -> None:
         """Have a video indexed again, unless that has happened since its files were looked at."""
@@ -380,11 +374,8 @@ class Library:
                 (reason, id, fingerprint),
             )
 
-    def _keys(self, id: int) -> tuple[str, str]:
-        return f"features/{id}.safetensors", f"thumbnails/{id}.zip"
-
     def _files(self, id: int) -> tuple[Path, Path]:
-        features, thumbnails = self._keys(id)
+        features, thumbnails = keys_of(id)
         return self.folder / features, self.folder / thumbnails
 
     def _select(self, where: str, *values: Any) -> list[Video]:
