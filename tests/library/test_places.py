@@ -12,6 +12,7 @@ import pytest
 
 from vmr.library import database, postgres_tables
 from vmr.library.address import Address, default_place, place_option, read_place
+from vmr.library.engines import open_engine
 from vmr.library.store import Library, LibraryError
 
 
@@ -41,6 +42,13 @@ def test_a_password_is_never_shown(url: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_library_in_a_folder_takes_no_store(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="keeps its features there itself"):
         Library(tmp_path / "library", store="s3://films/moments")
+
+
+def test_an_engine_is_for_a_library_on_servers(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library")
+    assert open_engine(library, "") is None
+    with pytest.raises(LibraryError, match="--engine is for a library on servers"):
+        open_engine(library, "ray://head:6379")
 
 
 def test_a_library_in_a_folder_loads_nothing_of_servers(tmp_path: Path) -> None:

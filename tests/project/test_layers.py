@@ -98,6 +98,7 @@ HOMES = {
     "pyarrow": {"vmr/model/text.py"},
     "pydantic": {"vmr/page/requests.py"},
     "pysubs2": {"feature_extract/video/subtitles.py"},
+    "ray": {"vmr/library/ray_engine.py"},
     "rapidfuzz": {
         "feature_extract/encoders/known.py",
         "feature_extract/networks/lettering.py",
@@ -134,6 +135,7 @@ LATE = {
     "feature_extract/words_worker.py",
     "vmr/__main__.py",
     "vmr/library/encoders.py",
+    "vmr/library/engines.py",
     "vmr/library/opening.py",
     "vmr/model/sentence.py",
     "vmr/model/text.py",
@@ -141,7 +143,7 @@ LATE = {
 }
 """Files that import inside a function, so that a command starts without what it does not need:
 torch, torchvision, transformers, open_clip, decord, gensim, tokenizers, matplotlib,
-faster-whisper, rapidocr, psycopg, obstore and the page.
+faster-whisper, rapidocr, psycopg, obstore, ray and the page.
 All of vmr/cli may."""
 
 

@@ -39,6 +39,25 @@ def open_library(folder: "Place") -> "Library":
     return Library(folder, read_only=not (there and os.access(folder, os.W_OK)))
 
 
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Let it be said where the features of a library on a server go."""
+    parser.add_argument(
+        "--store",
+        default="",
+        metavar="PLACE",
+        help="where the features of a library on a server go: s3://BUCKET/PREFIX, or a folder that "
+        "every machine sees; said once, then kept",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Let files be read on other machines."""
+    text = "read the files on a Ray cluster, of a library on servers: ray://HOST:PORT, or auto"
+    parser.add_argument("--engine", default="", metavar="ADDRESS", help=text)
+    text = "what each worker of the engine has of its machine's, such as 1 or 0.5; default: none"
+    parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help=text)
+
+
 def video_named(library: "Library", name: str) -> "Video":
     """The video with this id or path; a path may be typed with its accents composed or apart."""
     from feature_extract.text_form import normal_form

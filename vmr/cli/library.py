@@ -18,6 +18,8 @@ from vmr.cli.console import (
     FAILED,
     REFUSED,
     Commands,
+    add_engine,
+    add_store,
     clock,
     one_line,
     open_library,
@@ -29,6 +31,7 @@ PACKAGED = "tiny.en"
 
 if TYPE_CHECKING:
     from feature_extract.transcript import Sense
+    from vmr.library.engine import Engine
     from vmr.library.ingest import Ingest
     from vmr.library.jobs import Job
     from vmr.library.store import Library, Video
@@ -40,14 +43,8 @@ def add_parsers(command: Commands) -> None:
     index = command("index", _index, "Add videos: files, or folders searched to the bottom.")
     index.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     index.add_argument("--json", action="store_true", help="print what became of every file")
-    index.add_argument(
-        "--store",
-        default="",
-        metavar="PLACE",
-        help="where the features of a library on a server go: s3://BUCKET/PREFIX, or a folder that "
-        "every machine sees; said once, then kept",
-    )
-
+    add_store(index)
+    add_engine(index)
     _add_exclude(index)
     _add_words(index, "the model that listens: tiny.en, a folder, or a name such as small")
     _add_encoder(index)
@@ -75,6 +72,7 @@ def add_parsers(command: Commands) -> None:
     )
     rescan.add_argument("--reindex", action="store_true", help="redo what other networks made")
 
+    add_engine(rescan)
     _add_exclude(rescan)
     text = "listen to what has not been listened to, without reading a picture again"
     _add_words(rescan, text, nargs="?", const=PACKAGED)
@@ -141,6 +139,7 @@ def _add_encoder(parser: argparse.ArgumentParser) -> None:
 
 
 def _index(options: argparse.Namespace) -> int:
+    from vmr.library.engines import open_engine
     from vmr.library.rescan import find_and_remember
     from vmr.library.store import Library
 
@@ -152,7 +151,8 @@ def _index(options: argparse.Namespace) -> int:
         library, options.paths, exclude=options.exclude, passed=passed
     )
     problems += unread
-    jobs = ingest_files(library, files)
+    engine = open_engine(library, options.engine, gpus=options.gpus_per_worker)
+    jobs = ingest_files(library, files, engine)
     if options.json:
         print(json.dumps({"files": [_job_record(job) for job in jobs], "problems": problems}))
     _say_passed(passed)
@@ -162,6 +162,7 @@ def _index(options: argparse.Namespace) -> int:
 def _rescan(options: argparse.Namespace) -> int:
     from feature_extract.extract import extractor_fingerprint
     from vmr.library.encoders import extractor_of
+    from vmr.library.engines import open_engine
     from vmr.library.ingest import Ingest
     from vmr.library.rescan import missing, rescan
     from vmr.library.store import Library
@@ -174,7 +175,8 @@ def _rescan(options: argparse.Namespace) -> int:
         library.adopt(extractor_fingerprint(), reindex=True)
         ClipIndex.open(library, model_of(library))  # of other weights it is made anew
     problems = take_encoder(library, options.encoder)
-    with Ingest(library, extractor_of(library)) as ingest:
+    engine = open_engine(library, options.engine, gpus=options.gpus_per_worker)
+    with Ingest(library, extractor_of(library), engine) as ingest:
         found = rescan(library, ingest, options.paths, exclude=options.exclude, say=_say)
         jobs = _finish(library, ingest)
     for video in missing(library):
@@ -225,14 +227,16 @@ def _say(line: str) -> None:
     print(one_line(line), file=sys.stderr, flush=True)
 
 
-def ingest_files(library: "Library", files: Iterable[Path]) -> Sequence["Job"]:
+def ingest_files(
+    library: "Library", files: Iterable[Path], engine: "Engine | None" = None
+) -> Sequence["Job"]:
     """Index files, with a progress bar, and bring the index up to date; what became of each."""
     from tqdm import tqdm
 
     from vmr.library.encoders import extractor_of
     from vmr.library.ingest import Ingest
 
-    with Ingest(library, extractor_of(library)) as ingest:
+    with Ingest(library, extractor_of(library), engine) as ingest:
         # Of many files on a slow disk even a look at each takes long.
         ingest.add(tqdm(files, desc="looking", unit=" files", disable=None, leave=False))
         return _finish(library, ingest)

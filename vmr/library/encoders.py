@@ -94,13 +94,14 @@ def open_chosen(choice: Choice, *, pictures: bool, texts: bool) -> "Encoder":
 def extractor_of(library: Library) -> Callable[[], Extractor]:
     """What makes the extractor for a library: with the columns of its encoder, if it has one."""
 
-    def make() -> Extractor:
-        choice = chosen(library)
-        if choice is None:
-            return Extractor()
-        return Extractor(encoder=open_chosen(choice, pictures=True, texts=False))
+    return lambda: make_extractor(chosen(library))
 
-    return make
+
+def make_extractor(choice: Choice | None) -> Extractor:
+    """The extractor, with the columns of an encoder if one is chosen."""
+    if choice is None:
+        return Extractor()
+    return Extractor(encoder=open_chosen(choice, pictures=True, texts=False))
 
 
 def take(

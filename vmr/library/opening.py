@@ -29,7 +29,7 @@ def open_catalogue(place: Place, *, read_only: bool) -> Catalogue:
     try:
         from vmr.library.postgres import PostgresCatalogue
     except ImportError as error:
-        raise LibraryError(f"{place}: {_missing(error)}") from error
+        raise LibraryError(f"{place}: {missing(error)}") from error
     return PostgresCatalogue(place, read_only=read_only)
 
 
@@ -55,13 +55,18 @@ def open_blobs(place: Place, settings: Settings, named: str = "") -> Blobs:
         raise LibraryError(f"{place}: say once where features go: --store s3://BUCKET/PREFIX")
     if store and kept and store != kept:
         raise LibraryError(f"{place} has its features in {kept}; copy them, then set it there")
-    blobs = _open(place, store or kept)
+    blobs = open_store(store or kept)
     if store and not kept:
         settings.set(STORE, store)
     return blobs
 
 
-def _open(place: Place, store: str) -> Blobs:
+def open_store(store: str) -> Blobs:
+    """What lies at the address of a store, as `Blobs.name` says it.
+
+    Raises:
+        LibraryError: it is no such address, or cannot be opened.
+    """
     if "://" not in store:
         with plain_errors(Path(store)):
             for name in ("features", "thumbnails"):
@@ -72,12 +77,13 @@ def _open(place: Place, store: str) -> Blobs:
     try:
         from vmr.library.object_blobs import ObjectBlobs
     except ImportError as error:
-        raise LibraryError(f"{place}: {_missing(error)}") from error
+        raise LibraryError(f"{store}: {missing(error)}") from error
     try:
         return ObjectBlobs(store)
     except ValueError as error:
         raise LibraryError(str(error)) from error
 
 
-def _missing(error: ImportError) -> str:
+def missing(error: ImportError) -> str:
+    """What to do about a package of servers that is not installed."""
     return f"pip install -r requirements-cluster.txt first ({error})"
