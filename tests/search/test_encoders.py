@@ -13,7 +13,7 @@ from tests.support.tiny_encoders import tiny_clip, tiny_siglip
 from vmr.__main__ import main
 from vmr.cli.choosing import take_encoder
 from vmr.library.encoders import chosen
-from vmr.library.store import Library
+from vmr.library.store import Library, LibraryError
 from vmr.model.encoded import EncodedModel
 from vmr.search.model import basis_folder, model_of
 from vmr.search.picture import PictureReader
@@ -108,3 +108,12 @@ def test_what_is_kept_is_made_anew_when_damaged(library: Library) -> None:
     weights.write_bytes(b"nothing")
     assert model_of(library).fingerprint == fingerprint
     assert weights.stat().st_size > 1000
+
+
+def test_a_damaged_setting_is_set_anew(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library")
+    library.settings.set("encoder", "{")
+    with pytest.raises(LibraryError, match="rescan --encoder NAME"):
+        chosen(library)
+    assert take_encoder(library, "default") == []
+    assert chosen(library) is None
