@@ -44,7 +44,7 @@ soak: .venv/dev
 .venv-cluster/ready: requirements-cluster.txt tests/support/servers.txt .venv/dev
 	$(PYTHON) -m venv .venv-cluster
 	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > .venv-cluster/beside
-	cp .venv-cluster/beside .venv-cluster/lib/python3.*/site-packages/beside.pth
+	cp .venv-cluster/beside "$$(.venv-cluster/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth"
 	.venv-cluster/bin/pip install --quiet --disable-pip-version-check -r requirements-cluster.txt -c requirements.lock
 	.venv-cluster/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/support/servers.txt
 	touch $@

@@ -19,6 +19,7 @@ from typing import NoReturn
 import vmr.cli.encoders
 import vmr.cli.export
 import vmr.cli.library
+import vmr.cli.moving
 import vmr.cli.research
 import vmr.cli.search
 import vmr.cli.weights
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     vmr.cli.export.add_parsers(command)
     vmr.cli.research.add_parsers(commands)
     vmr.cli.weights.add_parsers(commands)
+    vmr.cli.moving.add_parsers(commands)
     text = "Open the page over a library; `page --help` lists its options."
     page = commands.add_parser("page", help=text, add_help=False)  # its options answer --help
     page.set_defaults(run=_page)

@@ -170,7 +170,7 @@ def test_no_change_is_missed_while_many_write(
 def test_a_part_of_a_library(library: Library, tmp_path: Path) -> None:
     places = ("berlin/a", "paris/b", "Me\u0301xico/c")
     ids = [plant(library, tmp_path / f"{name}.mp4", random_rows(9, 0)) for name in places]
-    db = library._db
+    db = library.catalogue
     said = ((1e9, 60, 52.52, 13.405, "GoPro", "GoPro Hero"), (2e9, None, 48.85, 2.35, "Sony", "A7"))
     with db.transaction() as statements:
         for id, values in zip(ids, said, strict=False):
@@ -296,7 +296,7 @@ def test_a_transaction_is_kept_whole_or_not_at_all(library: Library, tmp_path: P
     before = library.changes().number
 
     def half() -> None:
-        with library._db.transaction():
+        with library.catalogue.transaction():
             library.mark(id, "refused", "half")
             library.settings.set("half", "done")
             raise RuntimeError
@@ -306,7 +306,7 @@ def test_a_transaction_is_kept_whole_or_not_at_all(library: Library, tmp_path: P
     assert library.video(id).state == "ready"
     assert library.settings.get("half") == ""
     assert library.changes().number == before
-    with pytest.raises(LibraryError), library._db.transaction() as statements:
+    with pytest.raises(LibraryError), library.catalogue.transaction() as statements:
         statements.execute("INSERT INTO paths (path, video) VALUES (?, ?)", (b"x", 1 << 40))
     library.mark(id, "refused", "whole")
     assert library.video(id).reason == "whole"

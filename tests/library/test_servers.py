@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feature_extract.transcript import TextSpan, Transcript
 from tests.support.media import cup_video
 from tests.support.planted import plant, random_rows, tiny_model, write_file
 from tests.support.servers import ObjectStore, Postgres
 from vmr.library.address import Address
 from vmr.library.locks import AwayError
-from vmr.library.store import Library, LibraryError
+from vmr.library.migrate import migrate
+from vmr.library.store import Library, LibraryError, Rating
 from vmr.search.index import ClipIndex
 
 pytestmark = pytest.mark.cluster
@@ -41,7 +43,7 @@ def test_a_killed_database_comes_back_with_all_that_was_committed(
     id = plant(library, tmp_path / "a.mp4", random_rows(3, 0))
 
     def half() -> None:
-        with library._db.transaction():
+        with library.catalogue.transaction():
             library.mark(id, "refused", "half")
             postgres.kill()
             library.settings.set("half", "done")
@@ -174,3 +176,46 @@ def _vmr(*arguments: str | Path, status: int | None = 0) -> str:
     )
     assert status is None or done.returncode == status, done.stderr
     return done.stdout
+
+
+def test_a_library_goes_to_servers_and_back(
+    postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Library(tmp_path / "home")
+    ids = [plant(home, tmp_path / f"{n}.mp4", random_rows(4, n)) for n in range(3)]
+    home.remove(ids[0])
+    span = TextSpan(0.0, 1.0, "thank you")
+    home.words.record(ids[1], "said", Transcript("said", "made up", "en", (span,)), "")
+    home.rate(Rating("a dog", ids[1], 0.0, 1.0, True))
+    home.remember(tmp_path)
+    with ObjectStore(monkeypatch) as store:
+        there = Library(postgres.database(), store=store.bucket())
+        put = there.blobs.put
+
+        def stopped(key: str, content: bytes) -> None:
+            put(key, content)
+            if key == f"features/{ids[2]}.safetensors":
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(there.blobs, "put", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(home, there)
+        assert there.videos() == []
+        sent: list[str] = []
+        monkeypatch.setattr(there.blobs, "put", lambda key, _: (sent.append(key), put(key, _)))
+        rows = migrate(home, there)
+        assert sent == [f"thumbnails/{ids[2]}.zip"]  # the rest was there
+        assert (rows["videos"], rows["spans"], rows["judgements"]) == (2, 1, 1)
+        assert there.videos() == home.videos()
+        assert migrate(home, there) == rows  # once more changes nothing
+        assert [p.video for p in there.transcripts.search(["thank you"])] == [ids[1]]
+        assert plant(there, tmp_path / "new.mp4", random_rows(4, 9)) > ids[2]
+        with pytest.raises(LibraryError, match="not empty"):
+            migrate(home, there)
+        back = Library(tmp_path / "back")
+        migrate(there, back)
+        assert back.videos() == there.videos()
+        assert back.ratings() == home.ratings()
+        for id in ids[1:]:
+            assert np.array_equal(back.features(id).rows, home.features(id).rows)
+            assert back.thumbnails(id, [0, 3]) == home.thumbnails(id, [0, 3])

@@ -88,7 +88,9 @@ def check(folder: Path) -> set[int]:
         assert covered == set(range(SPANS))
         rounds.add(number)
     assert library.transcripts.known().keys() == library.words.looks().keys()
-    with library._db.transaction() as db:  # the index agrees with what it is of, or this raises
+    with (
+        library.catalogue.transaction() as db
+    ):  # the index agrees with what it is of, or this raises
         db.execute("INSERT INTO passage_words (passage_words, rank) VALUES ('integrity-check', 1)")
     library.close()
     return rounds

@@ -115,7 +115,12 @@ HOMES = {
     "starlette": {"vmr/page/routes.py"},
     "tokenizers": {"vmr/model/sentence.py"},
     "torchvision": {"feature_extract/networks/backbones.py"},
-    "tqdm": {"feature_extract/__main__.py", "vmr/cli/library.py", "vmr/research/train.py"},
+    "tqdm": {
+        "feature_extract/__main__.py",
+        "vmr/cli/library.py",
+        "vmr/cli/moving.py",
+        "vmr/research/train.py",
+    },
     "transformers": {"feature_extract/encoders/transformers_layout.py"},
     "typing_extensions": {"vmr/page/requests.py", "vmr/page/views.py"},
     "watchfiles": {"vmr/library/watch.py"},

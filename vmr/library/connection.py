@@ -69,6 +69,9 @@ class Catalogue(Protocol):
     def fetch(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Every row that a SELECT statement finds; `values` stand for its question marks."""
 
+    def ids_copied(self, statements: Statements) -> None:
+        """Give no id again that a video copied here has."""
+
     def lock(self, name: str, *, wait_seconds: float) -> AbstractContextManager[bool]:
         """Be the one process that has this lock of the library; False where another still has it
         after the wait. It is let go when the process dies."""
@@ -125,6 +128,9 @@ class Connection:
         """As `Catalogue.fetch`."""
         with self._lock, plain_errors(self._folder):
             return self._db.execute(query, values).fetchall()
+
+    def ids_copied(self, statements: Statements) -> None:
+        """Nothing: SQLite counts them itself."""
 
     def lock(self, name: str, *, wait_seconds: float) -> AbstractContextManager[bool]:
         """As `Catalogue.lock`: a locked file of the folder."""

@@ -121,6 +121,13 @@ class PostgresCatalogue:
                 logger.info("%s: the connection broke; made again", self.name)
                 return _Translated(self._connection()).execute(query, values).fetchall()
 
+    def ids_copied(self, statements: Statements) -> None:
+        """As `Catalogue.ids_copied`."""
+        statements.execute(
+            f"SELECT setval(pg_get_serial_sequence('{SCHEMA}.videos', 'id'), "  # noqa: S608  # no part of it comes from outside
+            "(SELECT coalesce(max(id), 0) + 1 FROM videos), FALSE)"
+        )
+
     @contextmanager
     def lock(self, name: str, *, wait_seconds: float) -> Iterator[bool]:
         """As `Catalogue.lock`: held by a connection of its own, with which it goes."""

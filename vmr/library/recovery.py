@@ -17,7 +17,7 @@ from vmr.library.settings import KEEP
 logger = logging.getLogger(__name__)
 
 _OURS = re.compile(r"\.?\d+\.(safetensors|zip)(\.\d+\.tmp)?")  # and drafts of version 0.1
-_DONE = "put right"
+DONE = "put right"
 """Up to which change."""
 
 
@@ -42,7 +42,7 @@ def put_right(
         for file in folder.glob("index.*.tmp"):
             file.unlink(missing_ok=True)
     ((last,),) = db.fetch("SELECT coalesce(max(number), 0) FROM changes")
-    if last and db.fetch("SELECT 1 FROM settings WHERE key = ? AND value = ?", _DONE, str(last)):
+    if last and db.fetch("SELECT 1 FROM settings WHERE key = ? AND value = ?", DONE, str(last)):
         return
     with db.transaction() as statements:
         statements.execute("UPDATE videos SET state = 'new', progress = 0 WHERE state = 'indexing'")
@@ -55,7 +55,7 @@ def put_right(
     _delete_others(folder, {file for (id,) in ids for file in files(id)})
     with db.transaction() as statements:
         # Of before: what was put right here is looked at once more.
-        statements.execute(KEEP, (_DONE, str(last)))
+        statements.execute(KEEP, (DONE, str(last)))
 
 
 def give_back(db: Catalogue, lease: Callable[[int], str]) -> None:

@@ -80,15 +80,16 @@ class Library:
             place.make_cache()
         elif not read_only:
             make_folders(place, place / "features", place / "thumbnails")
-        self._db = open_catalogue(place, read_only=read_only)
-        self.name = self._db.name
+        self.catalogue = open_catalogue(place, read_only=read_only)
+        """Its database."""
+        self.name = self.catalogue.name
         """Where it is, as it is told to people."""
-        self._naming = Naming(self._db)
-        self.settings = Settings(self._db)
-        self.transcripts = Transcripts(self._db)
+        self._naming = Naming(self.catalogue)
+        self.settings = Settings(self.catalogue)
+        self.transcripts = Transcripts(self.catalogue)
         """What is said and written in the videos."""
-        self.recordings = Recordings(self._db)
-        self.words = Words(self._db, self.transcripts)
+        self.recordings = Recordings(self.catalogue)
+        self.words = Words(self.catalogue, self.transcripts)
         """Which words are wanted, and where they were looked for."""
         self.blobs = open_blobs(place, self.settings, store)
         """Its features and thumbnails."""
@@ -100,9 +101,9 @@ class Library:
             if not alone:
                 logger.info("%s: another process indexes; nothing is put right now", self.name)
             elif isinstance(place, Path):  # otherwise what looks left over is in use
-                put_right(place, self._db, self._files, self._demote)
+                put_right(place, self.catalogue, self._files, self._demote)
             else:
-                give_back(self._db, self._lease)
+                give_back(self.catalogue, self._lease)
 
     @property
     def shared(self) -> Path | None:
@@ -111,11 +112,11 @@ class Library:
 
     def servers(self) -> dict[str, Callable[[], str]]:
         """What a library on servers lies on: by name, what asks it who it is."""
-        return {"catalogue": self._db.about, "store": self.blobs.about}
+        return {"catalogue": self.catalogue.about, "store": self.blobs.about}
 
     def close(self) -> None:
         """Let go of the database."""
-        self._db.close()
+        self.catalogue.close()
 
     def videos(self) -> list[Video]:
         """Every video, oldest first."""
@@ -123,14 +124,14 @@ class Library:
 
     def videos_of(self, ids: Iterable[int]) -> dict[int, Video]:
         """The videos with these ids, as far as they are there."""
-        found = self._select(f"WHERE id {self._db.among}", json.dumps(list(ids)))
+        found = self._select(f"WHERE id {self.catalogue.among}", json.dumps(list(ids)))
         return {video.id: video for video in found}
 
     def changes(self, since: int = 0, *, at_most: int = 10_000) -> Changes:
         """What has changed after the change of this number; from 0 on, every video. It costs what
         it finds; where more than `at_most` have changed, the others come with the next call."""
         query = "SELECT number, video FROM changes WHERE number > ? ORDER BY number LIMIT ?"
-        rows = self._db.fetch(query, since, at_most)
+        rows = self.catalogue.fetch(query, since, at_most)
         if not rows:
             return Changes(since, (), ())
         found = self.videos_of(id for _, id in rows)
@@ -140,11 +141,11 @@ class Library:
     def within(self, scope: Scope) -> list[int]:
         """The ids of the videos in this part of the library."""
         statement, values = scope.query()
-        return [id for (id,) in self._db.fetch(statement, *values)]
+        return [id for (id,) in self.catalogue.fetch(statement, *values)]
 
     def has_change(self, number: int) -> bool:
         """Whether a number is of this library's history, and its change the last of some video."""
-        return bool(self._db.fetch("SELECT 1 FROM changes WHERE number = ?", number))
+        return bool(self.catalogue.fetch("SELECT 1 FROM changes WHERE number = ?", number))
 
     def video(self, id: int) -> Video:
         """The video with this id; LibraryError when there is none."""
@@ -232,14 +233,14 @@ class Library:
             if known.state in ("refused", "waiting") and new:
                 self.mark(known.id, state, reason)
             return known.id
-        with self._db.transaction():
+        with self.catalogue.transaction():
             id = self._naming.insert(state, "", reason)
             self._naming.name(path, id, FileStamp(0, 0))
         return id
 
     def mark(self, id: int, state: State, reason: str = "", *, progress: float = 0.0) -> None:
         """Set the state of a video that is not, or no longer, indexed."""
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             db.execute(
                 "UPDATE videos SET state = ?, reason = ?, progress = ? WHERE id = ?",
                 (state, reason, progress, id),
@@ -247,9 +248,9 @@ class Library:
 
     def check_presence(self) -> None:
         """Look whether every known path is still there; a video without one becomes `missing`."""
-        paths = [path for (path,) in self._db.fetch("SELECT path FROM paths")]
+        paths = [path for (path,) in self.catalogue.fetch("SELECT path FROM paths")]
         seen = [(int(os.path.lexists(path)), path) for path in paths]
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             statement = "UPDATE paths SET present = ? WHERE path = ? AND present != ?"
             db.executemany(
                 statement, [(now, path, now) for now, path in seen]
@@ -257,16 +258,18 @@ class Library:
 
     def drop_unnamed(self) -> None:
         """Forget the videos that no path names any more: their content was overwritten."""
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             db.execute("DELETE FROM videos WHERE id NOT IN (SELECT video FROM paths)")
 
     def folders(self) -> list[Path]:
         """The folders that a rescan looks through."""
-        return [Path(os.fsdecode(path)) for (path,) in self._db.fetch("SELECT path FROM folders")]
+        return [
+            Path(os.fsdecode(path)) for (path,) in self.catalogue.fetch("SELECT path FROM folders")
+        ]
 
     def ratings(self) -> list[Rating]:
         """What people said of answers, oldest first; of videos that are still here."""
-        rows = self._db.fetch(
+        rows = self.catalogue.fetch(
             'SELECT query, video, start, "end", good FROM judgements ORDER BY rowid'
         )
         return [Rating(q, id, start, end, bool(good)) for q, id, start, end, good in rows]
@@ -274,7 +277,7 @@ class Library:
     def rate(self, rating: Rating) -> None:
         """Keep a rating; a later one of the same query and overlapping span replaces it."""
         self.video(rating.video)
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             self.withdraw(rating)
             db.execute("INSERT INTO judgements VALUES (?, ?, ?, ?, ?)", astuple(rating))
 
@@ -282,12 +285,12 @@ class Library:
         """Forget what was said of the same query and any overlapping span."""
         query, video, start, end, _ = astuple(rating)
         about = 'DELETE FROM judgements WHERE query = ? AND video = ? AND start < ? AND "end" > ?'
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             db.execute(about, (query, video, end, start))
 
     def remember(self, folder: Path) -> None:
         """Have later rescans look through this folder, too."""
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             db.execute("INSERT INTO folders VALUES (?) ON CONFLICT DO NOTHING", (key(folder),))
 
     def adopt(self, fingerprint: str, *, reindex: bool = False) -> None:
@@ -304,7 +307,7 @@ class Library:
                 f"{self.name} was indexed with other networks or settings; "
                 "`rescan --reindex` brings every video up to date"
             )
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             self.settings.set("features", fingerprint)
             db.execute(
                 "UPDATE videos SET state = 'new', rows = 0, reason = 'to be indexed again' "  # noqa: S608  # no part of it comes from outside
@@ -324,21 +327,21 @@ class Library:
         """Have a video ready whose features and thumbnails lie in the store."""
         row = receipt.columns()
         columns = ", ".join(f"{column} = ?" for column in row)
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             statement = f"UPDATE videos SET {columns} WHERE id = ?"  # noqa: S608  # no part of it comes from outside
             db.execute(statement, (*row.values(), id))
 
     def replace_features(self, id: int, features: Features) -> None:
         """Keep features with further columns for the same rows of an indexed video."""
         content = features.content()
-        with plain_errors(self.name), self._db.transaction() as db:
+        with plain_errors(self.name), self.catalogue.transaction() as db:
             self.blobs.put(keys_of(id)[0], content)
             db.execute("UPDATE videos SET features_bytes = ? WHERE id = ?", (len(content), id))
 
     def remove(self, id: int) -> None:
         """Forget a video: its row, features and thumbnails. The file itself stays."""
         self.video(id)
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             db.execute("DELETE FROM videos WHERE id = ?", (id,))
         with plain_errors(self.name):
             self.blobs.delete(keys_of(id))
@@ -358,7 +361,7 @@ class Library:
 
     def lock(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
         """Be the one process, of all that have this library open, that holds the lock `name`."""
-        return self._db.lock(name, wait_seconds=wait_seconds)
+        return self.catalogue.lock(name, wait_seconds=wait_seconds)
 
     @staticmethod
     def _lease(id: int) -> str:
@@ -367,7 +370,7 @@ class Library:
     def _demote(self, id: int, fingerprint: str) -> None:
         """Have a video indexed again, unless that has happened since its files were looked at."""
         reason = "its stored features were damaged; to be indexed again"
-        with self._db.transaction() as db:
+        with self.catalogue.transaction() as db:
             db.execute(
                 "UPDATE videos SET state = 'new', rows = 0, reason = ? "
                 "WHERE id = ? AND fingerprint = ?",
@@ -381,5 +384,7 @@ class Library:
     def _select(self, where: str, *values: Any) -> list[Video]:
         names = f"path, size_bytes, modified_ns, present, {COLUMNS.replace(' ', ', ')}"
         query = f"SELECT {names} FROM videos JOIN paths ON video = id"  # noqa: S608  # no part of it comes from outside
-        rows = self._db.fetch(f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values)
+        rows = self.catalogue.fetch(
+            f"{query} {where} ORDER BY id, present DESC, paths.rowid", *values
+        )
         return [read_video(tuple(group)) for _, group in groupby(rows, key=lambda row: row[4])]
