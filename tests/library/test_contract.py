@@ -48,7 +48,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, noted: Path) -> Itera
     else:
         postgres, objects = request.getfixturevalue("servers")
         place, store = postgres.database(), objects.bucket()
-    libraries = []
+    libraries: list[Library] = []
 
     def open_() -> Library:
         libraries.append(Library(place, store=store if not libraries else ""))
@@ -389,7 +389,7 @@ def test_the_queue_fills_it_and_a_question_is_answered_alike(
     follower = ClipIndex.open(empty, model)
     sizes = range(40, 52)
     files = [write_file(tmp_path / f"{size}.mp4", b"x" * size) for size in sizes]
-    with Ingest(library, _Reader) as ingest:  # type: ignore[arg-type, return-value]
+    with Ingest(library, _Reader) as ingest:  # type: ignore[arg-type]
         library.words.want(speech="")
         ingest.add(files)
         assert ingest.wait(60)
@@ -405,7 +405,8 @@ def test_the_queue_fills_it_and_a_question_is_answered_alike(
         assert list(zip(ids.tolist(), rows.tolist(), strict=True)) == expected
         assert np.allclose(scores, exact, atol=1e-5)
         followed = follower.nearest(vector, 10)
-        assert all(np.array_equal(a, b) for a, b in zip(followed, (ids, rows, scores), strict=True))
+        for own, other in zip(followed, (ids, rows, scores), strict=True):
+            np.testing.assert_array_equal(own, other)
     library.remove(int(ids[0]))
     follower.sync()
     assert int(ids[0]) not in follower.nearest(questions[-1], 48)[0].tolist()

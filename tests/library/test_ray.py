@@ -19,6 +19,7 @@ from tests.support.servers import ObjectStore, Postgres
 from vmr.library.address import Address
 from vmr.library.engine import Engine
 from vmr.library.ingest import Ingest
+from vmr.library.receipts import Receipt
 from vmr.library.store import Library, LibraryError
 
 pytestmark = pytest.mark.cluster
@@ -142,14 +143,14 @@ def test_two_drivers_read_no_video_twice(
         library = Library(place[0])
         commit = library.commit
 
-        def counted(id: int, receipt: object) -> None:
+        def counted(id: int, receipt: Receipt) -> None:
             commits.append(id)
-            commit(id, receipt)  # type: ignore[arg-type]
+            commit(id, receipt)
 
-        library.commit = counted  # type: ignore[method-assign, assignment]
+        library.commit = counted  # type: ignore[method-assign]
         # One in this process and one on the cluster: a process joins one cluster once.
         engine = _engine(cluster, Reader, place[1]) if order > 0 else None
-        with Ingest(library, Reader, engine) as ingest:  # type: ignore[arg-type]
+        with Ingest(library, Reader, engine) as ingest:
             ingest.add(files[::order])
             assert ingest.wait(240)
 

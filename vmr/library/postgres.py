@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final
 from zlib import crc32
 
 import psycopg
@@ -194,7 +194,7 @@ class PostgresCatalogue:
             connection.execute("INSERT INTO library VALUES (%s)", (FIRST,))
         for number, step in sorted(STEPS.items()):
             if number > version:
-                connection.execute(cast(LiteralString, step))
+                connection.execute(step)
         connection.execute("UPDATE library SET version = %s", (VERSION,))
 
     def _version(self) -> int:
@@ -240,7 +240,8 @@ class _Translated:
         self._connection = connection
 
     def execute(self, query: str, values: Sequence[Any] = (), /) -> Rows:
-        return self._connection.execute(_translated(query), [*map(_kept, values)])
+        found: Rows = self._connection.execute(_translated(query), [*map(_kept, values)])
+        return found
 
     def executemany(self, query: str, rows: Iterable[Sequence[Any]], /) -> None:
         with self._connection.cursor() as cursor:
@@ -248,11 +249,11 @@ class _Translated:
 
 
 @lru_cache(maxsize=512)
-def _translated(query: str) -> LiteralString:
+def _translated(query: str) -> str:
     """A statement for SQLite in PostgreSQL's words."""
     pieces = query.replace("%", "%%").split("'")
     pieces[::2] = [_NAMES.sub(r'"\1"', piece).replace("?", "%s") for piece in pieces[::2]]
-    return cast(LiteralString, "'".join(pieces))
+    return "'".join(pieces)
 
 
 def _kept(value: Any) -> Any:

@@ -46,7 +46,7 @@ MOBILE = {
     "text_cfg": TOWERS["text_cfg"],
     "custom_text": True,
 }
-PREPARATION = {
+PREPARATION: dict[str, Any] = {
     "size": [SIDE, SIDE],
     "mean": [0.48145466, 0.4578275, 0.40821073],
     "std": [0.26862954, 0.26130258, 0.27577711],
