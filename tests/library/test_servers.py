@@ -202,7 +202,12 @@ def test_a_library_goes_to_servers_and_back(
             migrate(home, there)
         assert there.videos() == []
         sent: list[str] = []
-        monkeypatch.setattr(there.blobs, "put", lambda key, _: (sent.append(key), put(key, _)))
+
+        def counted(key: str, content: bytes) -> None:
+            sent.append(key)
+            put(key, content)
+
+        monkeypatch.setattr(there.blobs, "put", counted)
         rows = migrate(home, there)
         assert sent == [f"thumbnails/{ids[2]}.zip"]  # the rest was there
         assert (rows["videos"], rows["spans"], rows["judgements"]) == (2, 1, 1)
