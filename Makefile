@@ -19,7 +19,7 @@ test: .venv/dev
 
 # What lies on servers, against real ones that are started here; nothing of it is skipped.
 cluster-test: .venv-cluster/ready
-	OMP_NUM_THREADS=1 .venv-cluster/bin/python -m pytest -q -m cluster --override-ini addopts= tests
+	OMP_NUM_THREADS=1 .venv-cluster/bin/python -m pytest -q -m cluster --override-ini addopts= tests $(ARGS)
 
 check: test
 
