@@ -44,7 +44,7 @@ export class Setup {
       { type: "button", class: "link", onclick: () => this.#set({ stop: true }) },
       words.cancel,
     );
-    this.change = h("div", { class: "job change", hidden: true }, this.coming, this.bar, this.stopper);
+    this.change = h("div", { class: "change", hidden: true }, this.coming, this.bar, this.stopper);
     this.note = h("p", { class: "detail wrong", role: "status" });
     this.text = h("input", {
       type: "checkbox",

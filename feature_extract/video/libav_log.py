@@ -14,6 +14,8 @@ from typing import Final
 
 LONGEST: Final = 1 << 16
 """Bytes of complaints that are looked at; a damaged file can make thousands a second."""
+FULL: Final = 1 << 24
+"""Bytes after which the file of all complaints begins anew."""
 _PATCHED: Final = re.compile(
     rb"LZW decode failed|error while decoding MB|error at MB|damaged at \d|error dc|error count"
     rb"|header damaged|first frame is no keyframe",
@@ -26,15 +28,21 @@ class Complaints:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115
+        self._seen = 0
         os.dup2(self._file.fileno(), 2)
 
     def new(self) -> bytes:
-        """What came since the last call."""
-        place = self._file.fileno()
-        if not os.fstat(place).st_size:
+        """What came since the last call. Decoding threads go on complaining during this one, so the
+        file is emptied only once it is long: what came just then would be lost."""
+        file = self._file.fileno()
+        size = os.fstat(file).st_size
+        if size == self._seen:
             return b""
-        said = os.pread(place, LONGEST, 0)
-        os.ftruncate(place, 0)  # later ones are appended: they begin at 0 again
+        said = os.pread(file, min(size - self._seen, LONGEST), self._seen)
+        self._seen = size
+        if size > FULL:
+            os.ftruncate(file, 0)  # later ones are appended: they begin at 0 again
+            self._seen = 0
         return said
 
 

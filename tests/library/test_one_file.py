@@ -304,7 +304,7 @@ def test_a_row_that_the_database_will_not_have_does_not_end_the_queue(
 ) -> None:
     """Whatever two names, two processes or two file systems make of one file."""
     paths = films(tmp_path)
-    name = {"registration": "register", "storing": "store", "marking": "mark"}[when]
+    name = {"registration": "register", "storing": "commit", "marking": "mark"}[when]
     method, failed = getattr(library, name), list[int]()
 
     def contradicted(first: object, *args: Any, **options: Any) -> Any:

@@ -51,13 +51,13 @@ class Naming:
 
     def still_holds(self, id: int, path: Path) -> bool:
         """Whether a name of a video still leads to its content, as far as stamps, or else samples
-        of the file, tell.
+        of the file, tell: a recorder that begins its loop again may get the same inode.
 
         Raises:
             ContentError: no readable regular file is there.
         """
         now, stored = FileStamp.of(path), self.stamp(path)
-        if stored is not None and (stored.same_file(now) or stored.is_older_form_of(now)):
+        if stored is not None and (stored == now or stored.is_older_form_of(now)):
             return True
         return self._db.fetch("SELECT quick FROM videos WHERE id = ?", id) == [
             (quick_digest(path),)
