@@ -40,7 +40,7 @@ export const words = {
       ? `The word “${list[0]}” is not known and was left out.`
       : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
   hardly: (list) =>
-    `Moments has hardly seen anything called ${list.map((word) => `“${word}”`).join(", ")}: these only look most like it.`,
+    `Moments has hardly seen anything called ${list.map((word) => `“${word}”`).join(", ")}, so this is a guess.`,
   near: "Did you mean",
   negated: (word) => `What follows “${word}” was looked for, not left out.`,
   leaveOut: "To leave something out, write -word beside what to look for.",
@@ -159,7 +159,7 @@ export const words = {
   ],
 
   searchedWith: (name) => `Searched with ${name}`,
-  ownEncoder: "what comes with this program",
+  ownEncoder: "the built-in encoder",
   uncalibratedShort: "uncalibrated",
   uncalibrated:
     "Uncalibrated: for the encoder in use strength and verdict are guesses. `calibrate` on the command line fits them.",
@@ -168,7 +168,7 @@ export const words = {
   encoderName: "Another encoder",
   encoderPlaceholder: "Another encoder: a short name, OWNER/NAME of the hub, or a folder",
   encoderHint:
-    "Another encoder is read in, in the background, while the one in use answers. One that is not here yet is downloaded first. “default” is what comes with this program; docs/ENCODERS.md says what to take.",
+    "Another encoder is read in, in the background, while the one in use answers. One that is not here yet is downloaded first. “default” is the built-in one; docs/ENCODERS.md says what to take.",
   takeEncoder: "Take it",
   encoderProgress: "Videos read with the other encoder",
   readWith: (name, share) => `reading with ${name}, ${Math.floor(share * 100)} %`,

@@ -161,7 +161,7 @@ def open_video(path: str) -> tuple[Any, Any]:
 def threads_for(codec: str) -> int:
     """Decoding threads for a codec, or a decoder of it: dav1d's work on one picture together, and
     more of them than cores only change places. libav's Theora begun at a later key picture shows
-    half-decoded pictures with more than one (one span in five was wrong)."""
+    half-decoded pictures now and then with more than one."""
     if codec in ONE_BY_ONE:
         return 1
     return min(THREADS, os.cpu_count() or 1) if "av1" in codec else THREADS

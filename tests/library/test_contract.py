@@ -22,7 +22,6 @@ from tests.support.planted import (
     tiny_model,
     write_file,
 )
-from tests.support.servers import ObjectStore, Postgres
 from vmr.library.ingest import Ingest
 from vmr.library.scope import Near, Scope
 from vmr.library.store import Library, LibraryError, Rating
@@ -30,14 +29,6 @@ from vmr.search.index import ClipIndex
 
 Open = Callable[[], Library]
 SERVERS = pytest.param("servers", marks=pytest.mark.cluster)
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, ObjectStore]]:
-    with pytest.MonkeyPatch.context() as patch:
-        data = tmp_path_factory.mktemp("postgres")
-        with Postgres(data) as postgres, ObjectStore(patch) as store:
-            yield postgres, store
 
 
 @pytest.fixture(params=["folder", SERVERS])

@@ -44,14 +44,6 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgres, ObjectStore]]:
-    with pytest.MonkeyPatch.context() as patch:
-        data = tmp_path_factory.mktemp("postgres")
-        with Postgres(data) as postgres, ObjectStore(patch) as store:
-            yield postgres, store
-
-
-@pytest.fixture(scope="module")
 def cluster(servers: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a head with a second node; both know the store by their environment."""
     with closing(socket()) as free:

@@ -1,9 +1,11 @@
-"""A process that keeps words is killed at random moments: those of before, or the new ones."""
+"""A process that keeps words is killed between any two statements: those of before, or the new."""
 
+import itertools
+import os
 import random
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,17 +16,29 @@ from vmr.library.store import Library
 
 ROOT = Path(__file__).resolve().parents[2]
 VIDEOS, SPANS = 3, 300
-KEEP = """
-import itertools, sys
-from pathlib import Path
-from tests.library.test_words_kills import VIDEOS, told
-from vmr.library.store import Library
-library = Library(Path(sys.argv[1]))
-print("ready", flush=True)
-for number in itertools.count(1):
-    for video in range(1, VIDEOS + 1):
-        library.words.record(video, "said", told(number), "", model=f"model {number}")
-"""
+KEEP = "from tests.library.test_words_kills import keep; keep()"
+
+
+def keep() -> None:
+    """In a process of its own: words of round after round, until the statement of a number comes.
+    Where that is 0, one round, of which the statements are counted."""
+    folder, boundary = Path(sys.argv[1]), int(sys.argv[2])
+    library, seen = Library(folder), itertools.count(1)
+    done = 0
+
+    def count(_: str) -> None:
+        nonlocal done
+        done = next(seen)
+        if done == boundary:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    library.catalogue._db.set_trace_callback(count)  # type: ignore[attr-defined]
+    for number in itertools.count(1):
+        for video in range(1, VIDEOS + 1):
+            library.words.record(video, "said", told(number), "", model=f"model {number}")
+        if not boundary:
+            break
+    print(done)
 
 
 def told(number: int) -> Transcript:
@@ -40,6 +54,11 @@ def told(number: int) -> Transcript:
     return Transcript("said", f"model {number}", "en", tuple(spans))
 
 
+def run(folder: Path, boundary: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", KEEP, str(folder), str(boundary)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
 SOAK = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 20)]
 
 
@@ -52,19 +71,14 @@ def test_words_are_kept_whole_or_not_at_all(tmp_path: Path, seed: int) -> None:
         plant(library, tmp_path / f"{video}.mp4", random_rows(4, video))
     library.words.want(speech="tiny.en")
     library.close()
-    rounds: set[int] = set()
-    for _ in range(3):
-        child = subprocess.Popen(
-            [sys.executable, "-c", KEEP, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0, 0.25))
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        rounds |= check(folder)
-    assert max(rounds) > 0  # something was kept, and something replaced
+    whole = run(folder, 0)
+    statements = int(whole.stdout)
+    assert statements > VIDEOS * SPANS
+    assert check(folder) == {1}
+    for rounds in range(1, 4):
+        killed = run(folder, rng.randrange((rounds - 1) * statements, rounds * statements) + 1)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert check(folder) <= {*range(1, 4)}
     library = Library(folder)
     left = library.words.left("said")
     assert left == [1, 2, 3]  # other models than the one that is wanted have looked
@@ -88,9 +102,7 @@ def check(folder: Path) -> set[int]:
         assert covered == set(range(SPANS))
         rounds.add(number)
     assert library.transcripts.known().keys() == library.words.looks().keys()
-    with (
-        library.catalogue.transaction() as db
-    ):  # the index agrees with what it is of, or this raises
+    with library.catalogue.transaction() as db:  # raises where the index is not of what it is of
         db.execute("INSERT INTO passage_words (passage_words, rank) VALUES ('integrity-check', 1)")
     library.close()
     return rounds

@@ -199,7 +199,7 @@ class TestPanel:
         tab = context.new_page()
         tab.goto(address)
         summary = tab.locator(".setup summary")
-        expect(summary).to_have_text("Searched with what comes with this program")
+        expect(summary).to_have_text("Searched with the built-in encoder")
         summary.click()
         tab.get_by_label("Another encoder").fill(str(place / "clip"))
         tab.get_by_role("button", name="Take it").click()

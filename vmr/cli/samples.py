@@ -93,11 +93,11 @@ def build_samples(folder: Path) -> list[Path]:
 
 
 STATION: Final = (
-    Shot("skimage", "data/brick.png", 8, "in"),
-    Shot("skimage", "data/gravel.png", 14, "left"),
+    Shot("skimage", "data/camera.png", 8, "in"),
+    Shot("skimage", "data/camera.png", 14, "left"),
 )
-"""A paved platform and the bed of a track: the film in which something is said and written. None
-of the other films shows them, or anything that they offer to ask."""
+"""A man who waits with his camera: the film in which something is said and written. What nothing
+shows is more likely to be seen in a picture of one texture, such as paving or gravel."""
 SIGN: Final = "Platform 9 to London"
 """Written over its first picture."""
 WORD_QUERIES: Final = ('said:"the train to London"', "written:platform")

@@ -164,23 +164,24 @@ def change(
     Raises:
         LibraryError: the library could not be written, or another process indexes it.
     """
-    seen: set[tuple[int, str]] = set()
-    left: list[Video] = []
+    left: dict[int, Video] = {}
     problems: list[str] = []
+    known = 0  # the last change of the library that was heeded
     while True:
         with library.exclusive(wait_seconds=_WAIT_SECONDS if on_wait else 0.0) as alone:
             if alone:
-                there = [video for video in library.videos() if video.searchable]
-                new = [video for video in there if (video.id, video.full) not in seen]
-                seen |= {(video.id, video.full) for video in new}
-                ids = {video.id for video in there}
-                left = [video for video in left if video.id in ids]
-                left += [video for video in new if _lacks(library, video, choice.block)]
+                while changes := library.changes(known):
+                    known = changes.number
+                    for id in (*changes.gone, *(video.id for video in changes.videos)):
+                        left.pop(id, None)
+                    lacking = (v for v in changes.videos if _lacks(library, v, choice.block))
+                    left |= {video.id: video for video in lacking}
                 if not left:
                     choose(library, choice)
                     return problems
-                told = _told(on_progress, left[0], len(left))
-                problems += _read_in(library, left.pop(0), choice, encoder, told)
+                video = next(iter(left.values()))
+                told = _told(on_progress, video, len(left))
+                problems += _read_in(library, left.pop(video.id), choice, encoder, told)
         if not alone:
             if on_wait is None:
                 raise LibraryError(
@@ -190,6 +191,8 @@ def change(
 
 
 def _lacks(library: Library, video: Video, block: str) -> bool:
+    if not video.searchable:
+        return False
     try:
         return block not in library.features(video.id).blocks
     except LibraryError as error:  # damaged or removed just now: it is to be indexed again

@@ -86,14 +86,13 @@ def _copy_rows(source: Library, target: Library) -> None:
                     "DELETE FROM settings WHERE key = ?", [(key,) for key in kept]
                 )
             places = ", ".join("?" for _ in columns.split(","))
+            rows = _rows(source, name, columns, order)
             statements.executemany(
                 f"INSERT INTO {name} ({columns}) VALUES ({places})",  # noqa: S608  # no part of it comes from outside
-                _rows(source, name, columns, order),
+                rows,
             )
             if name == "passages":
-                target.catalogue.words.add(
-                    statements, [id for id, *_ in _rows(source, name, columns, order)]
-                )
+                target.catalogue.words.add(statements, [id for id, *_ in rows])
         target.catalogue.ids_copied(statements)
 
 

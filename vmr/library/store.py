@@ -251,10 +251,9 @@ class Library:
         paths = [path for (path,) in self.catalogue.fetch("SELECT path FROM paths")]
         seen = [(int(os.path.lexists(path)), path) for path in paths]
         with self.catalogue.transaction() as db:
+            # What is as it was is no change.
             statement = "UPDATE paths SET present = ? WHERE path = ? AND present != ?"
-            db.executemany(
-                statement, [(now, path, now) for now, path in seen]
-            )  # what is as it was is no change
+            db.executemany(statement, [(now, path, now) for now, path in seen])
 
     def drop_unnamed(self) -> None:
         """Forget the videos that no path names any more: their content was overwritten."""

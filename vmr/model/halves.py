@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 
 def single(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """A copy in single precision. numpy converts halves one by one; torch, many at once, takes a
-    tenth of the time, and it was a fifth of a question's."""
+    """A copy in single precision. numpy converts halves one by one, torch many at once, which is
+    several times as fast."""
     if vectors.dtype != np.float16:
         return vectors.astype(np.float32)
     # torch warns of a map of a file that may only be read.

@@ -143,8 +143,8 @@ class SentenceEncoder:
 def linear_map(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     """x (..., I) -> (..., O) by a weight (O, I) in half precision, computed in single precision.
 
-    A single sentence waits for the weights to come from memory: where torch can read them as they
-    are stored, half as many bytes take two thirds of the time, to the same numbers.
+    A single sentence waits for the weights to come from memory: read as they are stored, where
+    torch has code for that, they are half as many bytes, and the numbers are the same.
     """
     wide, bias = weight.float(), bias.float()
     try:

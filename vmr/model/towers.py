@@ -234,10 +234,6 @@ class Towers(nn.Module):
         vectors: Tensor = self.text(words, mask, own, sentences)
         return vectors
 
-    def knows(self, word: str) -> bool:
-        """Whether a word has a vector of its own: captions use it often."""
-        return word in self._own
-
     def own(self, sentences: Sequence[Sequence[str]]) -> Tensor:
         """(B, L): which vector of its own each word of some sentences has; 0 for none."""
         places = torch.zeros(len(sentences), max(map(len, sentences)), dtype=torch.long)

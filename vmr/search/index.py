@@ -153,7 +153,7 @@ class ClipIndex:
     def compare_all(
         self, vector: NDArray[np.float32], count: int
     ) -> tuple[list[tuple[int, int]], list[float]]:
-        """The best clips (video, row) and their scores by comparing all: what tests measure by."""
+        """The best clips (video, row) and their scores, by comparing all: what recall is of."""
         best: list[tuple[float, int, int]] = []
         with self._lock:
             for place in np.flatnonzero(self._alive).tolist():

@@ -140,7 +140,7 @@ class Searcher:
 
     def _curve(self, steps: list[QueryStep], video: int) -> NDArray[np.float64]:
         self._index.sync()
-        clips = self._index.vectors(self._searchable(video).id)
+        clips = single(self._index.vectors(self._searchable(video).id))
         adjust = self._feedback().adjust
         curves = [step.moved(adjust).curve(self.model, clips) for step in steps if step.wanted]
         if not curves:  # nothing is asked of the pictures
@@ -292,7 +292,7 @@ class Searcher:
         inside = np.flatnonzero((times.starts < end) & (times.ends > start))
         if not len(inside):
             return None
-        scores = curve(clips[inside])
+        scores = curve(single(clips[inside]))
         best = int(np.argmax(scores))
         return float(times.starts[inside[best]]), float(scores[best])
 
