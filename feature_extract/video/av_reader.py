@@ -13,7 +13,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from feature_extract.video.hdr import to_sdr
-from feature_extract.video.libav_log import Complaints, is_patched
+from feature_extract.video.libav_log import Complaints, is_of_matroska, is_patched
 from feature_extract.video.mpegts_continuity import holes
 from feature_extract.video.shown import Deinterlacer
 from feature_extract.video.skippable import unseen
@@ -62,6 +62,7 @@ class AvReader:
         self._late = 0.0  # end of what comes after the last possible second
         self._again = 0.0  # length of what came after the clock had jumped back
         self._broke_off = False  # the container, by its own words
+        self._patched = False  # said by a decoding thread while a packet was read
         self.end = max(0.0, after)
         self.unreadable: list[tuple[float, float]] = []
 
@@ -176,7 +177,8 @@ class AvReader:
                     frames = packet.decode()
                 except av.FFmpegError:
                     frames = [NOW]
-                if is_patched(self._complaints.new()):
+                if is_patched(self._complaints.new()) or self._patched:
+                    self._patched = False
                     yield Doubt(min(within, default=-math.inf), max(within, default=-math.inf))
                 yield from frames
 
@@ -196,8 +198,9 @@ class AvReader:
         for packet in packets(container, stream, *container.streams.audio):
             # Where Matroska skips what it cannot read, it says so and goes on.
             said = self._complaints.new() if self._source.matroska else b""
-            broken = broken or bool(said)
-            self._broke_off = bool(said)
+            self._patched = self._patched or is_patched(said)
+            self._broke_off = is_of_matroska(said)
+            broken = broken or self._broke_off
             ours = packet is not None and packet.stream is stream
             if ours and packet.pos is not None:
                 while hole <= packet.pos:

@@ -21,6 +21,7 @@ _PATCHED: Final = re.compile(
     rb"|header damaged|first frame is no keyframe",
     re.IGNORECASE,
 )
+_OF_MATROSKA: Final = re.compile(rb"^\[matroska", re.MULTILINE)
 
 
 class Complaints:
@@ -50,3 +51,8 @@ def is_patched(said: bytes) -> bool:
     """Whether a decoder made up a part of a picture. Others of its complaints are of streams that
     are only odd, such as one that was cut in front of a picture that it refers to."""
     return _PATCHED.search(said) is not None
+
+
+def is_of_matroska(said: bytes) -> bool:
+    """Whether the container left something out, and not a decoding thread that spoke meanwhile."""
+    return _OF_MATROSKA.search(said) is not None

@@ -125,6 +125,20 @@ def test_workers_that_die_cost_nothing_and_a_poison_file_is_refused(
     _same_bytes(library, tmp_path / "home")
 
 
+def test_what_no_worker_can_load_is_said_and_not_tried_again(
+    place: tuple[Address, str], cluster: str
+) -> None:
+    from vmr.library.ray_engine import RayEngine
+
+    def broken() -> Reader:
+        raise ValueError("the networks are not installed")
+
+    engine = RayEngine(cluster, broken, place[1])
+    with pytest.raises(LibraryError, match="the networks are not installed"):
+        engine.ready()
+    engine.close()
+
+
 def test_two_drivers_read_no_video_twice(
     place: tuple[Address, str], cluster: str, tmp_path: Path
 ) -> None:

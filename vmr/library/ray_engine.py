@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from feature_extract.video.frames import VideoError
 from vmr.library.engine import LostWorkerError, work
@@ -193,6 +193,9 @@ class RayEngine:
             fresh = self._make.remote(*self._settings)
             try:
                 fingerprint = ray.get(fresh.ready.remote(), timeout=START_SECONDS)
+            except RayTaskError as error:  # raised by what it loads: the next one would, too
+                self._let_go(fresh)
+                raise LibraryError(f"no worker could be started ({_line(error.cause)})") from error
             except RayError as error:  # which says nothing of any file
                 ray.kill(fresh)
                 if time.monotonic() > until:

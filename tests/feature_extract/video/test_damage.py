@@ -244,6 +244,37 @@ def test_pictures_built_on_a_first_one_that_is_not_there(tmp_path: Path) -> None
     assert gap[0] == 0
 
 
+SLOW_DISK = """
+import sys, time
+from feature_extract.video import av_reader
+from feature_extract.video.libav_log import Complaints
+from feature_extract.video.source import describe
+path, packets = sys.argv[1], av_reader.packets
+def slow(*streams):
+    for packet in packets(*streams):
+        time.sleep(0.02)
+        yield packet
+av_reader.packets = slow
+reader = av_reader.AvReader(path, describe(path), (64, 64), Complaints(), after=-1.0)
+print(min(seconds for seconds, _ in reader.pictures(8)), reader.unreadable)
+"""
+
+
+def test_a_decoder_that_complains_while_a_packet_is_read_is_heard(tmp_path: Path) -> None:
+    """Its words were taken for the container's, and grey pictures before that packet shown."""
+    path = tmp_path / "a.avi"
+    counter_video(path, 2.0, size=(64, 64), codec="mpeg4")
+    content = path.read_bytes()
+    start = pieces(content)[0] - 8
+    path.write_bytes(content[:start] + b"JUNK" + content[start + 4 :].replace(b"00dc", b"JUNK", 1))
+    ffmpeg("-i", path, "-c", "copy", "-copyinkf", tmp_path / "a.mkv")
+    command = [sys.executable, "-c", SLOW_DISK, str(tmp_path / "a.mkv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, unreadable = done.stdout.split(maxsplit=1)
+    assert float(first) == pytest.approx(0.5, abs=0.15)
+    assert unreadable.startswith("[(0.0, 0.")
+
+
 def test_a_damaged_time_does_not_hide_that_the_end_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     counter_video(path, 4.0, size=(64, 64))
