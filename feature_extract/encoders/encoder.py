@@ -22,6 +22,7 @@ from feature_extract.encoders.open_clip_layout import load as load_open_clip
 from feature_extract.encoders.preparation import Preparation
 from feature_extract.encoders.source import Source
 from feature_extract.encoders.transformers_layout import load as load_transformers
+from feature_extract.encoders.weight_files import check_room
 from feature_extract.networks.device import chosen_device, fast_dtype
 
 BATCH: Final = 16
@@ -54,6 +55,7 @@ class Encoder:
         self._prompt = prompt
         self._device = torch.device(chosen_device(device))
         self._dtype = fast_dtype(self._device.type)
+        check_room(source.name, source.weights)
         load = load_open_clip if source.layout == "open_clip" else load_transformers
         self._towers = load(source)
         _check_finite(source, self._towers.model)
@@ -65,10 +67,10 @@ class Encoder:
                 self._towers.model.to(self._dtype)
             else:
                 self._dtype = torch.float32
-        found = self.read([_PROBE]) if texts else self.see(np.zeros((1, 8, 8, 3), np.uint8))
-        self.width: int = found.shape[1]
-        if not np.isfinite(found).all():
-            raise EncoderError(f"{source.name}: gives numbers that are not finite")
+        found = [self.read([_PROBE])] if texts else []
+        found += [self.see(np.full((1, 8, 8, 3), 99, np.uint8))] if pictures else []
+        self.width: int = found[0].shape[1]
+        _check_vectors(source, found)
 
     @property
     def preparation(self) -> Preparation:
@@ -113,6 +115,20 @@ class Encoder:
 def _unit(vectors: Tensor) -> NDArray[np.float32]:
     found: NDArray[np.float32] = F.normalize(vectors.float(), dim=-1).cpu().numpy()
     return found
+
+
+def _check_vectors(source: Source, found: Sequence[NDArray[np.float32]]) -> None:
+    """See that what the towers give can be compared."""
+    if len({vectors.shape[1] for vectors in found}) > 1:
+        words, pictures = (vectors.shape[1] for vectors in found)
+        raise EncoderError(
+            f"{source.name}: has vectors of {words} columns for words and of {pictures} for "
+            "pictures, which cannot be compared"
+        )
+    if not all(np.isfinite(vectors).all() for vectors in found):
+        raise EncoderError(f"{source.name}: damaged weights (it gives numbers that are not finite)")
+    if any(np.linalg.norm(vectors) < 0.5 for vectors in found):
+        raise EncoderError(f"{source.name}: damaged weights (it gives nothing but zeros)")
 
 
 def _check_finite(source: Source, model: torch.nn.Module) -> None:

@@ -68,7 +68,8 @@ def fetch(repository: str, revision: str = MAIN) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise EncoderError(
-            f"{repository}: no such repository on the hub, or a private one"
+            f"{repository}: no such folder here, and no such repository on the hub (or a private "
+            "one: `hf auth login`)"
         ) from error
     except RevisionNotFoundError as error:
         raise EncoderError(f"{repository}: no revision {revision} of it on the hub") from error
@@ -178,8 +179,8 @@ def _verify(repository: str, info: Any, folder: Path) -> None:
 def _unreachable(repository: str, wanted: list[str] | None, error: Exception) -> EncoderError:
     logger.info("%s: %s", repository, error)
     files = ", ".join(wanted) if wanted else "its .json files, tokenizer and .safetensors"
-    begun = "the download broke off, try again" if wanted else "cannot be reached"
+    begun = "the download broke off, try again" if wanted else "no such folder here, and no network"
     return EncoderError(
-        f"{repository}: {begun} ({constants.ENDPOINT}: {type(error).__name__}); without a network, "
-        f"put {files} into a folder and name that"
+        f"{repository}: {begun} ({constants.ENDPOINT} does not answer); where there is none, put "
+        f"{files} into a folder and name that"
     )

@@ -34,7 +34,12 @@ def open_encoder(
     Raises:
         EncoderError: there is none, it cannot be fetched or used, or it is another revision.
     """
-    source = _there(folder, name, digest) or find(name)
+    try:
+        source = _there(folder, name, digest) or find(name)
+    except EncoderError as error:
+        if not digest:
+            raise
+        raise EncoderError(f"{error}; or `rescan --encoder NAME` takes another one") from error
     if digest and source.digest != digest:
         raise EncoderError(
             f"{name}: another revision than the library was indexed with ({source.digest}, not "
@@ -46,8 +51,13 @@ def open_encoder(
 
 def find(name: str) -> Source:
     """The files of an encoder, fetched where they are not here yet. Raises as `open_encoder`."""
+    if not name.strip():
+        raise EncoderError("which encoder? a short name, OWNER/NAME of the hub, or a folder")
+    if "://" in name:
+        owned = "/".join(name.split("://", 1)[1].strip("/").split("/")[-2:])
+        raise EncoderError(f"{name}: an address; name the repository as OWNER/NAME ({owned})")
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if folder.exists():
         return look_at(folder.absolute(), name)
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise EncoderError(f"{name}: no such folder")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from feature_extract.encoders.errors import EncoderError
-from feature_extract.encoders.preparation import Preparation, of_open_clip
+from feature_extract.encoders.preparation import Preparation, check_side, of_open_clip
 from feature_extract.encoders.source import OPEN_CLIP, Source
 from feature_extract.encoders.torchvision_import import make_importable
 
@@ -55,6 +55,11 @@ def load(source: Source) -> OpenClipTowers:
     Raises:
         EncoderError: open_clip is not there, or the folder holds no encoder that it reads whole.
     """
+    settings = source.read_json(OPEN_CLIP).get("model_cfg")
+    seen = settings.get("vision_cfg") if isinstance(settings, dict) else None
+    if not isinstance(seen, dict):
+        raise EncoderError(f"{source.folder / OPEN_CLIP}: damaged (no picture tower in model_cfg)")
+    side = check_side(source, seen.get("image_size", _SIDE))
     make_importable()
     try:
         import open_clip
@@ -62,10 +67,6 @@ def load(source: Source) -> OpenClipTowers:
         raise EncoderError(
             f"{source.name}: needs the package open_clip_torch; pip install 'vmr[encoders]'"
         ) from error
-    settings = source.read_json(OPEN_CLIP).get("model_cfg", {})
-    side = settings.get("vision_cfg", {}).get("image_size", _SIDE)
-    if not isinstance(side, int):
-        raise EncoderError(f"{source.name}: looks at pictures of {side} pixels, not at a square")
     place = f"local-dir:{source.folder}"
     try:
         model = open_clip.create_model(place, load_weights=False, pretrained_text=False)
@@ -76,9 +77,8 @@ def load(source: Source) -> OpenClipTowers:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)[:160]
         raise EncoderError(f"{source.name}: cannot be loaded ({line})") from error
     if lacking:
-        if all("visual." not in name for name in lacking) and any(
-            name.startswith(("text.", "transformer.")) for name in lacking
-        ):
+        words = {name for name in model.state_dict() if name.startswith(("text.", "transformer."))}
+        if words and words.issubset(lacking):
             raise EncoderError(
                 f"{source.name}: has no text tower, so no question can be asked of it; take the "
                 "whole encoder, not its picture half"

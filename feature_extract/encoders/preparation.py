@@ -9,6 +9,8 @@ is done another way on purpose: a picture is squashed whole where they would cut
 wide one, as everywhere in this project, so that what happens at an edge is found.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from feature_extract.encoders.errors import EncoderError
-from feature_extract.encoders.source import OPEN_CLIP, PREPARATION, Source
+from feature_extract.encoders.source import OPEN_CLIP, PREPARATION, PROCESSOR, Source
 from feature_extract.networks.squash import squash_batch
 
 _CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
@@ -30,6 +32,10 @@ _FILTERS: Final = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_IN_ORDER: Final = tuple(Image.Resampling(number) for number in range(6))
+"""Ways of resizing by their numbers, as transformers writes them down."""
+_LARGEST: Final = 4096
+"""Pixels across a square; more is a mistake, and would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -57,31 +63,73 @@ class Preparation:
 
 
 def of_transformers(source: Source, side: int) -> Preparation:
-    """What preprocessor_config.json says; where it is silent, what CLIP does.
+    """What preprocessor_config.json or processor_config.json says; where it is silent, what CLIP
+    does.
 
     Raises:
-        EncoderError: it is missing, damaged, or asks for something else.
+        EncoderError: both are missing, damaged, or ask for something else.
     """
-    said = source.read_json(PREPARATION)
+    said = _said(source)
     factor = said.get("rescale_factor", 1 / 255)
-    if not said.get("do_rescale", True) or abs(factor * 255 - 1) > 1e-3:
-        raise EncoderError(f"{source.name}: scales pictures by {factor}, not by 1/255")
-    resample = said.get("resample", int(Image.Resampling.BICUBIC))
+    is_usual = isinstance(factor, int | float) and abs(factor * 255 - 1) <= 1e-3
+    if not said.get("do_rescale", True) or not is_usual:
+        raise EncoderError(f"{source.name}: scales pictures by {factor!r}, not by 1/255")
     mean, std = _norms(source, said.get("image_mean"), said.get("image_std"))
     if not said.get("do_normalize", True):
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    return Preparation(side, mean, std, Image.Resampling(resample))
+    resample = said.get("resample", int(Image.Resampling.BICUBIC))
+    return Preparation(side, mean, std, _filter(source, resample, dict(enumerate(_IN_ORDER))))
 
 
 def of_open_clip(source: Source, side: int) -> Preparation:
     """What preprocess_cfg of open_clip_config.json says. Raises as `of_transformers`."""
-    said: dict[str, Any] = source.read_json(OPEN_CLIP).get("preprocess_cfg", {})
+    said: Any = source.read_json(OPEN_CLIP).get("preprocess_cfg", {})
+    if not isinstance(said, dict):
+        raise EncoderError(f"{source.folder / OPEN_CLIP}: damaged (preprocess_cfg is no table)")
     mean, std = _norms(source, said.get("mean"), said.get("std"))
-    return Preparation(side, mean, std, _FILTERS[said.get("interpolation", "bicubic")])
+    return Preparation(
+        side, mean, std, _filter(source, said.get("interpolation", "bicubic"), _FILTERS)
+    )
+
+
+def check_side(source: Source, side: Any) -> int:
+    """Pixels across the square that an encoder looks at, as its settings have them.
+
+    Raises:
+        EncoderError: it is no square, or no number that a picture can have.
+    """
+    if isinstance(side, list | tuple) and len(side) == 2 and side[0] == side[1]:
+        side = side[0]
+    if not isinstance(side, int) or not 1 <= side <= _LARGEST:
+        raise EncoderError(f"{source.name}: looks at pictures of {side} pixels, not at a square")
+    return side
+
+
+def _said(source: Source) -> dict[str, Any]:
+    """The settings of pictures; newer versions of the library keep them in one file with others."""
+    if not (source.folder / PREPARATION).is_file() and (source.folder / PROCESSOR).is_file():
+        said = source.read_json(PROCESSOR).get("image_processor")
+        if isinstance(said, dict):
+            return said
+    return source.read_json(PREPARATION)
+
+
+def _filter(source: Source, said: Any, known: Mapping[Any, Image.Resampling]) -> Image.Resampling:
+    if not isinstance(said, int | str) or said not in known:
+        raise EncoderError(f"{source.name}: resizes pictures by {said!r}, which is no known way")
+    return known[said]
 
 
 def _norms(source: Source, mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    mean, std = tuple(mean or _CLIP_MEAN), tuple(std or _CLIP_STD)
-    if len(mean) != 3 or len(std) != 3 or not all(std):
+    mean, std = (_CLIP_MEAN if mean is None else mean), (_CLIP_STD if std is None else std)
+    if not (_is_of_colours(mean) and _is_of_colours(std) and all(std)):
         raise EncoderError(f"{source.name}: mean {mean} and deviation {std} are not of 3 colours")
-    return mean, std
+    return tuple(mean), tuple(std)
+
+
+def _is_of_colours(said: Any) -> bool:
+    return (
+        isinstance(said, list | tuple)
+        and len(said) == 3
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in said)
+    )

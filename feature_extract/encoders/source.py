@@ -15,16 +15,22 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from feature_extract.encoders.errors import EncoderError
+from feature_extract.encoders.weight_files import check_whole
 
 Layout = Literal["transformers", "open_clip"]
 OPEN_CLIP: Final = "open_clip_config.json"
 TRANSFORMERS: Final = "config.json"
 PREPARATION: Final = "preprocessor_config.json"
+PROCESSOR: Final = "processor_config.json"
+"""Where newer versions of transformers keep the preparation of pictures, among other things."""
 _WEIGHTS: Final[dict[Layout, tuple[str, ...]]] = {
     "open_clip": ("open_clip_model.safetensors", "model.safetensors"),
     "transformers": ("model.safetensors",),
 }
 PICKLED: Final = (".bin", ".pt", ".pth", ".ckpt", ".pickle", ".pkl", ".msgpack", ".h5")
+_UNFINISHED: Final = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2")
+"""Endings of what programs have not fetched to the end."""
+_OTHER_WEIGHTS: Final = (".safetensors", ".gguf", ".onnx", ".tflite", ".mlpackage")
 _READ_AT_ONCE: Final = 1 << 16
 _PLACES: Final = 256
 """Of a weights file, so many places are read for its digest: another revision differs everywhere,
@@ -65,9 +71,12 @@ def look_at(folder: Path, name: str = "") -> Source:
         EncoderError: no such folder, neither of the layouts, no weights, or pickled ones.
     """
     if not folder.is_dir():
-        raise EncoderError(f"{folder}: no such folder")
+        what = "a file; name the folder that it is in" if folder.exists() else "no such folder"
+        raise EncoderError(f"{folder}: {what}")
     layout = _layout(folder)
     weights = _weights(folder, layout)
+    for path in weights:
+        check_whole(path)
     return Source(name or str(folder), folder, layout, weights, _digest(folder, weights))
 
 
@@ -89,19 +98,40 @@ def _weights(folder: Path, layout: Layout) -> tuple[Path, ...]:
         if (folder / file).is_file():
             return (folder / file,)
         if (folder / f"{file}.index.json").is_file():
-            parts = _read_json(folder / f"{file}.index.json").get("weight_map", {}).values()
-            found = tuple(folder / Path(str(part)).name for part in dict.fromkeys(parts))
-            lacking = [part.name for part in found if not part.is_file()]
-            if lacking or not found:
-                raise EncoderError(f"{folder}: its weights are not whole, {lacking} is missing")
-            return found
-    pickled = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLED)
-    if pickled:
+            return _parts(folder / f"{file}.index.json")
+    raise EncoderError(f"{folder}: {_instead(folder, layout)}")
+
+
+def _parts(index: Path) -> tuple[Path, ...]:
+    """The files that weights are spread over, as their index says."""
+    places = _read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise EncoderError(f"{index}: damaged (it does not say where the weights are)")
+    found = tuple(index.parent / Path(str(part)).name for part in dict.fromkeys(places.values()))
+    lacking = [part.name for part in found if not part.is_file()]
+    if lacking:
+        more = f" and {len(lacking) - 1} more are" if len(lacking) > 1 else " is"
         raise EncoderError(
-            f"{folder}: its weights are pickled ({pickled[0]}), which can run code when they are "
-            "read; take the same ones as .safetensors"
+            f"{index.parent}: half a download ({lacking[0]}{more} missing); fetch it again"
         )
-    raise EncoderError(f"{folder}: no weights in it ({' or '.join(_WEIGHTS[layout])})")
+    return found
+
+
+def _instead(folder: Path, layout: Layout) -> str:
+    """Why a folder without the weights that are looked for has none, by what lies in it."""
+    files = sorted(file.name for file in folder.iterdir() if file.is_file())
+    half = [file for file in files if file.endswith(_UNFINISHED)]
+    if half:
+        return f"half a download ({half[0]}); fetch it again"
+    pickled = [file for file in files if file.endswith(PICKLED)]
+    if pickled:
+        return (
+            f"its weights are pickled ({pickled[0]}), which can run code when they are read; take "
+            "the same ones as .safetensors"
+        )
+    other = [file for file in files if file.endswith(_OTHER_WEIGHTS)]
+    found = f"; {other[0]} is not read" if other else ""
+    return f"no weights in it ({' or '.join(_WEIGHTS[layout])}){found}"
 
 
 def _digest(folder: Path, weights: tuple[Path, ...]) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from feature_extract.encoders.errors import EncoderError
-from feature_extract.encoders.preparation import Preparation, of_transformers
+from feature_extract.encoders.preparation import Preparation, check_side, of_transformers
 from feature_extract.encoders.source import TRANSFORMERS, Source
 from feature_extract.encoders.torchvision_import import make_importable
 
@@ -78,51 +78,109 @@ def load(source: Source) -> TransformersTowers:
     make_importable()
     try:
         import transformers
-        from transformers import AutoConfig, AutoModel, AutoTokenizer
     except ImportError as error:
         raise EncoderError(
             f"{source.name}: needs the package transformers; pip install 'vmr[encoders]'"
         ) from error
-    kind = str(source.read_json(TRANSFORMERS).get("model_type", "none"))
-    if kind in NOT_READ:
-        raise EncoderError(f"{source.name}: {NOT_READ[kind]}")
+    _check_kind(source, transformers)
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # what it warns of is refused below
     transformers.logging.disable_progress_bar()
-    here = {"local_files_only": True, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(source.folder, **here)
-        kind = str(config.model_type)
-        model, info = AutoModel.from_pretrained(
-            source.folder,
-            config=config,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            **here,
-        )
-        _check_whole(source, model, kind, info)
-        if not any((source.folder / file).is_file() for file in TOKENIZERS):
-            raise EncoderError(f"{source.name}: no tokenizer in it ({', '.join(TOKENIZERS)})")
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, **here)
+        return _load(source, transformers)
     except EncoderError:
         raise
     except Exception as error:  # of many kinds, by what is damaged
-        raise EncoderError(f"{source.name}: cannot be loaded ({_short(error)})") from error
+        raise EncoderError(f"{source.name}: {_reason(error)}") from error
     finally:
         transformers.logging.set_verbosity(before)
+
+
+def _load(source: Source, transformers: Any) -> TransformersTowers:
+    here = {"local_files_only": True, "trust_remote_code": False}
+    config = transformers.AutoConfig.from_pretrained(source.folder, **here)
+    kind = str(config.model_type)
+    if hasattr(config, "vision_config"):
+        _side(source, config)  # before a network is made for it
+    model, info = transformers.AutoModel.from_pretrained(
+        source.folder,
+        config=config,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        **here,
+    )
+    _check_whole(source, model, kind, info)
+    if not any((source.folder / file).is_file() for file in TOKENIZERS):
+        raise EncoderError(f"{source.name}: no tokenizer in it ({', '.join(TOKENIZERS)})")
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source.folder, **here)
+    except Exception as error:
+        raise EncoderError(f"{source.name}: its tokenizer {_reason(error)}") from error
+    _check_tokens(source, model.config, kind, tokenizer)
     return TransformersTowers(source, model, tokenizer, kind)
+
+
+def _check_kind(source: Source, transformers: Any) -> None:
+    """Refuse by config.json alone what would not be an encoder here."""
+    said = source.read_json(TRANSFORMERS)
+    kind, file = said.get("model_type"), f"{source.name}: its {TRANSFORMERS}"
+    if not isinstance(kind, str):
+        raise EncoderError(f"{file} does not say of which kind it is (model_type)")
+    if kind in NOT_READ:
+        raise EncoderError(f"{source.name}: {NOT_READ[kind]}")
+    if kind not in transformers.CONFIG_MAPPING:
+        if "auto_map" in said:
+            raise EncoderError(
+                f"{file} asks for code of its own (auto_map), which is not run; take an encoder of "
+                "a kind that transformers knows, such as CLIP or SigLIP"
+            )
+        raise EncoderError(
+            f"{file} says that it is of kind {kind}, which transformers {transformers.__version__} "
+            "does not know; take one of CLIP's or SigLIP's kind"
+        )
+    if "quantization_config" in said:
+        raise EncoderError(f"{source.name}: its weights are quantised; take the plain ones")
+
+
+def _check_tokens(source: Source, config: Any, kind: str, tokenizer: Any) -> None:
+    """See that words are taken apart into tokens that the encoder has vectors for."""
+    text = getattr(config, "text_config", config)
+    vectors, tokens = getattr(text, "vocab_size", None), int(tokenizer.vocab_size)
+    if isinstance(vectors, int) and tokens > vectors:
+        raise EncoderError(
+            f"{source.name}: its tokenizer is that of another encoder ({tokens} tokens for "
+            f"{vectors} vectors); fetch both from one place"
+        )
+    # CLIP reads a sentence off where its end token is; 2 stands for the highest, whatever that is.
+    end = getattr(text, "eos_token_id", 2) if kind == "clip" else 2
+    if end != 2 and end not in tokenizer("a dog")["input_ids"]:
+        raise EncoderError(
+            f"{source.name}: its tokenizer is that of another encoder (no sentence ends with token "
+            f"{end}); fetch both from one place"
+        )
 
 
 def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) -> None:
     lacks = {str(name) for name in info.get("missing_keys", ())}
     wrong = [str(entry[0]) for entry in info.get("mismatched_keys", ())]
     reads, sees = hasattr(model, "get_text_features"), hasattr(model, "get_image_features")
-    no_words = bool(lacks) and all(name.startswith(_TEXT_NAMES) for name in lacks)
+    towers = [str(name) for name in model.state_dict()]
+    no_words, no_pictures = (
+        lacks.issuperset(own) and bool(own)
+        for own in (
+            [name for name in towers if name.startswith(begins)]
+            for begins in (_TEXT_NAMES, _IMAGE_NAMES)
+        )
+    )
     if (sees and not reads) or no_words or "vision" in kind:
         raise EncoderError(
             f"{source.name}: has no text tower, so no question can be asked of it; take the whole "
             "encoder, not its picture half"
+        )
+    if no_pictures:
+        raise EncoderError(
+            f"{source.name}: has no picture tower; take the whole encoder, not its text half"
         )
     if not (reads and sees):
         raise EncoderError(
@@ -138,12 +196,7 @@ def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) ->
 
 
 def _side(source: Source, config: Any) -> int:
-    size = getattr(config.vision_config, "image_size", None)
-    if isinstance(size, list | tuple) and len(set(size)) == 1:
-        size = size[0]
-    if not isinstance(size, int):
-        raise EncoderError(f"{source.name}: looks at pictures of {size} pixels, not at a square")
-    return size
+    return check_side(source, getattr(config.vision_config, "image_size", None))
 
 
 def _longest(config: Any) -> int:
@@ -155,7 +208,12 @@ def _vectors(found: Any) -> Tensor:
     return found if isinstance(found, Tensor) else found.pooler_output
 
 
-def _short(error: Exception) -> str:
-    """The first line of what a library says, which may be a page."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return line if len(line) <= 160 else f"{line[:157]}..."
+def _reason(error: Exception) -> str:
+    """What a library complains of, which may be a page, in one line."""
+    said = str(error)
+    if "ignore_mismatched_sizes" in said:
+        return f"its weights do not fit its {TRANSFORMERS} (they are of another size)"
+    if isinstance(error, MemoryError) or "not enough memory" in said:
+        return "does not fit into the memory; close other programs, or take a smaller one"
+    line = " ".join(said.split()) or type(error).__name__
+    return f"cannot be loaded ({line if len(line) <= 160 else f'{line[:157]}...'})"

@@ -94,7 +94,7 @@ def examine_library(folder: "Place", words_file: Path | None = None) -> list[Che
     try:
         checks += map(_check, mismatches(library, model_of(library, words=words)))
     except ValueError as error:
-        advice = "restore it, or `rescan --encoder NAME` takes another one"
+        advice = "`rescan --encoder default` goes back to what comes with the project"
         checks.append(Check("encoder", False, str(error), advice))
     library.close()
     return checks

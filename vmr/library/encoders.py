@@ -127,6 +127,7 @@ def take(
     before = None
     with suppress(LibraryError):  # a damaged setting is set anew
         before = chosen(library)
+    name = name.strip()
     if name == DEFAULT:
         choose(library, None)
         return None if before is None else []
@@ -134,6 +135,8 @@ def take(
 
     encoder = open_encoder(name)  # both towers: a question must be possible, too
     source = encoder.source
+    if Path(name).expanduser().is_dir():  # found again from wherever the library is opened
+        name = str(source.folder)
     choice = Choice(name, str(source.folder), source.digest, encoder.width)
     if before == choice:
         return None

@@ -122,7 +122,8 @@ def spoil_numbers(folder: Path, spoil: str) -> None:
     elif spoil == "image-only":
         state = {name: value for name, value in state.items() if not name.startswith("text")}
     else:
-        del state["vision_model.encoder.layers.0.mlp.fc1.weight"]
+        tower = "text" if spoil == "one of text" else "vision"
+        del state[f"{tower}_model.encoder.layers.0.mlp.fc1.weight"]
     save_file(state, folder / "model.safetensors", {"format": "pt"})
 
 
@@ -131,13 +132,14 @@ def spoil_numbers(folder: Path, spoil: str) -> None:
     [
         ("pickle", r"pickled \(pytorch_model.bin\)"),
         ("none", "no weights in it"),
-        ("cut", "cannot be loaded"),
+        ("cut", "half a download"),
         ("json", "config.json: damaged"),
         ("preparation", "preprocessor_config.json: no such file"),
         ("words", "no tokenizer in it"),
         ("naflex", "every shape"),
         ("nan", "text_projection.weight is not finite"),
         ("image-only", "no text tower"),
+        ("one of text", "do not fit its config.json"),
         ("other", "do not fit its config.json"),
     ],
 )
@@ -145,7 +147,7 @@ def test_one_line_for_what_is_wrong(
     folders: dict[str, Path], tmp_path: Path, spoil: str, said: str
 ) -> None:
     folder = shutil.copytree(folders["clip"], tmp_path / "bad")
-    if spoil in ("nan", "image-only", "other"):
+    if spoil in ("nan", "image-only", "one of text", "other"):
         spoil_numbers(folder, spoil)
     else:
         spoil_files(folder, spoil)

@@ -72,14 +72,14 @@ def test_fetching(tmp_path: Path) -> None:
     assert "done" in done.stdout, done.stdout + done.stderr
     said = [line for line in done.stdout.splitlines() if line.startswith("said:")]
     expected = [
-        "me/none: no such repository",
+        "me/none: no such folder here, and no such repository",
         "me/clip: no revision no-such-branch",
         "only pickled ones (pytorch_model.bin)",
         "not a name/x: not the name of a repository",
         "me/clip: gated; accept its licence",
         "model.safetensors came damaged and is deleted; try again",
         "make room, or set HF_HOME",
-        "without a network, put its .json files",
+        "where there is none, put its .json files",
     ]
     for line, part in zip(said, expected, strict=True):
         assert part in line
