@@ -1,5 +1,7 @@
 """A library with an encoder of its own, the whole way: files, rows, index, search, change."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,16 @@ from tests.support.media import counter_video
 from tests.support.tiny_encoders import tiny_clip, tiny_siglip
 from vmr.__main__ import main
 from vmr.cli.choosing import take_encoder
-from vmr.library.encoders import chosen
+from vmr.library.encoders import chosen, extractor_of, not_read
 from vmr.library.store import Library, LibraryError
 from vmr.model.encoded import EncodedModel
+from vmr.search.mismatch import mismatches
 from vmr.search.model import basis_folder, model_of
 from vmr.search.picture import PictureReader
 from vmr.search.searcher import Searcher
+
+
+pytestmark = pytest.mark.usefixtures("words_once")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_siglip(folder / "siglip")
     (folder / "films").mkdir()
     counter_video(folder / "films" / "a.mp4", seconds=6)
+    counter_video(folder / "films" / "b.mp4", seconds=2)
     return folder
 
 
@@ -117,3 +124,71 @@ def test_a_damaged_setting_is_set_anew(tmp_path: Path) -> None:
         chosen(library)
     assert take_encoder(library, "default") == []
     assert chosen(library) is None
+
+
+def test_what_could_not_be_read_is_said_and_read_when_it_is_there(
+    library: Library, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, film = chosen(library), place / "films" / "b.mp4"
+    assert before is not None
+    other = str(tiny_clip(tmp_path / "other", seed=5))
+    film.rename(tmp_path / "b.mp4")
+    (line,) = take_encoder(library, other)
+    assert line.startswith(f"{film}: not read with {other} (")
+    rescan = ["rescan", "--library", str(library.folder)]
+    with monkeypatch.context() as patch:
+        patch.delattr("vmr.library.encoders.open_chosen")  # nothing is there to be read with it
+        assert main(rescan) == 0
+        assert not_read(library) == []  # it is missing, which is said anyway
+    (tmp_path / "b.mp4").rename(film)
+    library.check_presence()
+    assert [video.path for video in not_read(library)] == [film]
+    (note,) = [m for m in mismatches(library, model_of(library)) if m.part == "encoder"]
+    assert "b.mp4 could not be read with it, and is not searched" in note.finding
+    assert main(rescan) == 0
+    assert not_read(library) == []
+    found = Searcher(library, model_of(library)).search("a dog").moments
+    assert {moment.name for moment in found} == {"a.mp4", "b.mp4"}
+    with monkeypatch.context() as patch:
+        patch.delattr("vmr.library.encoders.open_chosen")
+        assert main(rescan) == 0
+    take_encoder(library, before.name)
+
+
+def test_a_folder_is_found_again_from_elsewhere(
+    library: Library, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    take_encoder(library, "clip")
+    choice = chosen(library)
+    assert choice is not None
+    assert choice.name == str(place / "clip")
+
+
+def test_an_encoder_that_is_gone_or_another_is_one_line(
+    library: Library,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The library and its choice stay as they were, and all is well when the encoder is back."""
+    monkeypatch.setattr("vmr.cli.encoders.FEWEST_ROWS", 1)
+    clip, before = place / "clip", chosen(library)
+    command = ("--library", str(library.folder))
+    clip.rename(place / "elsewhere")
+    gone = f"{clip}: no such folder; or `rescan --encoder NAME` takes another one"
+    for spoil, said in ((None, gone), (place / "siglip", "another revision than the library was")):
+        if spoil:
+            shutil.copytree(spoil, clip)
+        for asked in (["search", "a bird"], ["calibrate"]):
+            capsys.readouterr()
+            assert main([*asked, *command]) == 1
+            lines = capsys.readouterr().err.splitlines()
+            (line,) = (line for line in lines if not line.startswith("note: "))
+            assert said in line
+        with pytest.raises(EncoderError, match=re.escape(said)):
+            extractor_of(library)()
+        assert chosen(library) == before
+    shutil.rmtree(clip)
+    (place / "elsewhere").rename(clip)
+    assert main(["search", "a bird", *command]) == 0

@@ -32,6 +32,14 @@ def take_encoder(library: "Library", name: str | None) -> list[str]:
     return problems
 
 
+def read_lacking(library: "Library") -> list[str]:
+    """Read what could not be read with the library's encoder before; a line for each that still
+    cannot."""
+    from vmr.library.encoders import catch_up
+
+    return catch_up(library, on_progress=_told)
+
+
 def _told(video: "Video", fraction: float, _: int) -> None:
     if sys.stderr.isatty():
         end = "\n" if fraction >= 1 else "\r"

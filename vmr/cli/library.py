@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmr.cli.choosing import take_encoder
+from vmr.cli.choosing import read_lacking, take_encoder
 from vmr.cli.console import (
     DONE,
     FAILED,
@@ -179,6 +179,8 @@ def _rescan(options: argparse.Namespace) -> int:
     with Ingest(library, extractor_of(library), engine) as ingest:
         found = rescan(library, ingest, options.paths, exclude=options.exclude, say=_say)
         jobs = _finish(library, ingest)
+    if not options.encoder:
+        problems += read_lacking(library)
     for video in missing(library):
         line = one_line(f"missing: {video.path}")
         print(f"{line}; `remove --missing` forgets it", file=sys.stderr)

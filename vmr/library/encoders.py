@@ -5,12 +5,13 @@
     take(library, "clip-b32")                   # reads what lacks its columns, then answers with it
 
 A features file may hold the columns of several encoders. While another one is read in, the one
-before answers; it is taken once every video that is there has its columns.
+before answers; it is taken once every video that is there has its columns. Those that could not be
+read, such as on a disk that was not there, are remembered, and read by `catch_up`.
 """
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 DEFAULT: Final = "default"
 """The name of what comes with the project."""
 _KEY: Final = "encoder"
+READ: Final = "encoder read"
+"""The name of the setting that says how far a library is read with its encoder."""
 _WAIT_SECONDS: Final = 0.5
 OnProgress: TypeAlias = Callable[[Video, float, int], None]
 """Told the video, the fraction of it that is read, and how many are left, it among them."""
@@ -118,7 +121,8 @@ def take(
         on_progress, on_wait: as of `change`.
 
     Returns:
-        One line for each video that could not be read with it; None where it is the one in use.
+        One line for each video that could not be read with it; None where it is the one in use,
+        and every video is read with it.
 
     Raises:
         EncoderError: there is no such encoder, or it cannot be used; the library is untouched.
@@ -138,7 +142,7 @@ def take(
     if Path(name).expanduser().is_dir():  # found again from wherever the library is opened
         name = str(source.folder)
     choice = Choice(name, str(source.folder), source.digest, encoder.width)
-    if before == choice:
+    if before == choice and not _lacking(library, choice).there:
         return None
     return change(library, choice, encoder, on_progress=on_progress, on_wait=on_wait)
 
@@ -167,24 +171,21 @@ def change(
     Raises:
         LibraryError: the library could not be written, or another process indexes it.
     """
-    left: dict[int, Video] = {}
-    problems: list[str] = []
-    known = 0  # the last change of the library that was heeded
+    reading = _Reading.of(library, choice.block)
+    problems: dict[int, str] = {}
     while True:
         with library.exclusive(wait_seconds=_WAIT_SECONDS if on_wait else 0.0) as alone:
             if alone:
-                while changes := library.changes(known):
-                    known = changes.number
-                    for id in (*changes.gone, *(video.id for video in changes.videos)):
-                        left.pop(id, None)
-                    lacking = (v for v in changes.videos if _lacks(library, v, choice.block))
-                    left |= {video.id: video for video in lacking}
-                if not left:
+                reading.heed(library)
+                there = reading.there
+                if not there:
+                    reading.keep(library, [*reading.left, *problems])
                     choose(library, choice)
-                    return problems
-                video = next(iter(left.values()))
-                told = _told(on_progress, video, len(left))
-                problems += _read_in(library, left.pop(video.id), choice, encoder, told)
+                    return [*problems.values()]
+                video = there[0]
+                told = _told(on_progress, video, len(there))
+                problem = _read_in(library, reading.left.pop(video.id), choice, encoder, told)
+                problems |= {video.id: problem} if problem else {}
         if not alone:
             if on_wait is None:
                 raise LibraryError(
@@ -193,8 +194,90 @@ def change(
             on_wait()
 
 
+def catch_up(library: Library, *, on_progress: OnProgress | None = None) -> list[str]:
+    """Read what lacks the columns of the library's encoder, of the files that are there now.
+
+    Loads nothing where nothing lacks.
+
+    Returns:
+        One line for each video that could not be read.
+
+    Raises:
+        EncoderError, LibraryError: as of `take`.
+    """
+    choice = chosen(library)
+    if choice is None:
+        return []
+    reading = _lacking(library, choice)
+    if not any(video.path.is_file() for video in reading.there):
+        reading.keep(library, reading.left)
+        return []
+    encoder = open_chosen(choice, pictures=True, texts=False)
+    return change(library, choice, encoder, on_progress=on_progress, on_wait=lambda: None)
+
+
+def not_read(library: Library) -> list[Video]:
+    """The videos that could not be read with the library's encoder, and so are not searched.
+
+    Raises:
+        LibraryError: the setting of its encoder is damaged.
+    """
+    choice = chosen(library)
+    if choice is None:
+        return []
+    return _Reading.of(library, choice.block).there
+
+
+def _lacking(library: Library, choice: Choice) -> "_Reading":
+    reading = _Reading.of(library, choice.block)
+    reading.heed(library)
+    return reading
+
+
+@dataclass
+class _Reading:
+    """How far a library is read with an encoder."""
+
+    block: str
+    number: int
+    "of the last change of the library that was heeded"
+    left: dict[int, Video]
+    "videos that lack the columns, by their ids"
+
+    @classmethod
+    def of(cls, library: Library, block: str) -> "_Reading":
+        """As it was when it was kept; from the beginning where that was for another encoder."""
+        try:
+            said = json.loads(library.settings.get(READ) or "{}")
+            number, left = int(said["number"]), [int(id) for id in said["left"]]
+            if said["block"] == block:
+                return cls(block, number, library.videos_of(left))
+        except (KeyError, TypeError, ValueError) as error:
+            logger.info("looked at from the beginning: %r", error)
+        return cls(block, 0, {})
+
+    @property
+    def there(self) -> list[Video]:
+        """Of those, the ones whose files were there when they were last looked for."""
+        return [video for video in self.left.values() if video.searchable]
+
+    def heed(self, library: Library) -> None:
+        """Follow what has changed since."""
+        while changes := library.changes(self.number):
+            self.number = changes.number
+            for id in (*changes.gone, *(video.id for video in changes.videos)):
+                self.left.pop(id, None)
+            lacking = (v for v in changes.videos if _lacks(library, v, self.block))
+            self.left |= {video.id: video for video in lacking}
+
+    def keep(self, library: Library, left: Iterable[int]) -> None:
+        """Remember it, and the ids of videos that still lack the columns."""
+        kept = {"block": self.block, "number": self.number, "left": [*left]}
+        library.settings.set(READ, json.dumps(kept))
+
+
 def _lacks(library: Library, video: Video, block: str) -> bool:
-    if not video.searchable:
+    if not video.rows:
         return False
     try:
         return block not in library.features(video.id).blocks
@@ -209,16 +292,16 @@ def _read_in(
     choice: Choice,
     encoder: "Encoder",
     on_progress: Callable[[float], None] | None,
-) -> list[str]:
-    """Add the columns of one video; a line where it cannot be read."""
+) -> str:
+    """Add the columns of one video; a line where it cannot be read, else nothing."""
     try:
         rows = encode(video.path, encoder, on_progress=on_progress)
         features = library.features(video.id).with_block(choice.block, rows)
         library.replace_features(video.id, features)
     except (VideoError, LibraryError, FeaturesError, OSError) as error:
         logger.info("%s: not read with the encoder", video.path, exc_info=error)
-        return [f"{video.path}: not read with {choice.name} ({error})"]
-    return []
+        return f"{video.path}: not read with {choice.name} ({error})"
+    return ""
 
 
 def _told(

@@ -10,6 +10,7 @@ by row. Ids stay. What each machine makes of a library (index, previews) is made
 from collections.abc import Callable
 from typing import Any, Final
 
+from vmr.library.encoders import READ
 from vmr.library.opening import STORE
 from vmr.library.receipts import keys_of
 from vmr.library.recovery import DONE
@@ -37,7 +38,7 @@ _TABLES: Final = (
     ("passages", "id, video, sense, first, last, said, written", "id"),
     ("looked", "video, sense, model, beside, reason", "video, sense"),
 )
-_OWN: Final = (STORE, DONE)
+_OWN: Final = (STORE, DONE, READ)
 """Settings that say something of the place, and stay there."""
 
 

@@ -9,6 +9,7 @@ None of it ever mixes: a library takes rows of one extractor, an index vectors o
 from dataclasses import dataclass
 
 from feature_extract.extract import extractor_fingerprint
+from vmr.library.encoders import not_read
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
 from vmr.search.index import ClipIndex
@@ -19,7 +20,7 @@ class Mismatch:
     """One part that does not fit the others."""
 
     part: str
-    "features, index, or word vectors"
+    "features, encoder, index, or word vectors"
     finding: str
     advice: str
     "what to do about it"
@@ -34,6 +35,11 @@ def mismatches(library: Library, model: RetrievalModel) -> list[Mismatch]:
     if library.fingerprint not in ("", extractor_fingerprint()):
         finding = "the videos were indexed with other networks or settings than those in use"
         found.append(Mismatch("features", finding, "`rescan --reindex` reads them again"))
+    unread = not_read(library)
+    if unread:
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        finding = f"{unread[0].name}{more} could not be read with it, and is not searched"
+        found.append(Mismatch("encoder", finding, "`rescan` tries again"))
     if ClipIndex.stored_model(library) not in ("", model.fingerprint):
         finding = "the index was made with other weights than those in use, and is not used"
         advice = "the next search makes a new one, or `rescan --reindex`"
