@@ -1,6 +1,6 @@
-"""What a library survives: kills at any moment, full and read-only disks, locks, other processes.
+"""What a library survives: kills at any write, full and read-only disks, locks, other processes.
 
-The short form runs with every test; `make soak` kills at 200 random moments.
+The short form runs with every test; `make soak` kills at 200 random writes.
 """
 
 import multiprocessing
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 class Pausing(PlantedExtractor):
-    """Takes 20 ms a file, so that kills fall inside and outside of the extraction."""
+    """Takes 20 ms a file, so that other processes come between its writes."""
 
     def __init__(self) -> None:
         super().__init__(steps=4, pause_seconds=0.005)
@@ -142,41 +141,6 @@ def check_completes(
 # Kills
 
 
-def kill_at_random_moments(
-    kills: int, paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
-) -> None:
-    moments = random.Random(5)
-    done, library = 0, tmp_path / "library0"
-    finished: set[Path] = set()
-    while done < kills:
-        child = START.Process(target=index_all, args=(library, paths))
-        child.start()
-        child.join(moments.uniform(0.0, 0.9))
-        if child.is_alive():
-            done += 1
-            child.kill()
-        child.join()
-        assert child.exitcode in (0, -signal.SIGKILL)
-        finished = check_sound(library, finished, undisturbed)
-        if len(finished) == len(paths):
-            check_completes(library, paths, undisturbed)
-            library, finished = tmp_path / f"library{done}", set()
-    check_completes(library, paths, undisturbed)
-
-
-def test_killed_at_random_moments(
-    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
-) -> None:
-    kill_at_random_moments(8, paths, undisturbed, tmp_path)
-
-
-@pytest.mark.soak
-def test_killed_at_200_random_moments(
-    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
-) -> None:
-    kill_at_random_moments(200, paths, undisturbed, tmp_path)
-
-
 def die_at_write(folder: Path, paths: list[Path], boundary: int, count: Path) -> None:
     """Index, and die just before the write of this number; without one, count them all."""
     seen = 0
@@ -205,16 +169,52 @@ def die_at_write(folder: Path, paths: list[Path], boundary: int, count: Path) ->
     count.write_text(str(seen))
 
 
+def count_writes(paths: list[Path], tmp_path: Path) -> int:
+    """How many an undisturbed run makes."""
+    count = tmp_path / "count"
+    assert run_child(die_at_write, tmp_path / "counted", paths, 0, count) == 0
+    return int(count.read_text())
+
+
+def kill_at_random_writes(
+    kills: int, paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
+    """By a number of writes, not by a clock: a faster or busier machine is hit as often."""
+    rng, writes = random.Random(5), count_writes(paths, tmp_path)
+    done, library = 0, tmp_path / "library0"
+    finished: set[Path] = set()
+    while done < kills:
+        code = run_child(die_at_write, library, paths, rng.randint(1, writes), tmp_path / "count")
+        assert code in (0, -signal.SIGKILL)
+        done += code != 0  # a run that goes on from another writes less, and may end before
+        finished = check_sound(library, finished, undisturbed)
+        if len(finished) == len(paths):
+            check_completes(library, paths, undisturbed)
+            library, finished = tmp_path / f"library{done}", set()
+    check_completes(library, paths, undisturbed)
+
+
+def test_killed_at_random_writes(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
+    kill_at_random_writes(8, paths, undisturbed, tmp_path)
+
+
+@pytest.mark.soak
+def test_killed_at_200_random_writes(
+    paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
+) -> None:
+    kill_at_random_writes(200, paths, undisturbed, tmp_path)
+
+
 def kill_before_writes(
     share: int, paths: list[Path], undisturbed: dict[Path, tuple[bytes, ...]], tmp_path: Path
 ) -> int:
-    count = tmp_path / "count"
-    assert run_child(die_at_write, tmp_path / "whole", paths[:2], 0, count) == 0
-    writes = int(count.read_text())
+    writes = count_writes(paths[:2], tmp_path)
     assert writes > 60
     for boundary in range(1, writes + 1, share):
         library = tmp_path / f"library{boundary}"
-        code = run_child(die_at_write, library, paths[:2], boundary, count)
+        code = run_child(die_at_write, library, paths[:2], boundary, tmp_path / "count")
         assert code in (0, -signal.SIGKILL)
         check_sound(library, set(), undisturbed)
         check_completes(library, paths[:2], undisturbed)
@@ -245,12 +245,9 @@ def test_the_newest_files_cut_short(
 ) -> None:
     """As after a power cut on a disk that lied about what it had written."""
     folder = tmp_path / "library"
-    child = START.Process(target=index_all, args=(folder, paths))
-    child.start()
-    while len([*folder.glob("thumbnails/*.zip")]) < 12:
-        time.sleep(0.002)
-    child.kill()
-    child.join()
+    writes = count_writes(paths, tmp_path)
+    code = run_child(die_at_write, folder, paths, writes * 3 // 5, tmp_path / "count")
+    assert code == -signal.SIGKILL
     files = [file for file in folder.rglob("*.*") if file.is_file()]
     for file in sorted(files, key=lambda file: file.stat().st_mtime_ns)[-8:]:
         if file.suffix != ".db":  # its own journal is what protects the database
