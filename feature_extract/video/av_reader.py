@@ -12,11 +12,12 @@ from typing import Any, Final, NamedTuple
 import av
 from av.video.reformatter import VideoReformatter
 
+from feature_extract.video.fields import Parameters
 from feature_extract.video.hdr import to_sdr
 from feature_extract.video.libav_log import Complaints, is_of_matroska, is_patched
 from feature_extract.video.mpegts_continuity import holes
 from feature_extract.video.shown import Deinterlacer
-from feature_extract.video.skippable import unseen
+from feature_extract.video.skippable import CODECS, unseen
 from feature_extract.video.source import MAX_SECONDS, THREADS, Picture, Source, open_video, packets
 from feature_extract.video.timing import CUT_SECONDS, TOLERANCE, slot
 
@@ -270,16 +271,24 @@ class AvReader:
             self.unreadable.append((start, end))
 
 
-def breaks_off(path: str, complaints: Complaints) -> bool:
-    """Whether the container leaves something out on the way through, by its own words. Matroska
-    skips what it cannot read; decord's older libav does so without a word."""
+def changes(path: str, source: Source, complaints: Complaints) -> str:
+    """What happens to a stream on its way that decord would not say; empty: nothing.
+
+    Its parameters may become others: decord would go on as before, and show interlaced pictures
+    with combs. Matroska skips what it cannot read; decord's older libav does so without a word."""
+    if not source.matroska and source.info.codec not in CODECS:
+        return ""
     _speak_up()
     container, stream = open_video(path)
     with container:
         complaints.new()
-        return any(packet is None for packet in packets(container, stream)) or bool(
-            complaints.new()
-        )
+        parameters = Parameters(source.info.codec, stream.codec_context.extradata)
+        for packet in packets(container, stream):
+            if packet is None:
+                return "it breaks off"
+            if parameters.change(packet):
+                return "it turns into another stream"
+        return "its container leaves something out" if source.matroska and complaints.new() else ""
 
 
 def _speak_up() -> None:

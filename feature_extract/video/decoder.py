@@ -183,7 +183,7 @@ def read_span(sender: Sender, request: dict[str, Any]) -> None:
     source = describe(path)
     sender.message("info", **asdict(source.info))
     limit_time(OPEN_SECONDS + SLOWNESS * (source.info.duration + LARGE_SLOWNESS * (end - start)))
-    sender.message("facts", **facts(path))
+    sender.message("facts", **facts(path, source))
     if what == "sound":
         sender.sound_of(SoundReader(path, source, (start, end)))
     elif what == "words":

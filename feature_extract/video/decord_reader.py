@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from feature_extract.video.av_reader import breaks_off
+from feature_extract.video.av_reader import changes
 from feature_extract.video.libav_log import Complaints
 from feature_extract.video.source import MAX_SECONDS, Picture, Source, threads_for
 from feature_extract.video.timing import CUT_SECONDS, slot
@@ -43,8 +43,8 @@ class DecordReader:
         pictures = source.info.duration * source.info.fps
         if pictures * size[0] * size[1] * 3 > MOST_PICTURES:
             raise DistrustError("decord would hold all pictures of a long file in memory")
-        if source.matroska and breaks_off(path, complaints):
-            raise DistrustError("decord would not say what the container leaves out")
+        if change := changes(path, source, complaints):
+            raise DistrustError(f"decord would not say that {change}")
         self._shape = (size[1], size[0], 3)
         # What libav complains of is the only sign of damage that decord lets out.
         self._complaints = complaints

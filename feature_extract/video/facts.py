@@ -7,18 +7,17 @@ from typing import Any
 
 import av
 
-from feature_extract.video.source import open_video
+from feature_extract.video.source import Source, open_video
 from feature_extract.video.tags import tags_of
 
 
-def facts(path: str) -> dict[str, Any]:
+def facts(path: str, source: Source) -> dict[str, Any]:
     """The fields of `spans.Facts`, as JSON values."""
     container, stream = open_video(path)
     with container:
-        rate = stream.average_rate or stream.guessed_rate or 0
         return {
             "video_stream": stream.index,
-            "rate": [rate.numerator, rate.denominator] if rate else [0, 1],
+            "rate": [source.rate.numerator, source.rate.denominator],
             "timecode": _timecode(container, stream),
             "tags": tags_of(container, stream),
             "sounds": [

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from feature_extract.video.fields import APART
+from feature_extract.video.fields import APART, is_field
 from feature_extract.video.hdr import to_sdr
 from feature_extract.video.source import Picture, Turn
 
@@ -24,39 +24,64 @@ ROWS: Final = 16
 _BASE: Final = Fraction(1, 1000)
 
 
+class _Fields(NamedTuple):
+    """Two frames that are the fields of one picture."""
+
+    first: Any
+    second: Any
+    top_first: bool
+
+
 class Deinterlacer:
-    """One whole picture from each that is marked as two fields; others are left as they are."""
+    """One whole picture from each that is marked as two fields, and from each two that are fields;
+    others are left as they are. What comes out depends on the pictures beside it only, not on
+    where reading began."""
 
     def __init__(self, codec: str) -> None:
         """For the frames of this codec."""
-        self._apart = codec == APART
+        self._codec = codec
         self._graph: Any = None
-        self._shape: tuple[Any, ...] = ()
-        self._times: deque[float] = deque()
+        self._times: deque[float | None] = deque()
         self._count = 0
 
     def frames(self, frames: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
-        """(seconds, frame) as they come, one for one."""
-        if self._apart:
-            yield from frames
-            return
-        for seconds, frame in frames:
-            shape = (frame.width, frame.height, frame.format.name)
-            if self._graph is not None and shape != self._shape:
+        """(seconds, frame) as they come, one for one, and one for two fields."""
+        before: Any = None
+        kind: tuple[Any, ...] = ()
+        for seconds, frame in _Pairs(self._codec).of(frames):
+            if (isinstance(frame, _Fields), *_kind(frame)) != kind:
+                kind, before = (isinstance(frame, _Fields), *_kind(frame)), None
                 yield from self._flush()
-            if self._graph is None and frame.interlaced_frame:
-                self._shape = shape
-                self._graph = _graph(frame, [("bwdif", "mode=send_frame:deint=interlaced")])
+            if self._graph is None and self._has_fields(frame):
+                self._begin(frame, before)
+            before = frame
             if self._graph is None:
                 yield seconds, frame
                 continue
-            self._times.append(seconds)
-            frame.pts, frame.time_base = self._count, _BASE
-            self._count += 1
-            self._graph.push(frame)
+            self._push(seconds, frame)
             yield from self._ready()
-        if self._graph is not None:
-            yield from self._flush()
+        yield from self._flush()
+
+    def _has_fields(self, frame: Any) -> bool:
+        return isinstance(frame, _Fields) or bool(self._codec != APART and frame.interlaced_frame)
+
+    def _begin(self, frame: Any, before: Any) -> None:
+        """With the picture before, by which the fields of the first one are taken apart, too."""
+        if isinstance(frame, _Fields):
+            order = f"first_field={'top' if frame.top_first else 'bottom'}"
+            woven = [("weave", order), ("bwdif", "mode=send_frame:deint=all")]
+            self._graph = _graph(frame.first, woven)
+        else:
+            self._graph = _graph(frame, [("bwdif", "mode=send_frame:deint=interlaced")])
+        if before is not None:
+            self._push(None, before)
+
+    def _push(self, seconds: float | None, frame: Any) -> None:
+        self._times.append(seconds)
+        for each in (frame.first, frame.second) if isinstance(frame, _Fields) else (frame,):
+            each.pts, each.time_base = self._count, _BASE
+            self._count += 1
+            self._graph.push(each)
 
     def _ready(self) -> Iterator[tuple[float, Any]]:
         while self._times:
@@ -64,13 +89,61 @@ class Deinterlacer:
                 frame = self._graph.pull()
             except (BlockingIOError, EOFError):
                 return
-            yield self._times.popleft(), frame
+            seconds = self._times.popleft()
+            if seconds is not None:
+                yield seconds, frame
 
     def _flush(self) -> Iterator[tuple[float, Any]]:
+        if self._graph is None:
+            return
         self._graph.push(None)
         yield from self._ready()
         self._graph = None
         self._times.clear()
+
+
+class _Pairs:
+    """Fields that are pictures of their own, by twos; one that has lost its other is left out."""
+
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
+        self._first_top: bool | None = None  # of each two
+        self._graph: Any = None
+        self._kind: tuple[Any, ...] = ()
+
+    def of(self, frames: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
+        """(seconds, frame), and (seconds of the first, both) of fields."""
+        waiting: tuple[float, Any] | None = None
+        for seconds, frame in frames:
+            if not is_field(self._codec, frame):
+                self._first_top = waiting = None
+                yield seconds, frame
+                continue
+            top = self._is_top(frame)
+            self._first_top = top if self._first_top is None else self._first_top
+            if top == self._first_top:
+                waiting = seconds, frame
+            elif waiting is not None:
+                yield waiting[0], _Fields(waiting[1], frame, top_first=not top)
+                waiting = None
+
+    def _is_top(self, frame: Any) -> bool:
+        """Whether a field holds the first line; PyAV does not tell, a filter of libav does."""
+        if self._kind != _kind(frame):
+            self._kind = _kind(frame)
+            self._graph = _graph(frame, [("select", "eq(interlace_type,TOPFIRST)")])
+        self._graph.push(frame)
+        try:
+            self._graph.pull()
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _kind(frame: Any) -> tuple[Any, ...]:
+    """What has to stay the same for frames to go through one graph."""
+    frame = frame.first if isinstance(frame, _Fields) else frame
+    return frame.width, frame.height, frame.format.name
 
 
 class Painter:

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from feature_extract.video.fields import Parameters
 from feature_extract.video.source import Source, open_video, packets
 from feature_extract.video.timing import slot
 
@@ -27,8 +28,9 @@ def unseen(path: str, source: Source, rate: float) -> frozenset[int]:
     container, stream = open_video(path)
     with container:
         found = []
+        parameters = Parameters(source.info.codec, stream.codec_context.extradata)
         for packet in packets(container, stream):
-            if packet is None or packet.is_corrupt:
+            if packet is None or packet.is_corrupt or parameters.change(packet):
                 return frozenset()
             if packet.size and not packet.is_discard:
                 found.append(packet.pts)

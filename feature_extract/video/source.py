@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 import av
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.video.faults import in_words, is_fault
-from feature_extract.video.fields import may_be_woven
+from feature_extract.video.fields import is_field, may_be_woven
 from feature_extract.video.formats import FORMATS
 from feature_extract.video.header_checks import contradiction, last_second, seconds_of
 from feature_extract.video.tags import told_by
@@ -38,6 +39,8 @@ TIMED: Final = frozenset(("mov", "matroska", "avi", "asf"))
 COUNTED: Final = frozenset(("avi", "h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu"))
 INDEXED: Final = frozenset(("mov", "matroska"))
 HDR_TRANSFERS: Final = {16: "pq", 18: "hlg"}  # SMPTE ST 2084, ARIB STD-B67
+FASTEST: Final = 1000
+"""Pictures a second: more is the unit that a container counts time in, not a rate."""
 SHEAR: Final = 0.1
 """Cosine between the sides of a picture as shown, from which on its header is damaged."""
 COVER: Final = av.stream.Disposition.attached_pic
@@ -106,12 +109,14 @@ class Source:
     """What the readers have to know of a file."""
 
     info: Info
+    rate: Fraction
+    """Average whole pictures a second; 0 when unknown."""
     first: float
     """Seconds from the origin to the first picture."""
     turn: Turn
     hdr: str | None
     woven: bool
-    """Whether pictures may hold two fields: interlaced."""
+    """Whether pictures may hold two fields, or are fields: interlaced."""
     counted: bool
     """Whether packets carry no time and are counted, so that all times after a hole are wrong."""
     indexed: bool
@@ -200,8 +205,10 @@ def describe(path: str) -> Source:
         if against or first - origin > last:
             against = against or "its pictures would begin after its end"
             raise RefusedError(f"contradicts itself: {against}; copy or convert it again")
+        rate = _rate(stream, frame)
         return Source(
-            info=_info(container, stream, frame, turn, origin),
+            info=_info(container, stream, frame, turn, origin, rate),
+            rate=rate,
             first=first - origin,
             turn=turn,
             hdr=HDR_TRANSFERS.get(int(frame.color_trc)),
@@ -226,14 +233,25 @@ def _first_frame(container: Any, stream: Any) -> Any:
     raise RefusedError("holds no picture that can be read")
 
 
-def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) -> Info:
+def _rate(stream: Any, frame: Any) -> Fraction:
+    """Whole pictures a second; 0 when unknown."""
+    rate = stream.average_rate if frame.time is not None else None  # of raw streams always 25
+    if not rate or rate > FASTEST:
+        rate = stream.guessed_rate or 0
+    return Fraction(rate) / (2 if is_field(stream.codec_context.name, frame) else 1)
+
+
+def _info(
+    container: Any, stream: Any, frame: Any, turn: Turn, origin: float, rate: Fraction
+) -> Info:
     width, height = frame.width, frame.height
+    if is_field(stream.codec_context.name, frame):
+        height *= 2
     aspect = stream.sample_aspect_ratio
     if aspect is not None and aspect > 0:
         width = max(1, round(width * float(aspect)))
     if turn.transpose:
         width, height = height, width
-    timed = frame.time is not None  # raw streams are not: 25 a second is then assumed as average
     duration = _duration(container, stream, origin)
     if duration > MAX_SECONDS:
         hours = f"{duration / 3600:.0f} hours, more than the {MAX_SECONDS / 3600:.0f} that are read"
@@ -242,7 +260,7 @@ def _info(container: Any, stream: Any, frame: Any, turn: Turn, origin: float) ->
         duration=duration,
         width=width,
         height=height,
-        fps=float((stream.average_rate if timed else stream.guessed_rate) or 0),
+        fps=float(rate),
         codec=stream.codec_context.name,
         rotation=turn.degrees,
         has_audio=bool(container.streams.audio),

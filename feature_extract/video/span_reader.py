@@ -97,7 +97,9 @@ class SpanReader(AvReader):
     ) -> None:
         super().__init__(path, source, size, complaints, after=span[0])
         self._start, self._stop = span
-        self._needed = self._start - (LEAD if source.woven else 0)
+        # Broadcasts may turn interlaced anywhere, without a word before.
+        self._early = source.woven or not source.indexed
+        self._needed = self._start - (LEAD if self._early else 0)
         self._skipped = False
         self._careful = False
         self._painter = Painter(size, source.turn, source.hdr)
@@ -144,7 +146,7 @@ class SpanReader(AvReader):
 
     def _noted(self) -> Iterator[tuple[float, Any]]:
         for seconds, frame in self._frames():
-            nearer = self._source.woven and frame.key_frame and seconds <= self._start + TOLERANCE
+            nearer = self._early and frame.key_frame and seconds <= self._start + TOLERANCE
             if self.key is None or nearer:
                 self.key = seconds
             yield seconds, frame
@@ -153,16 +155,27 @@ class SpanReader(AvReader):
         """To a key picture before the start, where the container can be trusted with that."""
         if self._careful or SOUGHT.isdisjoint(container.format.name.split(",")):
             return container, stream
-        target = int((self._needed + self._source.info.origin) * av.time_base)
         with contextlib.suppress(av.FFmpegError):
-            container.seek(target, backward=True)
-            first = next(container.decode(stream), None)
+            first = self._first_at_key(container, stream)
+            if first is not None and first.interlaced_frame and not self._early:
+                self._early = True  # from its middle on
+                self._needed -= LEAD
+                first = self._first_at_key(container, stream)
             if self._is_safe(first):
-                container.seek(target, backward=True)
+                self._to_key(container)
                 self._skipped = True
                 return container, stream
         container.close()
         return open_video(self._path)
+
+    def _first_at_key(self, container: Any, stream: Any) -> Any:
+        self._to_key(container)
+        return next(container.decode(stream), None)
+
+    def _to_key(self, container: Any) -> None:
+        """The last one before what is needed."""
+        target = int((self._needed + self._source.info.origin) * av.time_base)
+        container.seek(target, backward=True)
 
     def _is_safe(self, frame: Any) -> bool:
         if frame is None or frame.time is None or not frame.key_frame:

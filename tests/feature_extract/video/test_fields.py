@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from feature_extract.video.fields import h264_may_be_woven
+from feature_extract.video.fields import Parameters, h264_may_be_woven
 from tests.support.media import ffmpeg
 
 FORMS: dict[str, tuple[str, ...]] = {
@@ -40,3 +40,31 @@ def test_a_header_that_is_cut_or_of_another_kind_says_nothing(tmp_path: Path) ->
     whole = header(tmp_path, "-pix_fmt", "yuv420p")
     assert [h264_may_be_woven(cut) for cut in (None, b"", whole[:6], whole[:12])] == [None] * 4
     assert h264_may_be_woven(b"\0\0\0\1" + whole[8:]) is None
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_stream_that_another_is_joined_to_is_seen_to_change(
+    codec: str, ending: str, tmp_path: Path
+) -> None:
+    """Not by parameters that are only said again, as broadcasts do all the time."""
+    found = []
+    for second in ("64x64", "96x64"):
+        joined = tmp_path / "joined.ts"
+        joined.write_bytes(b"")
+        for number, size in enumerate(("64x64", second)):
+            part = tmp_path / f"{number}.ts"
+            source = ("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d=0.2", "-pix_fmt", "yuv420p")
+            quiet = ("-x265-params", "log-level=none") if codec == "libx265" else ()
+            ffmpeg(*source, "-c:v", codec, *quiet, part)
+            joined.write_bytes(joined.read_bytes() + part.read_bytes())
+        path = tmp_path / f"film.{ending}"
+        ffmpeg("-i", joined, "-c", "copy", path)
+        with av.open(str(path)) as film:
+            stream = film.streams.video[0]
+            parameters = Parameters(stream.codec_context.name, stream.codec_context.extradata)
+            found.append([parameters.change(packet) for packet in film.demux(stream)])
+    same, other = found
+    assert True not in same
+    assert other.index(True) == 5
+    assert not Parameters(codec, None).change(None)
