@@ -22,7 +22,6 @@ from vmr.search.model import basis_folder, model_of
 from vmr.search.picture import PictureReader
 from vmr.search.searcher import Searcher
 
-
 pytestmark = pytest.mark.usefixtures("words_once")
 
 
