@@ -17,9 +17,9 @@ test: .venv/dev
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWICE)
 
-# What lies on servers, against real ones that are started here; nothing of it is skipped.
+# What lies on servers, against real ones that are started here. What cannot start is named (-rs).
 cluster-test: .venv-cluster/ready
-	OMP_NUM_THREADS=1 .venv-cluster/bin/python -m pytest -q -m cluster --override-ini addopts= tests $(ARGS)
+	OMP_NUM_THREADS=1 .venv-cluster/bin/python -m pytest -q -rs -m cluster --override-ini addopts= tests $(ARGS)
 
 check: test
 

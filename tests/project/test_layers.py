@@ -97,6 +97,7 @@ HOMES = {
     "psycopg": {"vmr/library/postgres.py"},
     "pyarrow": {"vmr/model/text.py"},
     "pydantic": {"vmr/page/requests.py"},
+    "pymilvus": {"vmr/search/milvus.py"},
     "pysubs2": {"feature_extract/video/subtitles.py"},
     "ray": {"vmr/library/ray_engine.py"},
     "rapidfuzz": {
@@ -145,10 +146,11 @@ LATE = {
     "vmr/model/sentence.py",
     "vmr/model/text.py",
     "vmr/research/ablation.py",
+    "vmr/search/indexes.py",
 }
 """Files that import inside a function, so that a command starts without what it does not need:
 torch, torchvision, transformers, open_clip, decord, gensim, tokenizers, matplotlib,
-faster-whisper, rapidocr, psycopg, obstore, ray and the page.
+faster-whisper, rapidocr, psycopg, obstore, pymilvus, ray and the page.
 All of vmr/cli may."""
 
 

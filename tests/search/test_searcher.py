@@ -14,7 +14,8 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import QueryError, Words
 from vmr.model.windows import WINDOW
-from vmr.search.searcher import CANDIDATES, WINDOWS, Searcher, open_windows
+from vmr.search.clips import WINDOWS, open_windows
+from vmr.search.searcher import CANDIDATES, Searcher
 
 QUERY = "a dog runs on the beach"
 

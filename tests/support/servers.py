@@ -1,13 +1,15 @@
 """The servers of `make cluster-test`, real ones from registry packages, started here and killed.
 
-with Postgres(folder) as postgres, ObjectStore() as store:
+with Postgres(folder) as postgres, ObjectStore(patch) as store, Milvus(folder, patch) as milvus:
     library = Library(postgres.database(), store=store.bucket())
+    place(library, milvus.address)
     postgres.kill(); postgres.start()
 """
 
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -136,3 +138,94 @@ class ObjectStore:
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+class Milvus:
+    """A Milvus server that asks for a token and speaks over TLS alone; the environment holds the
+    token while it is in use. One a machine: a port of the etcd inside it cannot be chosen."""
+
+    START_SECONDS = 60.0
+    ETCD_PORT = 2380
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        from milvus import MilvusServer, MilvusServerConfig
+
+        # Unpacked once an environment: 250 MB, ten seconds.
+        unpacked = Path(sys.prefix) / "milvus" / "bin"
+        unpacked.mkdir(parents=True, exist_ok=True)
+        (folder / "bin").symlink_to(unpacked)
+        certificate, key = _certificate(folder)
+        config = MilvusServerConfig(data_dir=str(folder))
+        config.set("authorization_enabled", True)
+        config.set("tls_mode", 1)
+        config.set("server_pem_path", str(certificate))
+        config.set("server_key_path", str(key))
+        self._server: Any = MilvusServer(config, wait_for_started=False)
+        self._certificate = certificate
+        patch.setenv("MILVUS_TOKEN", "root:Milvus")
+
+    def __enter__(self) -> "Milvus":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    @property
+    def address(self) -> str:
+        """Of its default database."""
+        options = f"tls=true&server_name=localhost&server_pem_path={self._certificate}"
+        return f"milvus://127.0.0.1:{self._server.listen_port}/default?{options}"
+
+    def kill(self) -> None:
+        """End the server as a power cut does."""
+        self._server.server_proc.kill()
+        self._server.server_proc.wait()
+
+    def start(self) -> None:
+        """Start it, again after `kill`; the test is skipped where that takes too long here."""
+        from vmr.library.locks import AwayError
+        from vmr.search.index_address import IndexAddress
+        from vmr.search.milvus import MilvusRows
+
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", self.ETCD_PORT)) == 0:
+                pytest.skip(f"port {self.ETCD_PORT} is in use: another Milvus or etcd runs here")
+        self._server.start()
+        until = time.monotonic() + self.START_SECONDS
+        while True:
+            try:
+                MilvusRows(IndexAddress.read(self.address), "", width=1).about()
+                return
+            except AwayError as error:
+                if time.monotonic() > until:
+                    self._server.stop()
+                    pytest.skip(f"Milvus did not start in {self.START_SECONDS:.0f} s: {error}")
+                time.sleep(0.5)
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of localhost, which signs itself, and its key."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "server.pem", folder / "server.key"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.PKCS8
+    plain = serialization.NoEncryption()
+    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
+    return files

@@ -50,6 +50,17 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_index(parser: argparse.ArgumentParser) -> None:
+    """Let it be said where the index of a library on servers lies."""
+    parser.add_argument(
+        "--index",
+        default="",
+        metavar="PLACE",
+        help="where the index of a library on servers lies from now on: milvus://HOST:19530, or "
+        "`here` for one on every computer, which is the default; said once, then kept",
+    )
+
+
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Let files be read on other machines."""
     text = "read the files on a Ray cluster, of a library on servers: ray://HOST:PORT, or auto"

@@ -38,6 +38,8 @@ PACKAGES: Final = {
     "rapidocr": "text in the picture",
 }
 
+_UNREACHED: Final = "start it, or look at its address and rights"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -110,7 +112,14 @@ def _servers(library: "Library") -> Iterator[Check]:
         try:
             yield Check(name, True, ask())
         except ValueError as error:
-            yield Check(name, False, str(error), "start it, or look at its address and rights")
+            yield Check(name, False, str(error), _UNREACHED)
+    from vmr.search.indexes import about
+
+    try:
+        if said := about(library):
+            yield Check("index", True, said)
+    except ValueError as error:
+        yield Check("index", False, str(error), _UNREACHED)
 
 
 def _size(folder: Path) -> Check:

@@ -19,6 +19,7 @@ from vmr.cli.console import (
     REFUSED,
     Commands,
     add_engine,
+    add_index,
     add_store,
     clock,
     one_line,
@@ -44,6 +45,7 @@ def add_parsers(command: Commands) -> None:
     index.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     index.add_argument("--json", action="store_true", help="print what became of every file")
     add_store(index)
+    add_index(index)
     add_engine(index)
     _add_exclude(index)
     _add_words(index, "the model that listens: tiny.en, a folder, or a name such as small")
@@ -144,6 +146,10 @@ def _index(options: argparse.Namespace) -> int:
     from vmr.library.store import Library
 
     library = Library(options.library, store=options.store)
+    if options.index:
+        from vmr.search.indexes import place
+
+        place(library, options.index)
     unread = take_encoder(library, options.encoder)
     _want(library, options)
     passed: list[Path] = []
@@ -166,14 +172,14 @@ def _rescan(options: argparse.Namespace) -> int:
     from vmr.library.ingest import Ingest
     from vmr.library.rescan import missing, rescan
     from vmr.library.store import Library
-    from vmr.search.index import ClipIndex
+    from vmr.search.indexes import open_index
     from vmr.search.model import model_of
 
     library = Library(options.library)
     _want(library, options)
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
-        ClipIndex.open(library, model_of(library))  # of other weights it is made anew
+        open_index(library, model_of(library))  # of other weights it is made anew
     problems = take_encoder(library, options.encoder)
     engine = open_engine(library, options.engine, gpus=options.gpus_per_worker)
     with Ingest(library, extractor_of(library), engine) as ingest:
@@ -249,11 +255,11 @@ def _finish(library: "Library", ingest: "Ingest") -> Sequence["Job"]:
     _show(ingest)
     jobs = ingest.progress().jobs
     if any(job.taken and not job.skipped for job in jobs):
-        from vmr.search.index import ClipIndex
+        from vmr.search.indexes import open_index
         from vmr.search.model import model_of
 
         # Any search brings the index up to date; this one spares the next search the wait.
-        ClipIndex.open(library, model_of(library))
+        open_index(library, model_of(library))
     return jobs
 
 

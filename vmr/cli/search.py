@@ -144,13 +144,13 @@ def _positive(text: str) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from statistics import median
 
-    from vmr.search.index import ClipIndex
+    from vmr.search.indexes import open_index
     from vmr.search.model import model_of
     from vmr.search.recall import measure
 
     library = open_library(options.library)
     model = model_of(library)
-    index = ClipIndex.open(library, model)
+    index = open_index(library, model)
     measured = measure(index, model, queries=options.queries)
     if options.json:
         print(json.dumps({"clips": len(index), **asdict(measured)}))

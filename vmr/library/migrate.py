@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from vmr.library.encoders import READ
-from vmr.library.opening import STORE
+from vmr.library.opening import INDEX, INDEX_NAME, STORE
 from vmr.library.receipts import keys_of
 from vmr.library.recovery import DONE
 from vmr.library.store import Library, LibraryError
@@ -38,7 +38,7 @@ _TABLES: Final = (
     ("passages", "id, video, sense, first, last, said, written", "id"),
     ("looked", "video, sense, model, beside, reason", "video, sense"),
 )
-_OWN: Final = (STORE, DONE, READ)
+_OWN: Final = (STORE, INDEX, INDEX_NAME, DONE, READ)
 """Settings that say something of the place, and stay there."""
 
 

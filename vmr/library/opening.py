@@ -16,6 +16,10 @@ from vmr.library.settings import Settings
 
 STORE: Final = "store"
 """The setting of a library on a server that says where its features and thumbnails lie."""
+INDEX: Final = "index"
+"""That says where its index lies; empty on every computer that searches it."""
+INDEX_NAME: Final = "index name"
+"""What the collections of the index begin with: several libraries may share a server."""
 
 
 def open_catalogue(place: Place, *, read_only: bool) -> Catalogue:

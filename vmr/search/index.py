@@ -1,4 +1,4 @@
-"""The nearest clips of the whole library.
+"""The nearest clips of the whole library, on this computer.
 
 One vector a row of video, searched by inner product with faiss (quantised.py). Where few rows are
 asked for, every one is compared; in a large library, those whose quantised rows are most promising.
@@ -12,20 +12,20 @@ The files are a cache: what is missing, damaged or made by another model is made
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmr.library.locks import AwayError, hold_lock
+from vmr.library.locks import hold_lock, plain_errors
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.halves import single
 from vmr.model.retrieval import RetrievalModel
-from vmr.search.encoding import known_as, rows_of
+from vmr.search.clips import RowTimes
+from vmr.search.encoding import features_for, known_as, rows_of
 from vmr.search.parts import Videos, ids_of
 from vmr.search.quantised import QuantisedIndex, exact
 from vmr.search.vectors import Vectors
@@ -48,20 +48,8 @@ _WAIT_SECONDS: Final = 30.0
 """For another process that writes the same index."""
 
 
-@dataclass(frozen=True, eq=False)
-class RowTimes:
-    """When the rows of a video are, and where its shots change; seconds."""
-
-    starts: NDArray[np.float64]
-    "(T,)"
-    ends: NDArray[np.float64]
-    "(T,)"
-    cuts: NDArray[np.float64]
-    "(S,)"
-
-
 class ClipIndex:
-    """All clip vectors of a library, and which row of which video each one is."""
+    """As `Index`: all clip vectors of a library, and which row of which video each one is."""
 
     def __init__(self, library: Library, model: RetrievalModel) -> None:
         self._library = library
@@ -97,6 +85,15 @@ class ClipIndex:
             return str(json.loads((library.folder / "index.json").read_text())["model"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
+
+    @staticmethod
+    def forget(library: Library) -> None:
+        """Have the index of a library made anew by whoever opens it next."""
+        with hold_lock(library.folder / "index.lock", wait_seconds=_WAIT_SECONDS) as alone:
+            if not alone:
+                raise LibraryError(f"{library.folder}: another process writes the index; try again")
+            with plain_errors(library.folder):
+                (library.folder / "index.json").unlink(missing_ok=True)
 
     def sync(self) -> None:
         """Follow the library: drop what went, add what came. It costs what has changed since.
@@ -164,10 +161,13 @@ class ClipIndex:
                 best = sorted(best)[:count]
         return [(video, row) for _, video, row in best], [-score for score, _, _ in best]
 
-    def vectors(self, video: int) -> NDArray[np.float16]:
-        """The clip vectors (T, E) of one video, not copied; LibraryError when it has none here."""
+    def prepare(self, windows: Iterable[tuple[int, list[int]]]) -> None:
+        """As `Index.prepare`: they are on this computer."""
+
+    def vectors(self, video: int, first: int = 0, last: int | None = None) -> NDArray[np.float16]:
+        """As `Index.vectors`, not copied."""
         with self._lock:
-            return self._vectors.of(self._place(video))[0]
+            return self._vectors.of(self._place(video))[0][first:last]
 
     def row_times(self, video: int) -> RowTimes:
         """When the rows of one video are; LibraryError when it has none here."""
@@ -320,24 +320,10 @@ class ClipIndex:
         self._vectors.write(self._model.fingerprint)
 
     def _add(self, video: Video) -> None:
-        try:
-            features = self._library.features(video.id)
-        except LibraryError as error:
-            if isinstance(error, AwayError):
-                raise  # an answer without it would be a wrong one
-            logger.info("%s: left out of the index: %s", video.path, error)
-            return  # damaged, and marked so in the library: the others still answer
-        wanted = self._model.blocks
-        if {name: features.blocks.get(name) for name in wanted} != wanted:
-            if self._model.reads_own_blocks:
-                raise LibraryError(
-                    f"{self._library.name} holds features of {sorted(features.blocks)}, "
-                    f"the model reads {sorted(wanted)}; run `rescan --reindex`"
-                )
-            logger.info("%s: not read with the library's encoder yet", video.path)
-            return
-        clips, times = rows_of(features, self._model)
-        self._vectors.add(video.id, known_as(video), clips, times, features.cuts)
+        features = features_for(self._library, video, self._model)
+        if features is not None:
+            clips, times = rows_of(features, self._model)
+            self._vectors.add(video.id, known_as(video), clips, times, features.cuts)
 
     def _settle(self) -> None:
         """Work out what follows from the parts."""

@@ -1,10 +1,11 @@
 """How much of an exact search the index in use finds, on the user's own library, and how fast.
 
-    measured = measure(ClipIndex.open(library, model), model, queries=100)
+    measured = measure(open_index(library, model), model, queries=100)
     measured.recall, measured.milliseconds        # 0.998, (12.1, ...)
 
 The questions are sentences that come with the weights, spread over them; each is compared with
-every clip of the library as it lies on the disk, and with what `ClipIndex.nearest` answers.
+every clip of the library as it lies on the disk or in the store, and with what `Index.nearest`
+answers.
 """
 
 import time
@@ -14,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from vmr.model.retrieval import RetrievalModel
-from vmr.search.index import ClipIndex
+from vmr.search.clips import Index
 
 COUNT: Final = 100
 """Of so many best clips of a question, which share is found."""
@@ -34,7 +35,7 @@ class Measured:
     "of comparing every clip in numpy"
 
 
-def measure(index: ClipIndex, model: RetrievalModel, *, queries: int) -> Measured:
+def measure(index: Index, model: RetrievalModel, *, queries: int) -> Measured:
     """Ask both ways.
 
     Raises:

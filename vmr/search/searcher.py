@@ -17,16 +17,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vmr.library.locks import AwayError
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.halves import single
 from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError
-from vmr.model.windows import Window, cut_windows, distinct, window_of
+from vmr.model.windows import Window, distinct, window_of
+from vmr.search.clips import Index, RowTimes, open_windows, windows_of
 from vmr.search.feedback import Feedback
 from vmr.search.hearing import Hearing
-from vmr.search.index import ClipIndex, RowTimes
+from vmr.search.indexes import open_index
 from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, follow_on
 from vmr.search.parts import Videos
@@ -38,9 +40,6 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES: Final = 512
 """Clips that stage one returns."""
-WINDOWS: Final = 24
-"""Windows that stage two reads: enough for recall, few enough for an answer at once. What they
-cost: docs/EXPERIMENTS.md, "from Enter to the cards"."""
 PARTS: Final = 16
 """Parts of the library whose ids are remembered."""
 
@@ -54,7 +53,7 @@ class Searcher:
         self.library = library
         self.model = model
         self.use_feedback = use_feedback
-        self._index = ClipIndex.open(library, model)
+        self._index: Index = open_index(library, model)
         self._parts: dict[tuple[int, Scope], Videos] = {}
         self._learnt: tuple[object, Feedback] = (None, Feedback(model))
         self._hearing = Hearing(library.transcripts, rank=model.words.rank)
@@ -177,9 +176,7 @@ class Searcher:
         """The window that answers for a second of a video."""
         times = self.row_times(video)
         row = int(np.searchsorted(times.starts, second, side="right")) - 1
-        first = window_of(max(0, row), len(times.starts))
-        clips = self._index.vectors(video)
-        return cut_windows(clips, times.starts, times.ends, times.cuts, [first])[0]
+        return windows_of(self._index, video, [window_of(max(0, row), len(times.starts))])[0]
 
     def _answer(self, text: str, found: list[Moment], top: int, chosen: Videos | None) -> Answer:
         if top < 1:
@@ -215,10 +212,10 @@ class Searcher:
     def _clips_of(self, video: int, start: float, end: float) -> NDArray[np.float32]:
         """The clip vectors (T, E) of a span."""
         times = self._index.row_times(self._searchable(video).id)
-        inside = (times.starts < end) & (times.ends > start)
-        if not inside.any():
+        inside = np.flatnonzero((times.starts < end) & (times.ends > start))
+        if not len(inside):
             raise LibraryError(f"video {video} has nothing from {start:.1f} to {end:.1f} s")
-        return single(self._index.vectors(video)[inside])
+        return single(self._index.vectors(video, int(inside[0]), int(inside[-1]) + 1))
 
     def _feedback(self) -> Feedback:
         """What can be learnt from the ratings that the library holds now."""
@@ -285,14 +282,17 @@ class Searcher:
             curve: clips (T, E) -> scores (T,).
         """
         try:
-            times, clips = self._index.row_times(video), self._index.vectors(video)
+            times = self._index.row_times(video)
+            inside = np.flatnonzero((times.starts < end) & (times.ends > start))
+            if not len(inside):
+                return None
+            clips = self._index.vectors(video, int(inside[0]), int(inside[-1]) + 1)
         except LibraryError as error:
+            if isinstance(error, AwayError):
+                raise
             logger.info("video %d: skipped: %s", video, error)
             return None
-        inside = np.flatnonzero((times.starts < end) & (times.ends > start))
-        if not len(inside):
-            return None
-        scores = curve(single(clips[inside]))
+        scores = curve(single(clips))
         best = int(np.argmax(scores))
         return float(times.starts[inside[best]]), float(scores[best])
 
@@ -322,6 +322,7 @@ class Searcher:
         lengths = dict(zip(hit.tolist(), self._index.lengths(hit).tolist(), strict=True))
         places = open_windows(ids, rows, lengths)
         videos = self.library.videos_of(id for id, _ in places)
+        self._index.prepare(places)
         opened = [
             (videos[id], windows)
             for id, firsts in places
@@ -341,11 +342,12 @@ class Searcher:
     def _windows(self, video: Video, firsts: list[int]) -> list[Window]:
         """The windows of one video that begin at these rows."""
         try:
-            times, clips = self._index.row_times(video.id), self._index.vectors(video.id)
+            return windows_of(self._index, video.id, firsts)
         except LibraryError as error:
+            if isinstance(error, AwayError):
+                raise
             logger.info("%s: skipped: %s", video.path, error)
             return []  # removed or found damaged since stage one: the others still answer
-        return cut_windows(clips, times.starts, times.ends, times.cuts, firsts)
 
     def _hits(self, video: Video, moments: list[Proposal], rows: int | None) -> list[Moment]:
         """Moments of a video, found among so many rows."""
@@ -376,25 +378,3 @@ def _was_unreadable(video: Video, second: float) -> bool:
     start = math.floor(second)
     end = min(start + 1, video.duration)
     return any(first <= start and end <= last for first, last in video.unreadable)
-
-
-def open_windows(
-    ids: NDArray[np.int64], rows: NDArray[np.int64], lengths: dict[int, int]
-) -> list[tuple[int, list[int]]]:
-    """By video, the first rows of the WINDOWS best windows that hold hits.
-
-    Args:
-        ids: (K,), the videos of the hits, best first.
-        rows: (K,), their rows.
-        lengths: rows of each video.
-    """
-    hits = zip(ids.tolist(), rows.tolist(), strict=True)
-    chosen: dict[tuple[int, int], None] = {}
-    for id, row in hits:
-        chosen[id, window_of(row, lengths[id])] = None
-        if len(chosen) == WINDOWS:
-            break
-    by_video: dict[int, list[int]] = {}
-    for id, first in chosen:
-        by_video.setdefault(id, []).append(first)
-    return list(by_video.items())
