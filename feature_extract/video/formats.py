@@ -9,3 +9,13 @@ FORMATS: Final = (
 )
 """Playlists (hls, concat, dash, sdp) and numbered pictures are left out: a file of these kinds
 names other files and addresses, and opening it would read them."""
+_JPEG_STREAMS: Final = (".mjpeg", ".mjpg")
+
+
+def is_jpeg_stream(path: str) -> bool:
+    """Whether a file is JPEG pictures one after the other, by its name and first bytes. libav takes
+    it for a photograph, and photographs may have another picture behind them, too."""
+    if not path.lower().endswith(_JPEG_STREAMS):
+        return False
+    with open(path, "rb") as file:  # noqa: PTH123  # path is text here
+        return file.read(3) == b"\xff\xd8\xff"

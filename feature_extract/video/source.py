@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.fields import is_field, may_be_woven
-from feature_extract.video.formats import FORMATS
+from feature_extract.video.formats import FORMATS, is_jpeg_stream
 from feature_extract.video.header_checks import contradiction, last_second, seconds_of
 from feature_extract.video.tags import told_by
 
@@ -144,7 +144,8 @@ def open_video(path: str) -> tuple[Any, Any]:
     """The container and its video stream (the best one, never cover art); caller closes."""
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
-        container = av.open(path, options=options, metadata_errors="replace")
+        kind = "mjpeg" if is_jpeg_stream(path) else None
+        container = av.open(path, format=kind, options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError, OSError) as error:
         if is_fault(error, of_libav=True):
             raise RefusedError(in_words(error), passing=True) from error

@@ -12,7 +12,7 @@ import opentimelineio as otio
 import pytest
 
 from feature_extract.transcript import TextSpan
-from tests.support.media import counter_video, read_counter
+from tests.support.media import counter_video, ffmpeg, read_counter
 from vmr.media.captions import said_as_srt, said_as_vtt
 from vmr.media.cut import Cut, ExportError
 from vmr.media.edit_lists import as_edl, as_otio
@@ -61,6 +61,14 @@ def test_a_copied_clip_begins_at_the_key_picture_before(film: Path, tmp_path: Pa
 def _decoded(path: Path) -> Iterator[av.VideoFrame]:
     with av.open(str(path)) as video:
         yield from video.decode(video=0)
+
+
+def test_a_copy_of_jpeg_pictures_holds_those_of_its_span(tmp_path: Path) -> None:
+    source, clip = tmp_path / "a.mjpeg", tmp_path / "clip.avi"
+    counter_video(tmp_path / "a.avi", 2, FPS, codec="mjpeg", pix_fmt="yuvj420p")
+    ffmpeg("-i", tmp_path / "a.avi", "-c", "copy", "-f", "mjpeg", source)
+    write_clip(Cut(source, 0.8, 1.6, FPS), clip, copy=True)
+    assert set(range(20, 40)) <= set(frames(clip)) <= set(range(18, 42))
 
 
 def test_a_film_joins_moments_of_different_files(film: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 run(["-ss", "12.0", *input_of(path)], ["-c", "copy"], Path("clip.mkv"), name="holiday.mp4")
 """
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Final
 import imageio_ffmpeg
 
 from feature_extract.files import scratch_folder
-from feature_extract.video.formats import FORMATS
+from feature_extract.video.formats import FORMATS, is_jpeg_stream
 
 TIMEOUT_SECONDS: Final = 120.0
 _CONTAINERS: Final = f"{FORMATS},webp_pipe"
@@ -51,7 +52,10 @@ class FfmpegError(ValueError):
 def input_of(source: Path) -> list[str]:
     """The arguments that open a video file and nothing else."""
     # "file:" keeps a name such as "concat:a|b.mp4" from being read as a protocol.
-    return ["-format_whitelist", _CONTAINERS, "-i", f"file:{source.resolve()}"]
+    kind: list[str] = []
+    with contextlib.suppress(OSError):  # ffmpeg, which cannot open it either, says why
+        kind = ["-f", "mjpeg"] if is_jpeg_stream(str(source)) else []
+    return ["-format_whitelist", _CONTAINERS, *kind, "-i", f"file:{source.resolve()}"]
 
 
 def run(

@@ -200,6 +200,34 @@ def test_two_video_streams_and_cover_art(media: Path, tmp_path: Path) -> None:
             probe(tmp_path / name)
 
 
+def test_jpeg_pictures_one_after_the_other_are_a_film_unless_they_are_called_a_photograph(
+    media: Path, tmp_path: Path
+) -> None:
+    """Cameras put a second picture behind a photograph, too. Without times, 25 a second."""
+    film = tmp_path / "film.MJPG"
+    ffmpeg("-i", media / "source.mkv", "-c:v", "mjpeg", "-q:v", "3", "-f", "mjpeg", film)
+    info, frames, duration, unreadable = read(film)
+    assert (info.fps, duration, unreadable) == (25, pytest.approx(20 / 25), ())
+    assert spelled(frames) == [0, 6, 12, 18]
+    np.testing.assert_allclose(frames.times, np.array([0, 6, 12, 18]) / 25)
+    photograph = film.rename(tmp_path / "film.jpg")
+    with pytest.raises(VideoError, match="not a video"):
+        probe(photograph)
+    counter_video(tmp_path / "a.avi", 1.0)
+    assert probe((tmp_path / "a.avi").rename(tmp_path / "a.mjpg")).duration == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), {"a.dv": ("-s", "720x576"), "a.ivf": ("-c:v", "libvpx")}.items()
+)
+def test_a_rate_is_one_of_pictures_and_not_of_a_clock(
+    name: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=0.4", *options, path)
+    assert probe(path).fps == 25
+
+
 def test_one_picture_and_none(media: Path, tmp_path: Path) -> None:
     ffmpeg("-i", media / "plain.mp4", "-frames:v", "1", "-c:v", "libx264", tmp_path / "one.mp4")
     _, frames, duration, _ = read(tmp_path / "one.mp4")
