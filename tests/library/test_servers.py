@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +14,17 @@ import pytest
 
 from feature_extract.transcript import TextSpan, Transcript
 from tests.support.media import cup_video
-from tests.support.planted import plant, random_rows, tiny_model, write_file
+from tests.support.planted import (
+    FINGERPRINT,
+    plant,
+    planted_extraction,
+    random_rows,
+    tiny_model,
+    write_file,
+)
 from tests.support.servers import ObjectStore, Postgres
 from vmr.library.address import Address
+from vmr.library.ingest import Ingest
 from vmr.library.locks import AwayError
 from vmr.library.migrate import migrate
 from vmr.library.store import Library, LibraryError, Rating
@@ -79,6 +88,65 @@ def test_a_lock_goes_with_its_process(postgres: Postgres, tmp_path: Path, noted:
         child.kill()
     with library.exclusive(wait_seconds=10) as alone:
         assert alone
+
+
+class _Slow:
+    """Reads a file in two steps, and waits for a word before the second."""
+
+    fingerprint = FINGERPRINT
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def extract(self, path: Path, *, on_progress: Callable[[float], None]) -> object:
+        self.begun.set()
+        assert self.go_on.wait(60)
+        on_progress(0.5)
+        return planted_extraction(random_rows(4, 0))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_who_lost_a_lock_keeps_nothing(
+    postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """A machine that slept comes back when another one has read its video: no word of it counts,
+    neither of its progress nor of its end."""
+    monkeypatch.setattr("vmr.library.ingest._REPORT_SECONDS", -1.0 if told else 600.0)
+    address = postgres.database()
+    asleep, awake = Library(address, store=str(tmp_path / "store")), Library(address)
+    file, slow = write_file(tmp_path / "a.mp4"), _Slow()
+    asleep.words.want(speech="")
+    with Ingest(asleep, lambda: slow) as ingest:  # type: ignore[arg-type, return-value]
+        ingest.add([file])
+        assert slow.begun.wait(60)
+        ended = awake.catalogue.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        )
+        assert {*ended} == {(True,)}
+        id = asleep.videos()[0].id
+        with awake.claim(id) as alone:
+            assert alone
+            awake.store(id, planted_extraction(random_rows(5, 9)), full="of the one awake")
+        before = awake.changes().number
+        slow.go_on.set()
+        assert ingest.wait(60)
+        (job,) = ingest.progress().jobs
+        assert job.state == "ready"
+    assert awake.changes().number == before
+    assert (awake.video(id).rows, awake.video(id).full) == (5, "of the one awake")
+
+
+def test_a_lock_that_is_lost_again_and_again_ends_the_run(
+    postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library(postgres.database(), store=str(tmp_path / "store"))
+    monkeypatch.setattr(library.catalogue, "lost", lambda name: name.startswith("video"))
+    slow = _Slow()
+    slow.go_on.set()
+    with Ingest(library, lambda: slow) as ingest:  # type: ignore[arg-type, return-value]
+        ingest.add([write_file(tmp_path / "a.mp4")])
+        with pytest.raises(LibraryError, match="the lock of video 1 was lost"):
+            ingest.wait(60)
 
 
 def test_a_store_that_fails_now_and_then_loses_nothing(

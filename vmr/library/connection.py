@@ -76,6 +76,10 @@ class Catalogue(Protocol):
         """Be the one process that has this lock of the library; False where another still has it
         after the wait. It is let go when the process dies."""
 
+    def lost(self, name: str) -> bool:
+        """Whether this process still counts on a lock that it no longer has: asked in the
+        transaction that keeps what was done under it."""
+
 
 class Connection:
     """One connection to `library.db` in a folder, safe to share between threads.
@@ -135,3 +139,7 @@ class Connection:
     def lock(self, name: str, *, wait_seconds: float) -> AbstractContextManager[bool]:
         """As `Catalogue.lock`: a locked file of the folder."""
         return hold_lock(self._folder / f"{name}.lock", wait_seconds=wait_seconds)
+
+    def lost(self, name: str) -> bool:  # noqa: ARG002  # of any
+        """As `Catalogue.lost`: never, the system keeps it for the process as long as that lives."""
+        return False

@@ -14,6 +14,7 @@ many as the engine reads files at once, which is one, here.
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from vmr.library.content import ContentError, FileStamp, RunningDigest
 from vmr.library.engine import Engine, LocalEngine, LostWorkerError
 from vmr.library.jobs import NO_VIDEO, Job, Progress
 from vmr.library.listen import WordQueue
-from vmr.library.locks import RowError
+from vmr.library.locks import LostLockError, RowError
 from vmr.library.reading import VideoReader, in_the_way
 from vmr.library.receipts import Receipt
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
@@ -68,6 +69,7 @@ class Ingest:
         self._busy = 0  # workers with a file
         self._threads: set[threading.Thread] = set()
         self._held: set[int] = set()  # videos that a worker has
+        self._lost: Counter[int] = Counter()  # how often the lock of a video was lost
         self.words = WordQueue(library, busy=lambda: bool(self._open_jobs()))
         """Finds what is said and written in videos that are ready."""
 
@@ -212,7 +214,7 @@ class Ingest:
             with self._library.claim(job.video, wait_seconds=0.5) as alone:
                 if alone and not self._paused:
                     self._note = ""
-                    self._index(job)
+                    self._index_claimed(job)
                     return
             with self._changed:
                 if self._paused:  # others may go on meanwhile
@@ -223,6 +225,16 @@ class Ingest:
                 if not self._library.one_at_a_time:  # others may be free
                     self._jobs[job.path] = self._jobs.pop(job.path)
                     return
+
+    def _index_claimed(self, job: Job) -> None:
+        try:
+            self._index(job)
+        except LostLockError as error:  # whoever has it now goes on with it
+            self._lost[job.video] += 1
+            if self._lost[job.video] > DEATHS:
+                raise
+            logger.info("%s: %s", job.path, error)
+            self._update(job.video, state="new", fraction=0.0)
 
     def _index(self, job: Job) -> None:
         try:

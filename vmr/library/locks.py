@@ -22,6 +22,11 @@ class AwayError(LibraryError):
     """What the library lies on does not answer now; nothing is known to be wrong with it."""
 
 
+class LostLockError(LibraryError):
+    """Another process may have taken over what this one was the only one to do; nothing of it was
+    kept, and it can be begun again."""
+
+
 class RowError(LibraryError):
     """What is to be kept of one video contradicts what is kept already; others are not touched."""
 

@@ -11,6 +11,7 @@ next statement; what was being written is then as if it had never begun.
 
 import logging
 import re
+import secrets
 import threading
 import time
 import weakref
@@ -36,6 +37,8 @@ CONNECT_SECONDS: Final = 10
 BUSY_SECONDS: Final = 60
 """How long a transaction waits for another one that writes."""
 _POLL_SECONDS: Final = 0.1
+_IDLE_SINCE: Final = 140000
+"""Version of the server from which sessions may be ended for being idle."""
 _SETTINGS: Final = (
     f"SET search_path TO {SCHEMA}",
     "SET client_min_messages TO warning",
@@ -65,6 +68,8 @@ class PostgresCatalogue:
         self._lock = threading.RLock()
         self._depth = 0
         self._held = _Held()
+        self._signs: dict[str, int] = {}
+        """Of the locks that are held here, by name."""
         weakref.finalize(self, self._held.close)
         with self._lock, self._plain_errors():
             self._bring_up_to_date()
@@ -135,6 +140,9 @@ class PostgresCatalogue:
         until = time.monotonic() + wait_seconds
         with self._plain_errors():
             connection = self._connected()
+            if connection.info.server_version >= _IDLE_SINCE:
+                connection.execute("SET idle_session_timeout TO 0")  # it is, for hours
+        sign = secrets.randbits(31)
         try:
             while True:
                 with self._plain_errors():
@@ -145,9 +153,27 @@ class PostgresCatalogue:
                 if alone or time.monotonic() >= until:
                     break
                 time.sleep(_POLL_SECONDS)
+            if alone:
+                with self._plain_errors():
+                    connection.execute("SELECT pg_advisory_lock(%s, %s)", (WRITING + 2, sign))
+                self._signs[name] = sign
             yield alone
         finally:
+            if self._signs.get(name) == sign:
+                del self._signs[name]
             connection.close()
+
+    def lost(self, name: str) -> bool:
+        """As `Catalogue.lost`: a lock has a sign beside it, which the server holds as long."""
+        if name not in self._signs:
+            return False
+        return not self.fetch(
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+            "AND classid = ? AND objid = ?",
+            WRITING + 2,
+            self._signs[name],
+        )
 
     def _connection(self) -> "psycopg.Connection[Any]":
         if self._held.connection is None or self._held.broken:

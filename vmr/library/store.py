@@ -34,7 +34,7 @@ from vmr.library.catalogue import (
 )
 from vmr.library.content import FileStamp
 from vmr.library.database import make_folders
-from vmr.library.locks import AwayError, LibraryError, plain_errors
+from vmr.library.locks import AwayError, LibraryError, LostLockError, plain_errors
 from vmr.library.naming import Naming, key
 from vmr.library.opening import open_blobs, open_catalogue
 from vmr.library.receipts import Receipt, keys_of, put
@@ -239,8 +239,9 @@ class Library:
         return id
 
     def mark(self, id: int, state: State, reason: str = "", *, progress: float = 0.0) -> None:
-        """Set the state of a video that is not, or no longer, indexed."""
+        """Set the state of a video that is not, or no longer, indexed; as `commit`."""
         with self.catalogue.transaction() as db:
+            self._check_claim(id)
             db.execute(
                 "UPDATE videos SET state = ?, reason = ?, progress = ? WHERE id = ?",
                 (state, reason, progress, id),
@@ -323,10 +324,15 @@ class Library:
         self.commit(id, put(self.blobs, id, extraction, full=full))
 
     def commit(self, id: int, receipt: Receipt) -> None:
-        """Have a video ready whose features and thumbnails lie in the store."""
+        """Have a video ready whose features and thumbnails lie in the store.
+
+        Raises:
+            LostLockError: it was claimed here, and another process may have claimed it since.
+        """
         row = receipt.columns()
         columns = ", ".join(f"{column} = ?" for column in row)
         with self.catalogue.transaction() as db:
+            self._check_claim(id)
             statement = f"UPDATE videos SET {columns} WHERE id = ?"  # noqa: S608  # no part of it comes from outside
             db.execute(statement, (*row.values(), id))
 
@@ -361,6 +367,10 @@ class Library:
     def lock(self, name: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[bool]:
         """Be the one process, of all that have this library open, that holds the lock `name`."""
         return self.catalogue.lock(name, wait_seconds=wait_seconds)
+
+    def _check_claim(self, id: int) -> None:
+        if self.catalogue.lost(self._lease(id)):
+            raise LostLockError(f"{self.name}: the lock of video {id} was lost; begun again")
 
     @staticmethod
     def _lease(id: int) -> str:
