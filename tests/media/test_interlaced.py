@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from feature_extract.video.frames import read_frames
 from feature_extract.video.spans import picture_at, read_facts, read_span
 from tests.support.media import ffmpeg
+from vmr.media.cut import Cut
+from vmr.media.export import write_clip
 
 SIZE = (160, 96)
 FIELDS = ("-f", "lavfi", "-i", "testsrc2=s=160x96:r=50:d=1", "-vf", "interlace=scan=tff")
@@ -137,6 +139,8 @@ def test_fields_of_hevc_are_shown_two_by_two_as_whole_pictures(name: str, tmp_pa
     np.testing.assert_allclose(times, np.arange(25) / 25, atol=2e-3)
     for start, end in ((0.4, 0.6), (0.52, 0.56)):
         check_span(path, index, start, end)
+    if path.suffix != ".hevc":  # which has no times to copy by
+        write_clip(Cut(path, 0.42, 0.7, 25), tmp_path / "copy.mkv", copy=True)  # and compares
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x192:r=25:d=1", "-c:v", "ffv1", tmp_path / "t.mkv")
     truth = raw(tmp_path / "t.mkv").astype(int)
     assert np.abs(pictures - truth).mean() < 6

@@ -302,6 +302,26 @@ def test_sound_that_cannot_be_decoded_does_not_take_the_pictures_with_it(
     assert numbers(previews.moment(path, 1, 3)) == list(range(25, 75))
 
 
+@pytest.mark.parametrize("name", ["strange.mkv", "strange.avi"])
+def test_sound_of_an_unknown_kind_takes_the_pictures_with_it_from_no_container(
+    name: str, holiday: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    kind = ("copy", "-c:a", "aac") if path.suffix == ".mkv" else ("mjpeg", "-c:a", "pcm_s16le")
+    ffmpeg("-i", holiday, *SINE, "-t", "4", "-c:v", *kind, path)
+    content = path.read_bytes().replace(b"A_AAC", b"A_XYZ")
+    if path.suffix == ".avi":
+        place = content.index(b"strf", content.index(b"auds")) + 8  # what kind of sound it is
+        content = content[:place] + b"\x99\x97" + content[place + 2 :]
+    path.write_bytes(content)
+    made = write_clip(Cut(path, 1, 3, 25), tmp_path / "clip.mp4")
+    assert "of a kind unknown here) cannot be decoded and is left out" in made.word
+    assert numbers(made.path) == list(range(25, 75))
+    copied = write_clip(Cut(path, 1, 3, 25), tmp_path / "copy.mkv", copy=True)
+    assert copied.word.startswith(f"{name}: its sound (of a kind unknown here) cannot be copied")
+    assert set(range(25, 75)) <= set(numbers(copied.path))
+
+
 def test_of_two_sound_streams_the_one_that_can_be_decoded_is_heard(
     holiday: Path, tmp_path: Path
 ) -> None:
@@ -358,6 +378,24 @@ def test_why_a_stream_without_times_cannot_be_copied_is_said(tmp_path: Path) -> 
         write_clip(Cut(raw, 0.2, 0.6, 25), tmp_path / "copy.mkv", copy=True)
     said = reason("[a @ 0x1] No such filter\nTask finished with error", ".mkv", tmp_path)
     assert said == "ffmpeg says: No such filter"
+
+
+@pytest.mark.parametrize(
+    ("said", "ending", "told"),
+    [
+        ("[mov @ 0x1] vp9 only supported in MP4.", ".mov", "mov cannot hold vp9; take .mkv"),
+        (
+            "[webm @ 0x1] Only VP8 or AV1 video and WebVTT subtitles are supported for WebM.",
+            ".webm",
+            "webm holds only VP8 or AV1 video and WebVTT subtitles; take .mkv",
+        ),
+    ],
+)
+def test_what_a_container_cannot_hold_is_named(
+    said: str, ending: str, told: str, tmp_path: Path
+) -> None:
+    more = "\n[out#0 @ 0x2] Could not write header (incorrect codec parameters ?): Invalid argument"
+    assert reason(said + more, ending, tmp_path) == told
 
 
 # F20: what is not there

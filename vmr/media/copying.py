@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from feature_extract.video.spans import Facts, read_facts, read_span
 from vmr.library.catalogue import readable
 from vmr.media.ffmpeg import NOTHING, FfmpegError, input_of, run
-from vmr.media.taking import Span, named
+from vmr.media.taking import UNKNOWN_RATE, Span, named
 
 COMPARED: Final = 2.0
 """Seconds at either end of a moment that are looked at afterwards."""
 LOOK: Final = (64, 64)
 """Pixels that pictures are compared in."""
 LOSSY: Final = "cannot be cut here without losing pictures; export without --copy"
-LEADS: Final = (0.001, 0.1, 0.5)
+LEADS: Final = (0.001, 0.1, 0.2, 0.3, 0.5)
 """Seconds by which a picture may be stored before it is shown; ffmpeg goes by the former."""
 ALIKE: Final = 3.0
 """Mean difference, of 255, of one picture read from two files."""
@@ -33,8 +33,10 @@ Way = tuple[list[str], list[str]]
 Pictures = NDArray[np.int_]  # (N, H, W, 3)
 
 
-def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> None:
+def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> str:
     """Write the streams of a span as they are, from the key picture before its start.
+
+    Returns a word about sound that had to be left out; empty where there is nothing to say.
 
     Raises:
         FfmpegError: the container of `target` cannot hold them, or the file cannot be cut there
@@ -44,20 +46,44 @@ def copy_clip(span: Span, target: Path, *, keep_tags: bool = True) -> None:
     with named(path):
         facts = read_facts(path)
         wanted, key = _pictures(path, _windows(start, end))
-    name = readable(path.name)
-    # The other ways read all that comes before, and take packets by their times.
-    by_seeking: Way = ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}"], []
-    by_reading: list[Way] = [([], _from(key - lead, end)) for lead in LEADS]
-    streams = [*_streams(facts), "-c", "copy", "-avoid_negative_ts", "make_zero"]
     tags = ["-map_metadata", "-1"]
-    for name_of, text in facts.tags.items() if keep_tags else ():
-        tags += ["-metadata", f"{name_of}={text}"]
+    for name, text in facts.tags.items() if keep_tags else ():
+        tags += ["-metadata", f"{name}={text}"]
+    sound = _sound(facts)
+    try:
+        _copy(span, target, [*sound, *tags], facts, wanted, key)
+    except FfmpegError:
+        if not sound or any(codec for _, codec in facts.sounds):
+            raise
+        _copy(span, target, tags, facts, wanted, key)  # nobody knows what it is; not even mkv
+        return "its sound (of a kind unknown here) cannot be copied and is left out"
+    return ""
+
+
+def _copy(
+    span: Span,
+    target: Path,
+    more: list[str],
+    facts: Facts,
+    wanted: list[Pictures],
+    key: float,
+) -> None:
+    """With `more` arguments: streams beside the pictures, and tags."""
+    path, start, end = span
+    name = readable(path.name)
+    # The second field of the last picture may be a packet of its own, behind the end.
+    last = end + 0.5 / float(facts.rate or UNKNOWN_RATE)
+    # The other ways read all that comes before, and take packets by their times.
+    by_seeking: Way = ["-ss", f"{start:.6f}", "-t", f"{last - start:.6f}"], []
+    by_reading: list[Way] = [([], _from(key - lead, last)) for lead in LEADS]
+    streams = ["-map", f"0:{facts.video_stream}", *more]
+    plain = ["-c", "copy", "-avoid_negative_ts", "make_zero"]
     failed = FfmpegError(f"{name}: {LOSSY}")
     for before, after in (by_seeking, *by_reading):
         try:
             run(
                 [*before, "-fflags", "+genpts", *input_of(path)],  # program streams lack some
-                [*after, *streams, *tags, "-movflags", "+faststart+use_metadata_tags"],
+                [*after, *streams, *plain, "-movflags", "+faststart+use_metadata_tags"],
                 target,
                 name=name,
                 timeout_seconds=120 + PATIENCE * (end - start + path.stat().st_size / 1e8),
@@ -79,12 +105,11 @@ def _from(start: float, end: float) -> list[str]:
     return ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}"]
 
 
-def _streams(facts: Facts) -> list[str]:
-    """The one that is shown, and the sound: of those that can be decoded the first, or any."""
+def _sound(facts: Facts) -> list[str]:
+    """The stream of sound: of those that can be decoded the first, or any."""
     known = [number for number, codec in facts.sounds if codec]
     others = [number for number, codec in facts.sounds if not codec]
-    sound = [arg for number in [*known, *others][:1] for arg in ("-map", f"0:{number}")]
-    return ["-map", f"0:{facts.video_stream}", *sound]
+    return [arg for number in [*known, *others][:1] for arg in ("-map", f"0:{number}")]
 
 
 def _windows(start: float, end: float) -> list[tuple[float, float]]:

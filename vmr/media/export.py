@@ -126,9 +126,8 @@ def write_clip(
     _check_length([cut])
     _check_container(target, copy=copy)
     with written(target, overwrite=overwrite, kept=[cut.path, *kept]) as draft:
-        word = ""
         if copy:
-            copy_clip(cut.span, draft.path, keep_tags=not strip)
+            word = copy_clip(cut.span, draft.path, keep_tags=not strip)
         else:
             word = take_clip(cut.span, draft.path, keep_tags=not strip)
     return Made(draft.placed, word and f"{cut.name}: {word}")

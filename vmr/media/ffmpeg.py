@@ -24,7 +24,8 @@ _REASONS: Final = tuple(
     for said, told in (
         (r"could not find tag for codec (\w+)", "{ending} cannot hold {0}; take .mkv"),
         (r"codec (\w+) .*not (?:currently )?supported", "{ending} cannot hold {0}; take .mkv"),
-        (r"only (\S+) .*(?:supported|allowed)", "{ending} holds only {0}; take .mkv"),
+        (r"(\w+) only supported in", "{ending} cannot hold {0}; take .mkv"),
+        (r"only (\S.*?) (?:are|is) (?:supported|allowed)", "{ending} holds only {0}; take .mkv"),
         (r"could not write header", "{ending} cannot hold these streams; export without --copy"),
         (r"no space left|disk quota", "cannot be written: the disk is full"),
         (r"read-only file system", "cannot be written: the disk is read-only"),
