@@ -249,6 +249,7 @@ def _vmr(*arguments: str | Path, status: int | None = 0) -> str:
 def test_a_library_goes_to_servers_and_back(
     postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vmr.library.migrate.PAGE", 2)
     home = Library(tmp_path / "home")
     ids = [plant(home, tmp_path / f"{n}.mp4", random_rows(4, n)) for n in range(3)]
     home.remove(ids[0])

@@ -4,10 +4,12 @@
 
 What lies in the store comes first, each part once however often this is stopped and begun again;
 then every row in one transaction, so that the copy is empty or whole; then both are compared, row
-by row. Ids stay. What each machine makes of a library (index, previews) is made anew.
+by row, a page of them in memory at a time. Ids stay. What each machine makes of a library (index,
+previews) is made anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, zip_longest
 from typing import Any, Final
 
 from vmr.library.encoders import READ
@@ -16,6 +18,8 @@ from vmr.library.receipts import keys_of
 from vmr.library.recovery import DONE
 from vmr.library.store import Library, LibraryError
 
+PAGE: Final = 10_000
+"""Rows of a table that are in memory at once."""
 # Name, columns and order of each table; those that others refer to come first.
 _TABLES: Final = (
     (
@@ -57,20 +61,22 @@ def migrate(
     with source.exclusive() as first, target.exclusive() as second:
         if not (first and second):
             raise LibraryError("another process indexes one of both; try when it is done")
-        if target.videos() and _differing(source, target):
+        begun = bool(target.catalogue.fetch("SELECT 1 FROM videos LIMIT 1"))
+        if begun and _compared(source, target)[0]:
             raise LibraryError(f"{target.name}: not empty; copy into a new library")
         _copy_blobs(source, target, on_progress or (lambda _: None))
-        if not target.videos():
+        if not begun:
             _copy_rows(source, target)
-        if wrong := _differing(source, target):
+        wrong, counts = _compared(source, target)
+        if wrong:
             raise LibraryError(f"{target.name}: {wrong} is not as in {source.name}; copy again")
-    return {name: len(_rows(target, name, columns, order)) for name, columns, order in _TABLES}
+    return counts
 
 
 def _copy_blobs(source: Library, target: Library, tell: Callable[[float], None]) -> None:
     there = target.blobs.sizes("features/") | target.blobs.sizes("thumbnails/")
     wanted = source.blobs.sizes("features/") | source.blobs.sizes("thumbnails/")
-    ids = [video.id for video in source.videos() if video.rows]
+    ids = [id for (id,) in source.catalogue.fetch("SELECT id FROM videos WHERE rows > 0")]
     for done, id in enumerate(ids):
         for key in keys_of(id):
             if there.get(key) != wanted.get(key, -1):
@@ -80,37 +86,50 @@ def _copy_blobs(source: Library, target: Library, tell: Callable[[float], None])
 
 def _copy_rows(source: Library, target: Library) -> None:
     with target.catalogue.transaction() as statements:
-        for name, columns, order in _TABLES:
+        for table in _TABLES:
+            name, columns, _ = table
             if name == "settings":
-                kept = [key for key, _ in _rows(target, name, columns, order)]
-                statements.executemany(
-                    "DELETE FROM settings WHERE key = ?", [(key,) for key in kept]
-                )
+                kept = [(key,) for key, _ in _rows(target, table)]
+                statements.executemany("DELETE FROM settings WHERE key = ?", kept)
             places = ", ".join("?" for _ in columns.split(","))
-            rows = _rows(source, name, columns, order)
-            statements.executemany(
-                f"INSERT INTO {name} ({columns}) VALUES ({places})",  # noqa: S608  # no part of it comes from outside
-                rows,
-            )
-            if name == "passages":
-                target.catalogue.words.add(statements, [id for id, *_ in rows])
+            insert = f"INSERT INTO {name} ({columns}) VALUES ({places})"  # noqa: S608  # no part of it comes from outside
+            for page in _pages(source, table):
+                statements.executemany(insert, page)
+                if name == "passages":
+                    target.catalogue.words.add(statements, [id for id, *_ in page])
         target.catalogue.ids_copied(statements)
 
 
-def _differing(source: Library, target: Library) -> str:
-    """The first table whose rows are not the same; empty where all are."""
+def _compared(source: Library, target: Library) -> tuple[str, dict[str, int]]:
+    """The first table whose rows are not the same, empty where all are; how many each has."""
+    counts = {}
     for table in _TABLES:
-        if _sorted(_rows(source, *table)) != _sorted(_rows(target, *table)):
-            return table[0]
-    return ""
+        pairs = zip_longest(_rows(source, table), _rows(target, table))
+        counts[table[0]] = 0
+        for own, other in pairs:
+            if own != other:
+                return table[0], counts
+            counts[table[0]] += 1
+    return "", counts
 
 
-def _rows(library: Library, name: str, columns: str, order: str) -> list[tuple[Any, ...]]:
-    query = f"SELECT {columns} FROM {name} ORDER BY {order}"  # noqa: S608  # no part of it comes from outside
-    rows = library.catalogue.fetch(query)
-    return [row for row in rows if name != "settings" or row[0] not in _OWN]
+def _rows(library: Library, table: tuple[str, str, str]) -> Iterator[tuple[Any, ...]]:
+    """In the order of the table; settings, which are few, in ours, as databases differ in theirs
+    of texts."""
+    rows = chain.from_iterable(_pages(library, table))
+    return iter(sorted(rows)) if table[0] == "settings" else rows
 
 
-def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """In one order, whatever a database takes for the order of texts."""
-    return sorted(rows, key=repr)
+def _pages(library: Library, table: tuple[str, str, str]) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a table, `PAGE` at a time: each begins behind the last one of the page before."""
+    name, columns, order = table
+    width = len(order.split(","))
+    places = ", ".join("?" for _ in range(width))
+    where, last = "", ()
+    while True:
+        query = f"SELECT {order}, {columns} FROM {name} {where} ORDER BY {order} LIMIT {PAGE}"  # noqa: S608  # no part of it comes from outside
+        rows = library.catalogue.fetch(query, *last)
+        if not rows:
+            return
+        yield [row[width:] for row in rows if name != "settings" or row[width] not in _OWN]
+        where, last = f"WHERE ({order}) > ({places})", rows[-1][:width]
