@@ -67,10 +67,14 @@ class Encoder:
                 self._towers.model.to(self._dtype)
             else:
                 self._dtype = torch.float32
-        found = [self.read([_PROBE])] if texts else []
-        found += [self.see(np.full((1, 8, 8, 3), 99, np.uint8))] if pictures else []
-        self.width: int = found[0].shape[1]
+        try:
+            found = [self.read([_PROBE])] if texts else []
+            found += [self.see(np.full((1, 8, 8, 3), 99, np.uint8))] if pictures else []
+        except Exception as error:  # of whatever is wrong inside
+            line = " ".join(str(error).split())[:160]
+            raise EncoderError(f"{source.name}: cannot be used ({line})") from error
         _check_vectors(source, found)
+        self.width: int = found[0].shape[1]
 
     @property
     def preparation(self) -> Preparation:
@@ -119,6 +123,11 @@ def _unit(vectors: Tensor) -> NDArray[np.float32]:
 
 def _check_vectors(source: Source, found: Sequence[NDArray[np.float32]]) -> None:
     """See that what the towers give can be compared."""
+    if any(vectors.ndim != 2 for vectors in found):
+        raise EncoderError(
+            f"{source.name}: gives a vector for every part of a picture or sentence, not one for "
+            "the whole; take one of CLIP's or SigLIP's kind"
+        )
     if len({vectors.shape[1] for vectors in found}) > 1:
         words, pictures = (vectors.shape[1] for vectors in found)
         raise EncoderError(

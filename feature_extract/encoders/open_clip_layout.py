@@ -78,7 +78,8 @@ def load(source: Source) -> OpenClipTowers:
         raise EncoderError(f"{source.name}: cannot be loaded ({line})") from error
     if lacking:
         words = {name for name in model.state_dict() if name.startswith(("text.", "transformer."))}
-        if words and words.issubset(lacking):
+        has_eyes = not any(name.startswith("visual.") for name in lacking)
+        if words and words.issubset(lacking) and has_eyes:
             raise EncoderError(
                 f"{source.name}: has no text tower, so no question can be asked of it; take the "
                 "whole encoder, not its picture half"

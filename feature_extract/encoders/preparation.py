@@ -72,7 +72,7 @@ def of_transformers(source: Source, side: int) -> Preparation:
     said = _said(source)
     factor = said.get("rescale_factor", 1 / 255)
     is_usual = isinstance(factor, int | float) and abs(factor * 255 - 1) <= 1e-3
-    if not said.get("do_rescale", True) or not is_usual:
+    if not said.get("do_rescale", True) or said.get("rescale_offset") or not is_usual:
         raise EncoderError(f"{source.name}: scales pictures by {factor!r}, not by 1/255")
     mean, std = _norms(source, said.get("image_mean"), said.get("image_std"))
     if not said.get("do_normalize", True):

@@ -100,7 +100,7 @@ def _load(source: Source, transformers: Any) -> TransformersTowers:
     here = {"local_files_only": True, "trust_remote_code": False}
     config = transformers.AutoConfig.from_pretrained(source.folder, **here)
     kind = str(config.model_type)
-    if hasattr(config, "vision_config"):
+    if _seen(config) is not None:
         _side(source, config)  # before a network is made for it
     model, info = transformers.AutoModel.from_pretrained(
         source.folder,
@@ -173,7 +173,9 @@ def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) ->
             for begins in (_TEXT_NAMES, _IMAGE_NAMES)
         )
     )
-    if (sees and not reads) or no_words or "vision" in kind:
+    if no_words and no_pictures:  # it is of something else
+        no_words = no_pictures = False
+    if (sees and not reads) or no_words or ("vision" in kind and not reads):
         raise EncoderError(
             f"{source.name}: has no text tower, so no question can be asked of it; take the whole "
             "encoder, not its picture half"
@@ -196,7 +198,12 @@ def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) ->
 
 
 def _side(source: Source, config: Any) -> int:
-    return check_side(source, getattr(config.vision_config, "image_size", None))
+    return check_side(source, getattr(_seen(config), "image_size", None))
+
+
+def _seen(config: Any) -> Any:
+    """Settings of the picture tower; None where there are none."""
+    return getattr(config, "vision_config", None) or getattr(config, "image_config", None)
 
 
 def _longest(config: Any) -> int:
@@ -204,8 +211,13 @@ def _longest(config: Any) -> int:
 
 
 def _vectors(found: Any) -> Tensor:
-    """The projected vectors, which newer versions hand over inside a table."""
-    return found if isinstance(found, Tensor) else found.pooler_output
+    """The projected vectors, which newer versions hand over inside a table; where there are none,
+    those of all parts, which is refused by their shape."""
+    if isinstance(found, Tensor):
+        return found
+    pooled, parts = getattr(found, "pooler_output", None), getattr(found, "last_hidden_state", None)
+    whole: Tensor = next(v for v in (pooled, parts, found[0]) if v is not None)
+    return whole
 
 
 def _reason(error: Exception) -> str:

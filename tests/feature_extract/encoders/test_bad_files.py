@@ -104,6 +104,11 @@ def more_words(folder: Path) -> None:
     word_tokenizer([f"word{i}" for i in range(1000)]).save_pretrained(folder)
 
 
+def nothing_of_it(state: dict[str, torch.Tensor]) -> None:
+    state.clear()
+    state["a"] = torch.ones(3)
+
+
 def text_half(state: dict[str, torch.Tensor]) -> None:
     for name in [name for name in state if name.startswith("vis")]:
         del state[name]
@@ -166,6 +171,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "tokenizer": (holds("tokenizer.json", b"{"), "its tokenizer cannot be loaded"),
     "other words": (other_words, "that of another encoder .no sentence ends with token 515"),
     "more words": (more_words, "that of another encoder .1003 tokens for 516 vectors"),
+    "nothing of it": (weighs(nothing_of_it), "do not fit its config.json"),
     "text half": (weighs(text_half), "has no picture tower"),
     "infinite": (
         weighs(lambda state: state["visual_projection.weight"].fill_(float("inf"))),
