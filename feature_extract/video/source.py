@@ -39,8 +39,8 @@ TIMED: Final = frozenset(("mov", "matroska", "avi", "asf"))
 COUNTED: Final = frozenset(("avi", "h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu"))
 INDEXED: Final = frozenset(("mov", "matroska"))
 HDR_TRANSFERS: Final = {16: "pq", 18: "hlg"}  # SMPTE ST 2084, ARIB STD-B67
-FASTEST: Final = 1000
-"""Pictures a second: more is the unit that a container counts time in, not a rate."""
+FASTEST: Final = 240
+"""Pictures a second: an average above it may be the unit that a container counts time in."""
 SHEAR: Final = 0.1
 """Cosine between the sides of a picture as shown, from which on its header is damaged."""
 COVER: Final = av.stream.Disposition.attached_pic

@@ -5,6 +5,7 @@ import torch
 
 from feature_extract.networks.device import fast_dtype
 from vmr.cli.doctor import Check, examine
+from vmr.model.sentence import SentenceEncoder
 
 
 def found(name: str) -> Check:
@@ -30,3 +31,16 @@ def test_how_to_get_logs_is_said() -> None:
     check = found("log")
     assert check.good
     assert "--verbose" in check.finding
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load() -> SentenceEncoder:
+        raise NotADirectoryError(20, "Not a directory", "/dev/null/vmr")
+
+    monkeypatch.setattr(SentenceEncoder, "load", load)
+    check = found("model")
+    assert not check.good
+    assert check.finding == "/dev/null/vmr: not a directory"
+    assert "VMR_CACHE" in check.advice

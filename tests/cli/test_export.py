@@ -146,9 +146,12 @@ def test_a_name_with_every_sign_and_of_255_bytes_is_taken(
 ) -> None:
     moment = f"{number}@1-2"
     target = tmp_path / f"{Path(ODD if number == 2 else LONG).stem}{ending}"
-    assert export(moment, "--to", target)[0] == 0
+    status, said = export(moment, "--to", target)
+    assert status == 0
     (made,) = tmp_path.iterdir()
     assert made.name.endswith(ending)
+    assert ("is too long a name)" in said) == (made != target)
+    assert "was not free" not in said
     if ending == ".json":
         name = json.loads(made.read_text("utf-8"))["moments"][0]["file"]
         assert name == str(films / (ODD if number == 2 else LONG))

@@ -176,6 +176,9 @@ def _weights() -> Check:
         model = RetrievalModel.load()
     except ValueError as error:
         return Check("model", False, str(error), "restore assets/weights from the repository")
+    except OSError as error:  # what is unpacked once, for all programs of this user
+        finding = f"{error.filename}: {(error.strerror or str(error)).lower()}"
+        return Check("model", False, finding, "set VMR_CACHE to a folder that can be written")
     reads = f"base, weights {model.fingerprint}, reads {sorted(model.blocks)}"
     return Check("model", True, f"{reads}; questions {model.questions}")
 

@@ -69,6 +69,7 @@ def _span_or_input(text: str) -> tuple[int, float, float] | None:
 
 def _export(options: argparse.Namespace) -> int:
     from vmr.media.export import copy_ending, export, write_clip
+    from vmr.media.outputs import fitting_name
 
     library, target = open_library(options.library), options.to
     cuts = _cuts(options.moments, library)
@@ -102,7 +103,11 @@ def _export(options: argparse.Namespace) -> int:
         _write_captions(cuts, made, overwrite=options.overwrite, kept=kept)
     for word in filter(None, (one.word for one in made)):
         print(f"note: {one_line(word)}", file=sys.stderr)
-    taken = "" if target == options.to else f" ({one_line(options.to.name)} was not free)"
+    taken = ""
+    if target != options.to:
+        fits = options.to == fitting_name(options.to)
+        why = "was not free" if fits else "is too long a name"
+        taken = f" ({one_line(options.to.name)} {why})"
     print(f"{len(cuts)} moments in {one_line(str(target))}{taken}", file=sys.stderr)
     return DONE
 

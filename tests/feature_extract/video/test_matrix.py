@@ -7,6 +7,7 @@ is read can be asked for its number, and each time for its frame.
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -218,7 +219,11 @@ def test_jpeg_pictures_one_after_the_other_are_a_film_unless_they_are_called_a_p
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), {"a.dv": ("-s", "720x576"), "a.ivf": ("-c:v", "libvpx")}.items()
+    ("name", "options"),
+    {
+        "a.dv": ("-s", "720x576"),
+        "a.ivf": ("-c:v", "libvpx"),
+    }.items(),
 )
 def test_a_rate_is_one_of_pictures_and_not_of_a_clock(
     name: str, options: tuple[str, ...], tmp_path: Path
@@ -226,6 +231,14 @@ def test_a_rate_is_one_of_pictures_and_not_of_a_clock(
     path = tmp_path / name
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=0.4", *options, path)
     assert probe(path).fps == 25
+
+
+def test_a_copy_to_avi_that_counts_in_600ths_has_the_rate_of_its_pictures(tmp_path: Path) -> None:
+    counter_video(tmp_path / "a.mp4", 1.0, 25)
+    ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "a.avi")
+    with av.open(str(tmp_path / "a.avi")) as film:
+        assert film.streams.video[0].average_rate == 600
+    assert probe(tmp_path / "a.avi").fps == 25
 
 
 def test_one_picture_and_none(media: Path, tmp_path: Path) -> None:
