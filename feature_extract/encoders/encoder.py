@@ -3,6 +3,7 @@
     encoder = Encoder(source, pictures=False)           # the text tower only, for questions
     encoder.read(["a dog on a beach"])                  # (1, W) float32, of length 1
     encoder.see(pixels)                                 # (N, S, S, 3) uint8 -> (N, W)
+    video_encoder.see(clips)                            # (N, F, S, S, 3) where it looks at F
 
 Loaded with torch, when an encoder was named and not before.
 """
@@ -69,7 +70,8 @@ class Encoder:
                 self._dtype = torch.float32
         try:
             found = [self.read([_PROBE])] if texts else []
-            found += [self.see(np.full((1, 8, 8, 3), 99, np.uint8))] if pictures else []
+            grey = np.full((8, 8, 3), 99, np.uint8)
+            found += [self.see(self._still(grey))] if pictures else []
         except Exception as error:  # of whatever is wrong inside
             line = " ".join(str(error).split())[:160]
             raise EncoderError(f"{source.name}: cannot be used ({line})") from error
@@ -86,19 +88,34 @@ class Encoder:
         """Pixels across the square that it looks at."""
         return self._towers.preparation.side
 
+    @property
+    def frames(self) -> int:
+        """Pictures that it looks at for one vector."""
+        return self._towers.frames
+
     @torch.inference_mode()
     def see(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Unit vectors (N, W) of pictures (N, S, S, 3) RGB that were squashed to a square."""
-        if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8:
-            raise ValueError(f"pictures must be (N, S, S, 3) uint8, not {pixels.shape}")
+        """Unit vectors (N, W) of pictures (N, S, S, 3) RGB that were squashed to a square; where it
+        looks at several pictures, of clips (N, frames, S, S, 3)."""
+        frames = () if self.frames == 1 else (self.frames,)
+        is_clip = pixels.shape[1:-3] == frames and pixels.ndim == 4 + len(frames)
+        if not is_clip or pixels.shape[-1] != 3 or pixels.dtype != np.uint8:
+            wanted = ", ".join(map(str, ("N", *frames, "S", "S", 3)))
+            raise ValueError(f"pictures must be ({wanted}) uint8, not {pixels.shape}")
+        count = max(1, BATCH // self.frames)
         return np.concatenate(
-            [self._see(pixels[first : first + BATCH]) for first in range(0, len(pixels), BATCH)]
+            [self._see(pixels[first : first + count]) for first in range(0, len(pixels), count)]
         )
 
     def see_picture(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The unit vector (W,) of one picture (H, W, 3) RGB of any size, squashed as a file is."""
         squashed = np.array(self.preparation.squash(Image.fromarray(picture)))
-        return self._see(squashed[None])[0]  # type: ignore[no-any-return]
+        return self.see(self._still(squashed))[0]  # type: ignore[no-any-return]
+
+    def _still(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """One picture as `see` takes it, shown for as long as the encoder looks."""
+        alike: NDArray[np.uint8] = np.repeat(picture[None], self.frames, axis=0)
+        return alike if self.frames == 1 else alike[None]
 
     @torch.inference_mode()
     def read(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -112,7 +129,8 @@ class Encoder:
 
     @torch.inference_mode()
     def _see(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        prepared = self.preparation(pixels).to(self._device, self._dtype)
+        flat = self.preparation(pixels.reshape(-1, *pixels.shape[-3:]))
+        prepared = flat.to(self._device, self._dtype).reshape(*pixels.shape[:-3], *flat.shape[1:])
         return _unit(self._towers.see(prepared))
 
 

@@ -24,6 +24,8 @@ _SIDE: Final = 224
 class OpenClipTowers:
     """Both towers of one encoder; either may be let go."""
 
+    frames = 1
+
     def __init__(self, source: Source, model: Any, tokenizer: Any, side: int) -> None:
         self.model = model.eval()
         self._tokenizer = tokenizer

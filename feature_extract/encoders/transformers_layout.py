@@ -24,7 +24,7 @@ NOT_READ: Final = {
 """Kinds of model that are refused, and why."""
 TOKENIZERS: Final = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
 """What words are taken apart by. Without one, the library makes up an empty one."""
-_IMAGE_NAMES: Final = ("vision", "visual", "image")
+_IMAGE_NAMES: Final = ("vision", "visual", "image", "mit", "prompts_visual")
 _TEXT_NAMES: Final = ("text",)
 _TO_THE_END: Final = ("siglip",)
 """Kinds that were trained with small letters, and sentences filled up to the longest without a
@@ -39,6 +39,9 @@ class TransformersTowers:
         self._tokenizer = tokenizer
         self.preparation: Preparation = of_transformers(source, _side(source, model.config))
         self._longest = _longest(model.config)
+        is_video = not hasattr(model, "get_image_features")
+        self.frames = int(_seen(model.config).num_frames) if is_video else 1
+        """Pictures that it looks at for one vector."""
         self._to_the_end = kind in _TO_THE_END
 
     def keep(self, *, pictures: bool, texts: bool) -> None:
@@ -49,7 +52,9 @@ class TransformersTowers:
                 self.model._modules[name] = nn.Identity()
 
     def see(self, pictures: Tensor) -> Tensor:
-        """(N, W) of prepared pictures (N, 3, side, side)."""
+        """(N, W) of prepared pictures (N, 3, side, side), or clips (N, frames, 3, side, side)."""
+        if self.frames > 1:
+            return _vectors(self.model.get_video_features(pixel_values=pictures))
         return _vectors(self.model.get_image_features(pixel_values=pictures))
 
     def read(self, texts: Sequence[str]) -> Tensor:
@@ -164,7 +169,8 @@ def _check_tokens(source: Source, config: Any, kind: str, tokenizer: Any) -> Non
 def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) -> None:
     lacks = {str(name) for name in info.get("missing_keys", ())}
     wrong = [str(entry[0]) for entry in info.get("mismatched_keys", ())]
-    reads, sees = hasattr(model, "get_text_features"), hasattr(model, "get_image_features")
+    reads = hasattr(model, "get_text_features")
+    sees = any(hasattr(model, f"get_{what}_features") for what in ("image", "video"))
     towers = [str(name) for name in model.state_dict()]
     no_words, no_pictures = (
         lacks.issuperset(own) and bool(own)

@@ -11,7 +11,7 @@ from feature_extract.encoders.errors import EncoderError
 from feature_extract.encoders.open import open_encoder
 from feature_extract.extract import Extractor, encode
 from tests.support.media import counter_video
-from tests.support.tiny_encoders import tiny_clip, tiny_siglip
+from tests.support.tiny_encoders import tiny_clip, tiny_siglip, tiny_xclip
 from vmr.__main__ import main
 from vmr.cli.choosing import take_encoder
 from vmr.library.encoders import chosen, extractor_of, not_read
@@ -96,6 +96,22 @@ def test_another_encoder_and_back(library: Library, place: Path) -> None:
     assert Searcher(library, model_of(library)).search("a man").query == "a man"
     take_encoder(library, str(place / "clip"))
     assert Searcher(library, model_of(library)).search("a dog").moments == answered
+
+
+def test_an_encoder_of_several_pictures(library: Library, place: Path, tmp_path: Path) -> None:
+    before, film = chosen(library), place / "films" / "a.mp4"
+    assert before is not None
+    tiny_xclip(tmp_path / "xclip")
+    assert take_encoder(library, str(tmp_path / "xclip")) == []
+    model = model_of(library)
+    searcher = Searcher(library, model)
+    assert searcher.search("a dog").moments
+    assert searcher.like_picture(model.see_picture(np.zeros((40, 60, 3), np.uint8))).moments
+    together = Extractor(encoder=open_encoder(str(tmp_path / "xclip"), texts=False)).extract(film)
+    (block,) = model.blocks.keys() - {"motion"}
+    own = library.features(1).columns([block])
+    assert np.allclose(together.features.columns([block]), own, atol=0.02)
+    take_encoder(library, before.name)
 
 
 def test_a_bad_name_leaves_all_as_it_was(library: Library, place: Path) -> None:

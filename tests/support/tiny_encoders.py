@@ -2,6 +2,7 @@
 
 folder = tiny_clip(tmp_path / "clip")               # config, weights, tokenizer, preparation
 folder = tiny_siglip(tmp_path / "siglip")
+model = tiny_xclip(tmp_path / "xclip")              # of several pictures
 """
 
 import json
@@ -19,10 +20,14 @@ from transformers import (
     PreTrainedTokenizerFast,
     SiglipConfig,
     SiglipModel,
+    XCLIPConfig,
+    XCLIPModel,
 )
 
 SIDE: Final = 32
 WIDTH: Final = 24
+FRAMES: Final = 8
+WORDS: Final = ("a", "dog", "cat", "on", "the", "beach")
 _PICTURES: Final = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -100,6 +105,32 @@ def tiny_siglip(folder: Path, *, seed: int = 0, words: Sequence[str] = ("dog", "
     tokenizer.save_pretrained(folder)
     _write(folder / "preprocessor_config.json", _SIGLIP_PREPARATION)
     return folder
+
+
+def tiny_xclip(folder: Path, *, words: Sequence[str] = WORDS) -> XCLIPModel:
+    """An X-CLIP, which looks at FRAMES pictures for a vector."""
+    tokenizer = word_tokenizer(words)
+    text = {**_TEXTS, "vocab_size": len(tokenizer), "max_position_embeddings": 40}
+    ends = {name: tokenizer.eos_token_id for name in ("bos_token_id", "eos_token_id")}
+    over_time = {
+        "mit_hidden_size": 32,
+        "mit_intermediate_size": 48,
+        "mit_num_hidden_layers": 1,
+        "mit_num_attention_heads": 2,
+        "num_frames": FRAMES,
+    }
+    config = XCLIPConfig(
+        text_config=text | ends | {"pad_token_id": tokenizer.pad_token_id},
+        vision_config=_PICTURES | over_time,
+        projection_dim=32,
+        prompt_layers=1,
+        prompt_num_attention_heads=2,
+    )
+    model = XCLIPModel(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_preparation(folder, SIDE)
+    return model
 
 
 def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:

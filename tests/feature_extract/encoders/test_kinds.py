@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from feature_extract.encoders.encoder import Encoder
 from feature_extract.encoders.errors import EncoderError
 from feature_extract.encoders.source import look_at
-from tests.support.tiny_encoders import SIDE, word_tokenizer, write_preparation
+from tests.support.tiny_encoders import FRAMES, SIDE, tiny_xclip, word_tokenizer, write_preparation
+from tests.support.tiny_encoders import WORDS as KNOWN
 
 SENTENCES = ["a dog", "the cat on the beach"]
-WORDS = word_tokenizer(["a", "dog", "cat", "on", "the", "beach"])
+WORDS = word_tokenizer(KNOWN)
 SMALL: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -107,6 +108,36 @@ def test_the_same_numbers_as_the_library(kind: str, tmp_path: Path) -> None:
     assert np.allclose(eyes.see(pixels), encoder.see(pixels), atol=near)
     held, all_ = (sum(p.numel() for p in e._towers.model.parameters()) for e in (ears, encoder))
     assert held < all_
+
+
+def test_an_encoder_of_several_pictures(tmp_path: Path) -> None:
+    """X-CLIP: rows of clips, and a picture is a clip in which nothing moves."""
+    torch.manual_seed(0)
+    model = tiny_xclip(tmp_path / "xclip").eval()
+    encoder = Encoder(look_at(tmp_path / "xclip"))
+    assert encoder.frames == FRAMES
+    shape = (3, FRAMES, SIDE, SIDE, 3)
+    clips = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    prepared = torch.stack([encoder.preparation(clip) for clip in clips])
+    tokens = WORDS(SENTENCES, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        seen = model.get_video_features(pixel_values=prepared).pooler_output
+        read = model.get_text_features(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        ).pooler_output
+    assert np.abs(encoder.see(clips) - unit(seen)).max() < 1e-4
+    assert np.abs(encoder.read(SENTENCES) - unit(read)).max() < 1e-4
+    still = np.repeat(clips[:1, :1], FRAMES, axis=1)
+    assert np.allclose(encoder.see_picture(clips[0, 0]), encoder.see(still)[0], atol=1e-5)
+    eyes = Encoder(look_at(tmp_path / "xclip"), texts=False)
+    ears = Encoder(look_at(tmp_path / "xclip"), pictures=False)
+    gone = [name for name, _ in ears._towers.model.named_parameters() if "text" not in name]
+    assert not [name for name in gone if name.startswith(("mit", "vis"))]
+    assert np.allclose(ears.read(SENTENCES), encoder.read(SENTENCES), atol=1e-5)
+    near = 0.02 if eyes._dtype == torch.bfloat16 else 1e-5
+    assert np.allclose(eyes.see(clips), encoder.see(clips), atol=near)
+    with pytest.raises(ValueError, match=r"\(N, 8, S, S, 3\)"):
+        encoder.see(clips[:, :3])
 
 
 def flava() -> Any:
