@@ -101,7 +101,7 @@ class Info:
     tags: dict[str, str] = field(default_factory=dict)
     """What it says of its recording, by the container's own names."""
     has_text: bool = False
-    """Whether there are tracks of subtitles."""
+    """Whether there are tracks of subtitles, or captions inside the pictures."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def _info(
         has_audio=bool(container.streams.audio),
         origin=origin,
         tags=told_by(container, stream),
-        has_text=bool(container.streams.subtitles),
+        has_text=bool(container.streams.subtitles) or "A53_CC" in frame.side_data,
     )
 
 

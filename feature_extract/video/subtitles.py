@@ -172,9 +172,9 @@ def from_tracks(tracks: Iterable[TextTrack], *, end: float) -> Transcript | None
         events = [(start, stop, pysubs2.SSAEvent(text=text)) for start, stop, text in track.events]
         cues = [Cue(a, b, _lines(event)) for a, b, event in events if not event.is_drawing]
         if spans := _spans(cues, end):
-            return Transcript(
-                "said", f"text track {track.index}", language_tag(track.language), spans
-            )
+            inside = track.codec == "closed captions"  # of the pictures
+            origin = track.codec if inside else f"text track {track.index}"
+            return Transcript("said", origin, language_tag(track.language), spans)
     return None
 
 
@@ -184,6 +184,14 @@ def _lines(event: pysubs2.SSAEvent) -> tuple[str, ...]:
     return tuple(line for line in lines if any(map(str.isalnum, line)))
 
 
+def _rolled(last: Cue | None, cue: Cue) -> int:
+    """How many of a cue's first lines are the last ones of the cue before; never all."""
+    if last is None:
+        return 0
+    most = min(len(last.lines), len(cue.lines) - 1)
+    return next((n for n in range(most, 0, -1) if last.lines[-n:] == cue.lines[:n]), 0)
+
+
 def _spans(cues: Iterable[Cue], end: float) -> tuple[TextSpan, ...]:
     """Spans of cues, without what rolling captions show a second time."""
     ordered = sorted(cue for cue in cues if cue.lines and 0 <= cue.start < min(cue.end, end))
@@ -191,9 +199,7 @@ def _spans(cues: Iterable[Cue], end: float) -> tuple[TextSpan, ...]:
     before: list[Cue | None] = [None, *ordered]
     for last, cue in pairwise(before):
         assert cue is not None
-        lines = cue.lines
-        if last is not None and len(lines) > 1 and lines[0] == last.lines[-1]:
-            lines = lines[1:]
+        lines = cue.lines[_rolled(last, cue) :]
         text = " ".join(lines)
         held = spans[-1] if spans else None
         if held is not None and held.text.endswith(text) and cue.start < held.end + JOINED_SECONDS:

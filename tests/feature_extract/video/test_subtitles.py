@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feature_extract.video.closed_captions import scenarist
+from feature_extract.video.frames import probe
 from feature_extract.video.sound import TextTrack, read_words
 from feature_extract.video.subtitles import (
     SubtitleError,
@@ -15,6 +17,7 @@ from feature_extract.video.subtitles import (
     language_tag,
     sidecars,
 )
+from tests.support.captions import captioned, pop_on, roll_up
 from tests.support.media import counter_video, ffmpeg
 
 SRT = """1
@@ -160,3 +163,54 @@ def test_the_best_track_is_taken() -> None:
         assert said.origin == origin
     assert from_tracks((forced, silent), end=9.0) is None
     assert from_tracks((english,), end=0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    {
+        "a.ts": "libx264",
+        "a.mp4": "libx264",
+        "a.mkv": "libx264",
+        "a.mpg": "mpeg2video",
+        "b.ts": "mpeg2video",
+    }.items(),
+)
+def test_captions_inside_the_pictures_of_a_broadcast_are_its_words(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    pairs = [*pop_on(1.5, 3.0, "Hello there"), *pop_on(4.0, 5.0, "and good bye")]
+    captioned(tmp_path / name, pairs, 6.0, codec)
+    assert probe(tmp_path / name).has_text
+    with read_words(tmp_path / name, 0.0, 6.0) as words:
+        said = from_tracks(words.tracks, end=6.0)
+    assert said is not None
+    assert said.origin == "closed captions"
+    assert [span.text for span in said.spans] == ["Hello there", "and good bye"]
+    times = [(span.start, span.end) for span in said.spans]
+    assert times == [pytest.approx((1.5, 3.0), abs=0.2), pytest.approx((4.0, 5.0), abs=0.2)]
+
+
+def test_captions_that_roll_up_are_told_once(tmp_path: Path) -> None:
+    pairs = [*roll_up(1, "one line"), *roll_up(3, "another"), *roll_up(5, "the last")]
+    captioned(tmp_path / "a.ts", [*pairs, *pop_on(7, 7.5, "x")[-2:]], 8.0)
+    with read_words(tmp_path / "a.ts", 0.0, 8.0) as words:
+        said = from_tracks(words.tracks, end=8.0)
+    assert said is not None
+    assert [span.text for span in said.spans] == ["one line", "another", "the last"]
+    assert [span.start for span in said.spans] == pytest.approx([1, 3, 5], abs=0.3)
+
+
+def test_captions_of_a_track_of_its_own_begin_when_they_are_shown(tmp_path: Path) -> None:
+    """libav tells of each once it is gone."""
+    captioned(tmp_path / "a.ts", pop_on(1.5, 3.0, "Hello there"), 4.0)
+    source = tmp_path / "a.ts"
+    (tmp_path / "a.scc").write_text(scenarist(str(source), probe(source).origin))
+    film = tmp_path / "film.mov"
+    counter_video(tmp_path / "b.mp4", 4.0, fps=10)
+    inputs = ("-i", tmp_path / "b.mp4", "-i", tmp_path / "a.scc")
+    ffmpeg(*inputs, "-map", "0", "-map", "1", "-c", "copy", film)
+    with read_words(film, 0.0, 4.0) as words:
+        said = from_tracks(words.tracks, end=4.0)
+    assert said is not None
+    assert [(span.start, span.end) for span in said.spans] == [pytest.approx((1.5, 3.0), abs=0.2)]
+    assert said.origin == "text track 1"
