@@ -26,8 +26,9 @@ check: test
 bench: .venv/dev
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-soak: .venv/dev
+soak: .venv/dev .venv-cluster/ready
 	$(BIN)/python -m pytest -m soak --override-ini addopts=
+	.venv-cluster/bin/python -m pytest -s -m server_soak --override-ini addopts= tests/library
 
 # A stamp file per requirements file, so that the second run starts at once.
 .venv/runtime: requirements.txt requirements-sentences.txt requirements.lock

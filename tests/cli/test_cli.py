@@ -92,6 +92,15 @@ def run(library: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 # Indexing
 
 
+def test_an_index_is_made_anew(library: Path, run: Run) -> None:
+    (library / "index.clips").write_bytes(b"damaged")
+    status, told, _ = run("library", "rebuild")
+    assert (status, told) == (0, f"{library}: 10 clips of 2 videos\n")
+    status, _, said = run("library", "rebuild", "--index", "milvus://db.local")
+    assert status == 1
+    assert "is a folder" in said
+
+
 def test_index_takes_folders_and_says_what_it_did(run: Run, videos: Path, tmp_path: Path) -> None:
     status, out, err = run("index", videos, "--json", library=tmp_path / "new")
     assert (status, err.splitlines()[-1]) == (0, "2 indexed, 0 unchanged, 0 refused")

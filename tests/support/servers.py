@@ -91,8 +91,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start it again after `kill`."""
-        self._server._postmaster_info = None
         for _ in range(20):  # the children of the killed one take a moment to end
+            self._server._postmaster_info = None  # it may be that of one that is not ready yet
             try:
                 self._server.ensure_postgres_running()
                 return

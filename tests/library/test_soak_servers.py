@@ -1,0 +1,230 @@
+"""Drivers, workers and servers that die at seeded moments, and a store that fails: by `make soak`.
+
+Each case ends with all videos ready, none read again that was ready before, and the same bytes as
+an undisturbed run at home.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_extract.extract import Extraction
+from tests.library.test_ray import cluster as cluster  # a fixture
+from tests.support.planted import FINGERPRINT, planted_extraction, random_rows, write_file
+from tests.support.servers import ObjectStore, Postgres
+from vmr.library.address import Address
+from vmr.library.ingest import Ingest
+from vmr.library.store import Library, LibraryError
+
+pytestmark = [pytest.mark.server_soak, pytest.mark.timeout(3600)]
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 20
+FILES = 4
+PIECES = 5
+
+
+class Noting:
+    """Notes beside a file that it reads it; dies in the piece that the file names, once."""
+
+    fingerprint = FINGERPRINT
+
+    def extract(self, path: Path, *, on_progress: Callable[[float], None]) -> Extraction:
+        content = path.read_bytes()
+        with path.with_suffix(".reads").open("a") as log:
+            log.write("read\n")
+        first = len(path.with_suffix(".reads").read_text().splitlines()) == 1
+        for piece in range(PIECES):
+            if first and content.startswith(b"trap %d" % piece):
+                os.kill(os.getpid(), signal.SIGKILL)
+            on_progress(piece / PIECES)
+        return planted_extraction(random_rows(4, len(content)))
+
+
+def drive(library: Library, files: list[Path], step: Callable[[], None]) -> None:
+    """Index files; `step` is told before and after all that is written anywhere."""
+    put, transaction = library.blobs.put, library.catalogue.transaction
+
+    def stepping_put(key: str, content: bytes) -> None:
+        step()
+        put(key, content)
+        step()
+
+    @contextmanager
+    def stepping_transaction() -> Iterator[Any]:
+        step()
+        with transaction() as statements:
+            yield statements
+            step()
+        step()
+
+    library.blobs.put = stepping_put  # type: ignore[method-assign]
+    library.catalogue.transaction = stepping_transaction  # type: ignore[method-assign]
+    with Ingest(library, Noting) as ingest:
+        ingest.add(files)
+        assert ingest.wait(300)
+
+
+def dying(at: int) -> Callable[[], None]:
+    """Ends the process at a step, as a power cut does."""
+    left = iter(range(at, -1, -1))
+
+    def step() -> None:
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return step
+
+
+def steps(address: Address, store: str, folder: Path) -> int:
+    """Of an undisturbed run."""
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+
+    drive(fresh(address, store), films(folder), step)
+    return count
+
+
+def fresh(address: Address, store: str) -> Library:
+    library = Library(address, store=store)
+    library.words.want(speech="")
+    return library
+
+
+def films(folder: Path, count: int = FILES) -> list[Path]:
+    return [write_file(folder / f"{n}.mp4", b"film" + b"x" * n) for n in range(count)]
+
+
+def check(library: Library, files: list[Path], home: Path, ready: set[Path]) -> None:
+    """All are ready with the bytes that they have at home; those ready before were read once."""
+    videos = library.videos()
+    assert {video.path: video.state for video in videos} == dict.fromkeys(files, "ready")
+    assert len(library.blobs.sizes("features/")) == len(library.blobs.sizes("thumbnails/"))
+    other = Library(home)
+    for video in videos:
+        if video.path in ready:
+            assert video.path.with_suffix(".reads").read_text() == "read\n"
+        library.features(video.id)
+        twin = other.register(video.path)
+        rows = random_rows(4, video.path.stat().st_size)
+        other.store(twin.id, planted_extraction(rows), full="")
+        for folder, kind in (("features", ".safetensors"), ("thumbnails", ".zip")):
+            own, made = f"{folder}/{video.id}{kind}", f"{folder}/{twin.id}{kind}"
+            assert library.blobs.get(own) == other.blobs.get(made)
+
+
+def ready_of(library: Library) -> set[Path]:
+    return {video.path for video in library.videos() if video.searchable}
+
+
+def test_drivers_that_are_killed(
+    servers: tuple[Postgres, ObjectStore], tmp_path: Path, noted: Path
+) -> None:
+    postgres, objects = servers
+    count = steps(postgres.database(), objects.bucket(), tmp_path / "first")
+    rng, finished = random.Random(1), 0
+    for kill in range(KILLS):
+        folder = tmp_path / str(kill)
+        address, store, files = postgres.database(), objects.bucket(), films(folder)
+        library = fresh(address, store)
+        at = rng.randrange(count)
+        code = (
+            "from tests.library.test_soak_servers import *\n"
+            f"drive(Library(Address({address.url!r})), films(Path({str(folder)!r})), dying({at}))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+        assert done.returncode == -signal.SIGKILL
+        ready = ready_of(library)
+        finished += len(ready)
+        drive(Library(address), files, lambda: None)
+        check(library, files, folder / "home", ready)
+    print(f"\ndriver: {KILLS} kills over {count} steps, {finished} videos ready before: none lost")
+
+
+def test_a_database_that_is_killed(
+    servers: tuple[Postgres, ObjectStore], tmp_path: Path, noted: Path
+) -> None:
+    postgres, objects = servers
+    count = steps(postgres.database(), objects.bucket(), tmp_path / "first")
+    rng, stopped = random.Random(2), 0
+    for kill in range(KILLS):
+        folder = tmp_path / str(kill)
+        address, store, files = postgres.database(), objects.bucket(), films(folder)
+        library = fresh(address, store)
+        left, dead = Counter(steps=rng.randrange(1, count)), threading.Event()
+        delay = rng.uniform(0, 0.02)
+
+        def end(dead: threading.Event = dead) -> None:
+            postgres.kill()
+            dead.set()
+
+        def step(left: Counter[str] = left, end: Callable[[], None] = end) -> None:
+            left["steps"] -= 1
+            if left["steps"] == 0:
+                threading.Timer(delay, end).start()
+
+        try:
+            drive(Library(address), files, step)
+        except LibraryError as error:
+            assert "server" in str(error), error
+            stopped += 1
+        if left["steps"] > 0:
+            postgres.kill()
+        else:
+            assert dead.wait(60)
+        postgres.start()
+        ready = ready_of(library)
+        drive(Library(address), files, lambda: None)
+        check(library, files, folder / "home", ready)
+    print(f"\nPostgreSQL: {KILLS} kills, {stopped} of them stopped a run: none lost")
+
+
+def test_a_store_that_answers_500(
+    servers: tuple[Postgres, ObjectStore],
+    tmp_path: Path,
+    noted: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = random.Random(3)
+    for run in range(KILLS):
+        folder = tmp_path / str(run)
+        with ObjectStore(monkeypatch, failing_every=rng.randrange(2, 6)) as objects:
+            library = fresh(servers[0].database(), objects.bucket())
+            files = films(folder)
+            drive(library, files, lambda: None)
+            check(library, files, folder / "home", {*files})
+    print(f"\nS3: {KILLS} runs with every second to fifth request answered 500: none lost")
+
+
+def test_workers_that_are_killed(
+    servers: tuple[Postgres, ObjectStore], cluster: str, tmp_path: Path, noted: Path
+) -> None:
+    from vmr.library.ray_engine import RayEngine
+
+    rng = random.Random(4)
+    address, store = servers[0].database(), servers[1].bucket()
+    library = fresh(address, store)
+    traps = [
+        write_file(tmp_path / f"trap {n}.mp4", b"trap %d" % rng.randrange(PIECES) + b"x" * n)
+        for n in range(KILLS)
+    ]
+    files = [*traps, *films(tmp_path)]
+    with Ingest(library, Noting, RayEngine(cluster, Noting, store)) as ingest:
+        ingest.add(files)
+        assert ingest.wait(1800)
+    reads = Counter(len(file.with_suffix(".reads").read_text().splitlines()) == 2 for file in traps)
+    assert reads == {True: KILLS}
+    check(library, files, tmp_path / "home", {*films(tmp_path)})
+    print(f"\nworkers: {KILLS} kills, each file read once more, none refused")
