@@ -32,7 +32,7 @@ def page() -> Iterator[httpx.Client]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, ROOT / "app.py", "--port", str(port)]
+    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port)]
     with (
         subprocess.Popen(command, cwd=ROOT, env=environment) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}/", timeout=60) as visitor,

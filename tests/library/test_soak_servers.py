@@ -38,7 +38,9 @@ class Noting:
 
     fingerprint = FINGERPRINT
 
-    def extract(self, path: Path, *, on_progress: Callable[[float], None]) -> Extraction:
+    def extract(
+        self, path: Path, *, on_progress: Callable[[float], None] | None = None
+    ) -> Extraction:
         content = path.read_bytes()
         with path.with_suffix(".reads").open("a") as log:
             log.write("read\n")
@@ -46,7 +48,8 @@ class Noting:
         for piece in range(PIECES):
             if first and content.startswith(b"trap %d" % piece):
                 os.kill(os.getpid(), signal.SIGKILL)
-            on_progress(piece / PIECES)
+            if on_progress is not None:
+                on_progress(piece / PIECES)
         return planted_extraction(random_rows(4, len(content)))
 
 
@@ -83,6 +86,23 @@ def dying(at: int) -> Callable[[], None]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return step
+
+
+class Killing:
+    """Kills a server so many seconds after a step."""
+
+    def __init__(self, server: Postgres, at: int, delay: float) -> None:
+        self._server, self._left, self._delay = server, at, delay
+        self.done = threading.Event()
+
+    def step(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            threading.Timer(self._delay, self._kill).start()
+
+    def _kill(self) -> None:
+        self._server.kill()
+        self.done.set()
 
 
 def steps(address: Address, store: str, folder: Path) -> int:
@@ -158,37 +178,20 @@ def test_a_database_that_is_killed(
 ) -> None:
     postgres, objects = servers
     count = steps(postgres.database(), objects.bucket(), tmp_path / "first")
-    rng, stopped = random.Random(2), 0
-    for kill in range(KILLS):
-        folder = tmp_path / str(kill)
+    rng = random.Random(2)
+    for number in range(KILLS):
+        folder = tmp_path / str(number)
         address, store, files = postgres.database(), objects.bucket(), films(folder)
         library = fresh(address, store)
-        left, dead = Counter(steps=rng.randrange(1, count)), threading.Event()
-        delay = rng.uniform(0, 0.02)
-
-        def end(dead: threading.Event = dead) -> None:
-            postgres.kill()
-            dead.set()
-
-        def step(left: Counter[str] = left, end: Callable[[], None] = end) -> None:
-            left["steps"] -= 1
-            if left["steps"] == 0:
-                threading.Timer(delay, end).start()
-
-        try:
-            drive(Library(address), files, step)
-        except LibraryError as error:
-            assert "server" in str(error), error
-            stopped += 1
-        if left["steps"] > 0:
-            postgres.kill()
-        else:
-            assert dead.wait(60)
+        kill = Killing(postgres, rng.randrange(1, count), rng.uniform(0, 0.02))
+        with pytest.raises(LibraryError, match="server"):
+            drive(Library(address), files, kill.step)
+        assert kill.done.wait(60)
         postgres.start()
         ready = ready_of(library)
         drive(Library(address), files, lambda: None)
         check(library, files, folder / "home", ready)
-    print(f"\nPostgreSQL: {KILLS} kills, {stopped} of them stopped a run: none lost")
+    print(f"\nPostgreSQL: {KILLS} kills, each of which stopped a run: none lost")
 
 
 def test_a_store_that_answers_500(
