@@ -57,7 +57,10 @@ def main() -> None:
         asked = [(question, searcher.search(question.text)) for question in read_questions()]
         report(asked)
         print()
-        report([(word, searcher.search(word.text)) for word in read_questions(WORDS)])
+        words = read_questions(WORDS)
+        report([(word, searcher.search(word.text)) for word in words])
+        print()
+        report_parts(searcher, words)
         if options.failures:
             draw_failures(asked, work / "videos", options.failures)
 
@@ -135,6 +138,31 @@ def report(asked: list[tuple[SampleQuestion, Answer]]) -> None:
         if not question.spans and answer.verdict != "none":
             top = answer.moments[0]
             print(f"called {answer.verdict}: {question.text}: {top.name} {top.start:.1f} s")
+
+
+def report_parts(searcher: Searcher, words: list[SampleQuestion]) -> None:
+    """Two words in one question: how often the answer says which of them is there, and rightly."""
+    shown = [word.text for word in words if word.spans]
+    absent = [word.text for word in words if not word.spans]
+    turned = [*shown[1:], shown[0]], [*absent[1:], absent[0]]
+    asked = {
+        "one is shown": [
+            (a, absent[(3 * i + k) % len(absent)]) for i, a in enumerate(shown) for k in range(3)
+        ],
+        "both are shown": list(zip(shown, turned[0], strict=True)),
+        "neither is shown": list(zip(absent, turned[1], strict=True)),
+    }
+    print("| of two words | questions | says which, rightly | wrongly |\n|---|---:|---:|---:|")
+    for label, pairs in asked.items():
+        said = [searcher.search(f"{one} and {other}") for one, other in pairs]
+        right = [
+            label == "one is shown" and (answer.there, answer.missing) == ((one,), (other,))
+            for answer, (one, other) in zip(said, pairs, strict=True)
+        ]
+        wrong = [bool(a.there) and not r for a, r in zip(said, right, strict=True)]
+        print(
+            f"| {label} | {len(pairs)} | {100 * np.mean(right):.0f} | {100 * np.mean(wrong):.0f} |"
+        )
 
 
 def draw_failures(

@@ -44,7 +44,35 @@ function card(moment, number, { choose, meaning, best }) {
     quotes.map((quote) => quoteLine(quote)),
   );
   filmUnderPointer(button, frame, moment);
-  return h("li", { style: `--order: ${Math.min(number, 12)}` }, button);
+  return h("li", { style: `--order: ${Math.min(number, 12)}` }, button, alsoIn(moment, choose));
+}
+
+/** Other videos with the same footage, folded away; each can be watched instead. */
+function alsoIn(moment, choose) {
+  if (!moment.also?.length) return null; // nor has a moment out of a link any
+  const watch = (place) =>
+    choose({ ...moment, ...place, best: (place.start + place.end) / 2, rated: null, also: [] });
+  return h(
+    "details",
+    { class: "also" },
+    h("summary", {}, words.also(moment.also.length)),
+    h(
+      "ul",
+      {},
+      moment.also.map((place) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            { type: "button", onclick: () => watch(place) },
+            h("span", { class: "name" }, place.name),
+            h("span", { class: "time" }, words.span(place)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** What is said or written there, around the first word that was asked for. */
@@ -109,6 +137,11 @@ function hardlySeen({ hardly_seen: named, verdict }) {
   return named?.length && verdict !== "none" ? h("p", { class: "unknown" }, words.hardly(named)) : null;
 }
 
+/** Which part of a question is shown, and which is not. */
+function partly({ there, missing }) {
+  return missing?.length ? h("p", { class: "unknown" }, words.partly(there, missing)) : null;
+}
+
 /** Where a question negates in plain words: that it is not heeded, and the form that is. */
 function negated({ query }, ask) {
   const word = negation(query);
@@ -157,6 +190,7 @@ export function answerView(answer, { grouped, ask, arrange, why, everywhere, ...
     unknownWords(answer, ask),
     answer.slips ? nearWords(answer.query, answer.slips, ask) : null,
     hardlySeen(answer),
+    partly(answer),
     negated(answer, ask),
     grouped ? byVideo(shown, options) : list(shown, options),
     weak.length

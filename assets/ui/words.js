@@ -41,12 +41,17 @@ export const words = {
       : `The words ${list.map((word) => `“${word}”`).join(", ")} are not known and were left out.`,
   hardly: (list) =>
     `Moments has hardly seen anything called ${list.map((word) => `“${word}”`).join(", ")}, so this is a guess.`,
+  partly: (there, missing) => {
+    const quoted = (list) => list.map((part) => `“${part}”`).join(" and ");
+    return `Something looks like ${quoted(there)}, and nothing like ${quoted(missing)}.`;
+  },
   near: "Did you mean",
   negated: (word) => `What follows “${word}” was looked for, not left out.`,
   leaveOut: "To leave something out, write -word beside what to look for.",
   strength: { strong: "strong", possible: "possible", none: "weak" },
   // To the nearest second: 11.9 s is the twelfth second to everybody.
   span: ({ start, end }) => `${hours(Math.round(start))} – ${hours(Math.round(end))}`,
+  also: (count) => (count === 1 ? "Same footage in another video" : `Same footage in ${count} other places`),
   strengthLabel: (percent) => `Match strength ${percent} of 100`,
   strengthMeaning: (percent) =>
     // No measurement of some hundred answers tells 99 from 100.

@@ -740,6 +740,15 @@ def test_no_share_link_is_said_plainly(
     assert re.search(r"Password for visitors: name guest, password \S{12}", said)
 
 
+def test_a_busy_computer_still_serves_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio asks its own address and takes three slow seconds for an address that is blocked."""
+    monkeypatch.setattr("gradio.networking.url_ok", lambda _: False)
+    with served(planted_page(tmp_path)) as address:
+        assert get(address + "config").status_code == 200
+
+
 @pytest.mark.parametrize("with_", [["--share"], ["--host", "0.0.0.0"], ["--auth", "a:b"]])
 def test_assistants_only_at_this_computer(
     with_: list[str], capsys: pytest.CaptureFixture[str]

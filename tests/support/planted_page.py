@@ -70,12 +70,12 @@ def planted_page(
     library = Library((folder / "library").resolve())
     library.adopt(FINGERPRINT)
     stems = ("beach", "party", hostile)
-    for stem, moments, place in zip(stems, MOMENTS.values(), folders, strict=True):
+    for number, (stem, place) in enumerate(zip(stems, folders, strict=True)):
         path = (folder / "videos" / place / f"{stem}{suffix}").resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         # An empty box at the end: files of the same content would be one video of the library.
         path.write_bytes(_film(suffix, begins) + b"\0\0\0\x0cfree" + stem[:4].encode())
-        _plant(library, path, _rows(pools, moments, len(stem)))
+        _plant(library, path, _rows(pools, number, len(stem)))
     previews = Previews(library.folder / "previews", limit_bytes=1 << 28)
     ingest = Ingest(library, Extractor)
     return Page(library, model, ingest, previews, access, screen)
@@ -110,7 +110,8 @@ def _planted() -> tuple[RetrievalModel, dict[str, NDArray[np.float16]]]:
 
 
 def _pools(model: RetrievalModel, words: Words) -> dict[str, NDArray[np.float16]]:
-    """For every query the row that looks most like it, and under "" rows that look like none."""
+    """For every query two rows that look most like it, each its own way, and under "" rows that
+    look like none."""
     rows = random_rows(6000, 5)
     clips = model.encode_clips(rows)
     queries = (DOG, GOAL, ABSENT)
@@ -119,7 +120,10 @@ def _pools(model: RetrievalModel, words: Words) -> dict[str, NDArray[np.float16]
     pools = {"": rows[np.argsort(scores.max(axis=0))[:300]]}
     for number, text in enumerate(queries[:2]):
         others = np.delete(scores, number, axis=0).max(axis=0)
-        pools[text] = rows[[(scores[number] - others / 2).argmax()]]
+        best = np.argsort(0.75 * others - scores[number])
+        looks = model.space.shared(clips[best])
+        second = int(np.argmax(looks @ looks[0] < 0.9))  # no copy of the first: two footages
+        pools[text] = rows[best[[second, 0]]]
     return pools
 
 
@@ -133,18 +137,21 @@ def _calibration(
     for query in (DOG, GOAL, ABSENT):
         vector = model.encode_query(words.query(query))
         for text, rows in clips.items():
-            (right if text == query else wrong).append(float(model.curve(rows, vector).max()))
+            curve = model.curve(rows, vector)
+            if text == query:
+                right.append(float(curve.min()))
+            else:
+                wrong.append(float(curve.max()))
     line = (min(right) + max(wrong)) / 2
     return Calibration(slope=SHARPNESS, offset=-SHARPNESS * line, possible=0.4, strong=0.7)
 
 
-def _rows(
-    pools: dict[str, NDArray[np.float16]], moments: dict[str, tuple[int, int]], seed: int
-) -> NDArray[np.float16]:
+def _rows(pools: dict[str, NDArray[np.float16]], number: int, seed: int) -> NDArray[np.float16]:
+    """Those of the video of this number, from 0."""
     chosen = np.random.default_rng(seed).integers(0, len(pools[""]), size=SECONDS)
     rows = pools[""][chosen]
-    for query, (start, end) in moments.items():
-        rows[start:end] = pools[query][0]
+    for query, (start, end) in MOMENTS[1 + number].items():
+        rows[start:end] = pools[query][number]
     return rows
 
 

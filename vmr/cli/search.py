@@ -256,12 +256,15 @@ def _answer_record(answer: "Answer") -> dict[str, Any]:
         "query": answer.query,
         "unknown_words": list(answer.unknown),
         "hardly_seen": list(answer.hardly_seen),
+        "there": list(answer.there),
+        "missing": list(answer.missing),
         "suggestions": {offer.word: list(offer.instead) for offer in answer.suggestions},
         "verdict": answer.verdict,
         "moments": [
             asdict(hit)
             | {"path": str(hit.path), "recorded": hit.recording.text}
             | {time: round(getattr(hit, time), 3) for time in ("start", "end", "best")}
+            | {"also": [asdict(place) | {"path": str(place.path)} for place in hit.also]}
             for hit in answer.moments
         ],
     }
@@ -278,6 +281,11 @@ def _answer_text(answer: "Answer") -> str:
             f"{one_line(str(hit.path))}"
         )
         lines += [f"{'':{width}}  {quote.sense}: {one_line(quote.text)}" for quote in hit.words]
+        lines += [
+            f"{'':{width}}  also {also.video}@{also.start:.1f}-{also.end:.1f} in "
+            f"{one_line(str(also.path))}"
+            for also in hit.also
+        ]
     if answer.verdict == "none":
         weak = "; the nearest:" if lines else ""
         lines.insert(0, f"nothing in the library looks like that{weak}")
@@ -287,6 +295,11 @@ def _answer_text(answer: "Answer") -> str:
         lines.append(f"unknown words, not used: {', '.join(answer.unknown)}")
     if answer.hardly_seen and answer.verdict != "none":
         lines.append(f"hardly anything called so was ever seen: {', '.join(answer.hardly_seen)}")
+    if answer.missing:
+        lines.append(
+            f"found by itself: {', '.join(answer.there)}; "
+            f"nothing looks like: {', '.join(answer.missing)}"
+        )
     return "\n".join(lines)
 
 

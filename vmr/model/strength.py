@@ -52,6 +52,13 @@ class Calibration:
         logit = self.slope * np.asarray(scores, dtype=np.float64) + self.offset
         return np.asarray(1 / (1 + np.exp(self.right_by_rows * self._more(rows) - logit)))
 
+    def presence(
+        self, scores: NDArray[np.floating] | float, rows: int | None = None
+    ) -> NDArray[np.float64]:
+        """As `strength`, where it need not be the best that is right: whether what was asked for is
+        there at all falls with the number of rows, too, but more slowly."""
+        return self.strength(np.asarray(scores) - self.found_by_rows * self._more(rows))
+
     def score(self, strength: float, rows: int | None = None) -> float:
         """The score that would have this strength, found among so many rows: what another sense
         has found, on the scale of this one."""
@@ -66,8 +73,7 @@ class Calibration:
     def verdicts(self, scores: NDArray[np.float64], rows: int | None = None) -> list[Verdict]:
         """The same of many scores (N,)."""
         strong = self.strength(scores, rows) >= self.strong
-        needed = self.found_by_rows * self._more(rows)
-        possible = self.strength(scores - needed) >= self.possible
+        possible = self.presence(scores, rows) >= self.possible
         return [
             "strong" if sure else "possible" if maybe else "none"
             for sure, maybe in zip(strong.tolist(), possible.tolist(), strict=True)

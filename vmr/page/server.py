@@ -198,6 +198,9 @@ def serve(page: Page, options: ServerOptions) -> gr.Blocks:
         mcp_server=options.mcp,
         quiet=True,
         prevent_thread_lock=True,
+        # Has it ask itself no second time: on a busy computer an answer that took more than three
+        # seconds was "localhost is not accessible", and no page.
+        _frontend=False,
     )
     _announce(blocks, options, auth)
     return blocks

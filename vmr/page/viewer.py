@@ -197,6 +197,8 @@ class Viewer:
                 if not one.unknown
             ],
             "hardly_seen": list(answer.hardly_seen),
+            "there": list(answer.there),
+            "missing": list(answer.missing),
             "moments": [self._moment(hit, answer, said) for hit in answer.moments],
             "searched": answer.videos,
         }
@@ -229,6 +231,15 @@ class Viewer:
             ],
             "recorded": hit.recording.text,
             "camera": hit.recording.camera,
+            "also": [
+                {
+                    "video": place.video,
+                    "name": place.name,
+                    "start": round(place.start, 3),
+                    "end": round(place.end, 3),
+                }
+                for place in hit.also
+            ],
         }
         if self._access.paths:
             view["place"] = place_view(hit.recording)

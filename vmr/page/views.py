@@ -37,6 +37,15 @@ class QuoteView(TypedDict):
     "the words that were asked for: first and last place in the text, in characters"
 
 
+class PlaceView(TypedDict):
+    """Where something is."""
+
+    video: int
+    name: str
+    start: float
+    end: float
+
+
 class MomentView(TypedDict):
     """One moment of an answer."""
 
@@ -58,6 +67,8 @@ class MomentView(TypedDict):
     recorded: str | None
     "when, as in 2023-05-14T12:34:56+02:00; None where the file does not say"
     camera: str
+    also: list[PlaceView]
+    "the same footage in other videos"
     place: NotRequired[list[float] | None]
 
 
@@ -71,6 +82,9 @@ class AnswerView(TypedDict):
     unknown: list[SuggestionView]
     slips: list[SuggestionView]
     hardly_seen: list[str]
+    there: list[str]
+    "parts of the question that are shown by themselves, where others are not"
+    missing: list[str]
     moments: list[MomentView]
     searched: int
     "videos that were looked into"

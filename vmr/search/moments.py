@@ -23,6 +23,17 @@ has just been there, or comes next."""
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where something is; times in seconds."""
+
+    video: int
+    name: str
+    path: Path
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class Moment:
     """One moment of an answer; times in seconds."""
 
@@ -45,6 +56,8 @@ class Moment:
     "what is said or written there, and which words of it were asked for"
     recording: Recording = field(default_factory=Recording)
     "what the file says of it"
+    also: tuple[Place, ...] = ()
+    "the same footage in other videos (copies.py)"
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,10 @@ class Answer:
     "other words for unknown ones and for probable slips"
     hardly_seen: tuple[str, ...] = ()
     "words of things that the model was hardly taught: of them no moment is called strong"
+    there: tuple[str, ...] = ()
+    "of a question that found no clear match, the parts that are shown somewhere by themselves"
+    missing: tuple[str, ...] = ()
+    "and the parts that nothing looks like; both are empty unless there are both"
     videos: int = 0
     "that were looked into"
 

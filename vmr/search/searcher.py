@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -26,11 +27,13 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError
 from vmr.model.windows import Window, distinct, window_of
 from vmr.search.clips import Index, RowTimes, open_windows, windows_of
+from vmr.search.copies import shown_once
 from vmr.search.feedback import Feedback
 from vmr.search.hearing import Hearing
 from vmr.search.indexes import open_index
 from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, follow_on
+from vmr.search.partly import judge, partly_found
 from vmr.search.parts import Videos
 from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
 from vmr.search.senses import Senses, asks_of_words, part_of
@@ -83,8 +86,17 @@ class Searcher:
         found, unknown = self._find_steps(parsed, chosen)
         found, hardly = less_sure(found, parsed, self.model)
         answer = self._answer(text, follow_on(found, parsed.within), top, chosen)
+        judged = partial(judge, self.model, self._index, chosen, self._rows_of(chosen))
+        there, missing = partly_found(parsed, answer.verdict, judged)
         offered = tuple(suggestions(text, unknown, self.model))
-        return replace(answer, unknown=unknown, suggestions=offered, hardly_seen=hardly)
+        return replace(
+            answer,
+            unknown=unknown,
+            suggestions=offered,
+            hardly_seen=hardly,
+            there=there,
+            missing=missing,
+        )
 
     def like(
         self,
@@ -102,9 +114,8 @@ class Searcher:
         """
         chosen = self._chosen(None, among)
         seen = self._searchable(video)
-        vector = self.model.as_query(
-            self.model.space.unit(self._clips_of(video, start, end).mean(axis=0))
-        )
+        mean = self._clips_of(video, start, end).mean(axis=0)
+        vector = self.model.as_query(self.model.space.unit(mean))
         others = [
             hit
             for hit in self._find(QueryStep((vector,)), chosen)
@@ -181,9 +192,10 @@ class Searcher:
     def _answer(self, text: str, found: list[Moment], top: int, chosen: Videos | None) -> Answer:
         if top < 1:
             raise ValueError(f"top must be at least 1, not {top}")
-        best = sorted(found, key=lambda hit: -hit.score)[:top]
+        ranked = sorted(found, key=lambda hit: -hit.score)
+        best = shown_once(ranked, self._clips_of, self.model.space, top)
         verdict = best[0].verdict if best else "none"
-        return Answer(text, verdict, tuple(best), videos=self._index.count(chosen))
+        return Answer(text, verdict, best, videos=self._index.count(chosen))
 
     def _chosen(self, video: int | None, among: Scope | Collection[int] | None) -> Videos | None:
         """Ids of the videos to look into, None for all, with the index up to date for them."""
@@ -210,8 +222,8 @@ class Searcher:
         return video
 
     def _clips_of(self, video: int, start: float, end: float) -> NDArray[np.float32]:
-        """The clip vectors (T, E) of a span."""
-        times = self._index.row_times(self._searchable(video).id)
+        """The clip vectors (T, E) of a span of a video that is searchable."""
+        times = self._index.row_times(video)
         inside = np.flatnonzero((times.starts < end) & (times.ends > start))
         if not len(inside):
             raise LibraryError(f"video {video} has nothing from {start:.1f} to {end:.1f} s")
@@ -227,8 +239,7 @@ class Searcher:
         # A video that is away teaches nothing, until it is back.
         known = ratings, [rating.video in self._index for rating in ratings]
         if known != self._learnt[0]:
-            learnt = Feedback.learn(ratings, self.model, self._clips_of)
-            self._learnt = known, learnt
+            self._learnt = known, Feedback.learn(ratings, self.model, self._clips_of)
         return self._learnt[1]
 
     def _find_steps(
