@@ -58,6 +58,7 @@ class SoundReader:
         self._start, self._stop = span
         self.left_out: list[str] = []
         """Codecs of streams that came first and cannot be decoded."""
+        self._alone = False  # whether the stream has one channel
         self._resampler = self._new_resampler()
         self.usable = False
         """Whether there is a stream that can be decoded; else no pieces come."""
@@ -139,13 +140,18 @@ class SoundReader:
         if frame.time is None:
             return
         seconds = float(frame.time) - self._source.info.origin
+        if self._alone != (frame.layout.nb_channels == 1):
+            self._alone = not self._alone
+            self._resampler = self._new_resampler()
         try:
             made = self._resampler.resample(frame)
         except ValueError:  # the form of the sound has changed
             self._resampler = self._new_resampler()
             made = self._resampler.resample(frame)
         for piece in made:
-            yield seconds, piece.to_ndarray().reshape(-1, self._form.channels)
+            channels = 1 if self._alone else self._form.channels
+            samples = piece.to_ndarray().reshape(-1, channels)
+            yield seconds, np.repeat(samples, self._form.channels // channels, axis=1)
             seconds += piece.samples / self._form.rate
 
     def _seconds(self, packet: Any) -> float | None:
@@ -160,7 +166,9 @@ class SoundReader:
             container.seek(0)
 
     def _new_resampler(self) -> Any:
-        return av.AudioResampler("s16", self._form.layout, self._form.rate)
+        # libav makes one channel quieter when it makes two of it; players give it to both as it is.
+        layout = "mono" if self._alone else self._form.layout
+        return av.AudioResampler("s16", layout, self._form.rate)
 
     def _silence(self, count: int) -> Iterator[Samples]:
         """In pieces of a second: hours of it need not be in memory."""

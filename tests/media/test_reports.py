@@ -322,6 +322,17 @@ def test_sound_of_an_unknown_kind_takes_the_pictures_with_it_from_no_container(
     assert set(range(25, 75)) <= set(numbers(copied.path))
 
 
+@pytest.mark.parametrize("channels", ["1", "2"])
+def test_sound_of_one_channel_is_as_loud_in_a_clip_as_it_was(
+    channels: str, holiday: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.mkv"
+    sound = ("-c:v", "copy", "-c:a", "pcm_f32le", "-ac", channels)
+    ffmpeg("-i", holiday, *SINE, "-t", "4", *sound, path)
+    clip = write_clip(Cut(path, 1, 3, 25), tmp_path / "clip.mp4").path
+    assert loudness(clip) == pytest.approx(loudness(path), rel=0.05)
+
+
 def test_of_two_sound_streams_the_one_that_can_be_decoded_is_heard(
     holiday: Path, tmp_path: Path
 ) -> None:
