@@ -53,7 +53,7 @@ class Encoder:
             EncoderError: the files do not make an encoder, or its numbers are not finite.
         """
         self.source = source
-        self._prompt = prompt
+        self.prompt = prompt
         self._device = torch.device(chosen_device(device))
         self._dtype = fast_dtype(self._device.type)
         check_room(source.name, source.weights)
@@ -120,7 +120,7 @@ class Encoder:
     @torch.inference_mode()
     def read(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (N, W) of sentences."""
-        asked = [self._prompt.format(text) for text in texts]
+        asked = [self.prompt.replace("{}", text) for text in texts]
         found = [
             _unit(self._towers.read(asked[first : first + BATCH]))
             for first in range(0, len(asked), BATCH)

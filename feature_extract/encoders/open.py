@@ -23,6 +23,7 @@ def open_encoder(
     pictures: bool = True,
     texts: bool = True,
     device: str = "cpu",
+    prompt: str = "",
 ) -> Encoder:
     """The encoder of this name, loaded.
 
@@ -30,10 +31,15 @@ def open_encoder(
         folder: where its files were before; looked at first.
         digest: what they have to be; empty where any will do.
         pictures, texts: which of its towers are wanted.
+        prompt: what a question becomes before it is read, with {} in its place; empty for what is
+            usual with this encoder.
 
     Raises:
-        EncoderError: there is none, it cannot be fetched or used, or it is another revision.
+        EncoderError: there is none, it cannot be fetched or used, or it is another revision; or the
+            prompt has no place for the question.
     """
+    if prompt and prompt.count("{}") != 1:
+        raise EncoderError(f"prompt {prompt!r}: needs one {{}}, where the question goes")
     try:
         source = _there(folder, name, digest) or find(name)
     except EncoderError as error:
@@ -45,7 +51,7 @@ def open_encoder(
             f"{name}: another revision than the library was indexed with ({source.digest}, not "
             f"{digest}); restore it, or `rescan --encoder {name}` takes the new one"
         )
-    prompt = KNOWN[name].prompt if name in KNOWN else "{}"
+    prompt = prompt or (KNOWN[name].prompt if name in KNOWN else "{}")
     return Encoder(source, device=device, pictures=pictures, texts=texts, prompt=prompt)
 
 

@@ -35,7 +35,7 @@ class KnowsPhotographs:
     """Stands for an encoder that knows the packaged photographs and their captions, and nothing
     else: what it sees otherwise, and other words, are unit vectors of chance."""
 
-    width, side, prompt = WIDTH, 32, "{}"
+    width, side, frames, prompt = WIDTH, 32, 1, "{}"
 
     def __init__(self, folder: Path) -> None:
         self.source = SimpleNamespace(name="knows", folder=folder, digest="0123456789ab")
@@ -206,10 +206,11 @@ def test_compare_prints_a_line_for_each_encoder(
         return subprocess.CompletedProcess(command, 0, answer)
 
     monkeypatch.setattr("subprocess.run", other)
-    assert main(["compare", "--encoders", "default, mine", str(place / "films")]) == 0
+    prompt = ["--prompt", "a video of {}"]
+    assert main(["compare", "--encoders", "default, mine", *prompt, str(place / "films")]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[1:] == [f"{name} | 25% | - | - | 90 | 6000 | 12 | 800" for name in NAMES]
-    assert [command[-1] for command in commands] == [str(place / "films")] * 2
+    assert [command[-3:] for command in commands] == [[*prompt, str(place / "films")]] * 2
     monkeypatch.undo()
     assert main(["compare", "--encoders", "siglip2-bas,default", str(place / "films")]) == 1
     said = capfd.readouterr().err

@@ -114,6 +114,36 @@ def test_an_encoder_of_several_pictures(library: Library, place: Path, tmp_path:
     take_encoder(library, before.name)
 
 
+def test_a_prompt_is_put_around_questions_and_kept(
+    library: Library, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = chosen(library)
+    assert before is not None
+    plain = model_of(library)
+    rescan = ["rescan", "--library", str(library.folder)]
+    asked = ["--encoder", before.name, "--prompt", "the beach of a {}"]
+    assert main([*rescan, *asked]) == 0
+    choice, model = chosen(library), model_of(library)
+    assert choice is not None
+    assert (choice.prompt, choice.digest) == ("the beach of a {}", before.digest)
+    encoder = open_encoder(before.name, pictures=False)
+    for own, text in ((plain, "dog"), (model, "the beach of a dog")):
+        vector = own.encode_query(own.query("dog"))[: choice.width]
+        assert np.allclose(vector, encoder.read([text])[0], atol=1e-5)
+    assert basis_folder(library, choice) != basis_folder(library, before)
+    assert Searcher(library, model).search("dog").moments
+    for wrong, said in (
+        (["--encoder", before.name, "--prompt", "x"], "needs one {}"),
+        (["--prompt", "a {}"], "goes with --encoder"),
+    ):
+        capsys.readouterr()
+        assert main([*rescan, *wrong]) == 1
+        assert said in capsys.readouterr().err
+        assert chosen(library) == choice
+    take_encoder(library, before.name)
+    assert chosen(library) == before
+
+
 def test_a_bad_name_leaves_all_as_it_was(library: Library, place: Path) -> None:
     before = chosen(library)
     for name in ("siglip2-bas", str(place / "none"), str(place / "films")):
@@ -162,8 +192,9 @@ def test_what_could_not_be_read_is_said_and_read_when_it_is_there(
     assert "b.mp4 could not be read with it, and is not searched" in note.finding
     assert main(rescan) == 0
     assert not_read(library) == []
-    found = Searcher(library, model_of(library)).search("a dog").moments
-    assert {moment.name for moment in found} == {"a.mp4", "b.mp4"}
+    searcher = Searcher(library, model_of(library))
+    for video in library.videos():
+        assert searcher.search("a dog", video=video.id).moments, video.name
     with monkeypatch.context() as patch:
         patch.delattr("vmr.library.encoders.open_chosen")
         assert main(rescan) == 0

@@ -43,6 +43,12 @@ def add_parsers(command: Commands) -> None:
         metavar="NAMES",
         help="several with commas between; `default` is what comes with the project",
     )
+    compare.add_argument(
+        "--prompt",
+        default="",
+        metavar="TEXT",
+        help="what a question becomes before an encoder reads it, such as 'a video of {}'",
+    )
     compare.add_argument("films", nargs="+", type=Path, metavar="FILMS")
     compare.add_argument(
         "--questions",
@@ -144,7 +150,7 @@ class Compared:
 def _compare(options: argparse.Namespace) -> int:
     names = [name.strip() for name in options.encoders.split(",") if name.strip()]
     if len(names) == 1:
-        found = [_measured(names[0], options.films, options.questions)]
+        found = [_measured(names[0], options.films, options.questions, options.prompt)]
     else:
         found = [_in_a_process_of_its_own(name, options) for name in names]
     if options.json:
@@ -167,6 +173,7 @@ def _in_a_process_of_its_own(name: str, options: argparse.Namespace) -> Compared
     """The same command for one encoder, so that memory and start are its own."""
     command = [sys.executable, "-m", "vmr", "compare", "--json", "--encoders", name]
     command += ["--questions", str(options.questions)] if options.questions else []
+    command += ["--prompt", options.prompt] if options.prompt else []
     done = subprocess.run(
         [*command, *map(str, options.films)], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -175,7 +182,9 @@ def _in_a_process_of_its_own(name: str, options: argparse.Namespace) -> Compared
     return Compared(**json.loads(done.stdout)[0])
 
 
-def _measured(name: str, films: Sequence[Path], questions: Path | None) -> Compared:
+def _measured(
+    name: str, films: Sequence[Path], questions: Path | None, prompt: str = ""
+) -> Compared:
     from vmr.cli.library import ingest_files
     from vmr.library.folders import find_videos
     from vmr.library.store import Library
@@ -184,7 +193,7 @@ def _measured(name: str, films: Sequence[Path], questions: Path | None) -> Compa
 
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder) / "library")
-        take_encoder(library, name)
+        take_encoder(library, name, prompt)
         begin = time.perf_counter()
         ingest_files(library, find_videos(films))
         seconds = time.perf_counter() - begin

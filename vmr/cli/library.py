@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmr.cli.choosing import read_lacking, take_encoder
+from vmr.cli.choosing import add_encoder, read_lacking, take_encoder
 from vmr.cli.console import (
     DONE,
     FAILED,
@@ -49,7 +49,7 @@ def add_parsers(command: Commands) -> None:
     add_engine(index)
     _add_exclude(index)
     _add_words(index, "the model that listens: tiny.en, a folder, or a name such as small")
-    _add_encoder(index)
+    add_encoder(index)
 
     listing = command("list", _list, "Show the videos and their state.")
     listing.add_argument(
@@ -78,7 +78,7 @@ def add_parsers(command: Commands) -> None:
     _add_exclude(rescan)
     text = "listen to what has not been listened to, without reading a picture again"
     _add_words(rescan, text, nargs="?", const=PACKAGED)
-    _add_encoder(rescan)
+    add_encoder(rescan)
 
     watch = command("watch", _watch, "Follow a folder: index what comes, once its copy is whole.")
     watch.add_argument("folder", type=Path, metavar="DIR")
@@ -131,15 +131,6 @@ def _want(library: "Library", options: argparse.Namespace) -> None:
         library.words.forget_failures()
 
 
-def _add_encoder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--encoder",
-        metavar="NAME",
-        help="search this library with another encoder from now on: a short name "
-        "(docs/ENCODERS.md), OWNER/NAME of the hub, a folder, or `default`",
-    )
-
-
 def _index(options: argparse.Namespace) -> int:
     from vmr.library.engines import open_engine
     from vmr.library.rescan import find_and_remember
@@ -150,7 +141,7 @@ def _index(options: argparse.Namespace) -> int:
         from vmr.search.indexes import place
 
         place(library, options.index)
-    unread = take_encoder(library, options.encoder)
+    unread = take_encoder(library, options.encoder, options.prompt)
     _want(library, options)
     passed: list[Path] = []
     files, problems = find_and_remember(
@@ -180,7 +171,7 @@ def _rescan(options: argparse.Namespace) -> int:
     if options.reindex:
         library.adopt(extractor_fingerprint(), reindex=True)
         open_index(library, model_of(library))  # of other weights it is made anew
-    problems = take_encoder(library, options.encoder)
+    problems = take_encoder(library, options.encoder, options.prompt)
     engine = open_engine(library, options.engine, gpus=options.gpus_per_worker)
     with Ingest(library, extractor_of(library), engine) as ingest:
         found = rescan(library, ingest, options.paths, exclude=options.exclude, say=_say)

@@ -50,6 +50,7 @@ class Choice:
     width: int
     "columns of a row"
     prompt: str = "{}"
+    "what a question becomes before it is read"
 
     @property
     def block(self) -> str:
@@ -91,6 +92,7 @@ def open_chosen(choice: Choice, *, pictures: bool, texts: bool) -> "Encoder":
         digest=choice.digest,
         pictures=pictures,
         texts=texts,
+        prompt=choice.prompt,
     )
 
 
@@ -111,6 +113,7 @@ def take(
     library: Library,
     name: str,
     *,
+    prompt: str = "",
     on_progress: OnProgress | None = None,
     on_wait: Callable[[], None] | None = None,
 ) -> list[str] | None:
@@ -118,6 +121,8 @@ def take(
 
     Args:
         name: a short name, a repository of the hub, a folder, or DEFAULT.
+        prompt: what a question becomes before it is read, with {} in its place; empty for what is
+            usual with this encoder.
         on_progress, on_wait: as of `change`.
 
     Returns:
@@ -137,11 +142,11 @@ def take(
         return None if before is None else []
     from feature_extract.encoders.open import open_encoder  # with torch and transformers
 
-    encoder = open_encoder(name)  # both towers: a question must be possible, too
+    encoder = open_encoder(name, prompt=prompt)  # both towers: a question must be possible, too
     source = encoder.source
     if Path(name).expanduser().is_dir():  # found again from wherever the library is opened
         name = str(source.folder)
-    choice = Choice(name, str(source.folder), source.digest, encoder.width)
+    choice = Choice(name, str(source.folder), source.digest, encoder.width, encoder.prompt)
     if before == choice and not _lacking(library, choice).there:
         return None
     return change(library, choice, encoder, on_progress=on_progress, on_wait=on_wait)

@@ -25,6 +25,7 @@ from vmr.model.retrieval import MOTION, RetrievalModel
 from vmr.model.strength import Calibration
 from vmr.model.text import Words
 from vmr.model.weights import ModelError, read_weights, write_weights
+from vmr.search.parts import short
 
 if TYPE_CHECKING:
     from feature_extract.encoders.encoder import Encoder
@@ -93,7 +94,8 @@ def _as_stored(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def basis_folder(library: Library, choice: Choice) -> Path:
     """Where a library keeps what scores of this encoder are measured by."""
-    return library.folder / "encoders" / choice.block
+    asked = "" if choice.prompt == "{}" else f"-{short(choice.prompt):016x}"
+    return library.folder / "encoders" / f"{choice.block}{asked}"
 
 
 def captions_alone(captions: NDArray[np.float32], base: RetrievalModel) -> NDArray[np.float32]:
