@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.planted import plant, random_rows, tiny_model
-from vmr.library.store import Library
+from vmr.library.store import Library, LibraryError
 from vmr.model.strength import Calibration, Verdict
 from vmr.model.text import QueryError
 from vmr.search.partly import Judgement, partly_found, parts_of
@@ -22,6 +22,8 @@ FOUND = {
 
 
 def judged(part: str) -> Judgement:
+    if part == "a ghost":
+        raise LibraryError("the video was removed just now")
     if part not in FOUND:
         raise QueryError(f"no known word in {part!r}")
     return FOUND[part]
@@ -38,6 +40,7 @@ def judged(part: str) -> Judgement:
         ("a horse by a river", "none", (), ()),  # nothing is there for sure
         ("people on a bridge", "none", (), ()),  # people are near to everything
         ("a qzzqx on a bridge", "none", (), ()),
+        ("a ghost on a bridge", "none", (), ()),
         ("a bridge", "none", (), ()),
         ('said:"a horse" AND a bridge', "none", (), ()),
     ],

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from vmr.library.locks import LibraryError
 from vmr.model.halves import single
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.strength import Verdict
@@ -94,8 +95,8 @@ def parts_of(thing: str) -> list[str]:
 
 
 def _safely(judged: Callable[[str], Judgement], part: str) -> Judgement | None:
-    """How sure we are of a part; None of one without a known word."""
+    """How sure we are of a part; None of one without a known word, or whose best row is gone."""
     try:
         return judged(part)
-    except QueryError:
+    except (QueryError, LibraryError):
         return None
