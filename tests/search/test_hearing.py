@@ -79,6 +79,7 @@ def first(answer: Answer) -> tuple[int, float, float]:
         ('a dog said:"a THEN b AND c"', (("a dog", 'said:"a THEN b AND c"'),), ()),
         ('said:goal THEN a "crowd" -x', (('said:"goal"',), ('a "crowd"',)), ("x",)),
         ("he said: hello", (("he said: hello",),), ()),
+        ('said:"thank you', (('said:"thank you"',),), ()),
         ('ｓａｉｄ:"ＯＲ"', (('said:"OR"',),), ()),
         ("unsaid:goal", (("unsaid:goal",),), ()),
     ],
@@ -89,7 +90,7 @@ def test_senses_are_parsed(
     assert parse(text) == ParsedQuery(steps, avoided)
 
 
-@pytest.mark.parametrize("text", ['said:""', "written:...", 'said:"  "'])
+@pytest.mark.parametrize("text", ['said:""', "written:...", 'said:"  "', "said:", 'a dog said:"', "said: "])
 def test_a_sense_needs_words(text: str) -> None:
     with pytest.raises(QueryError, match="needs words"):
         parse(text)

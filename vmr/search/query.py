@@ -36,7 +36,11 @@ WITHIN_SECONDS: Final = 60.0
 _WITHIN = re.compile(r"\s+WITHIN\s+(\d+(?:\.\d+)?)\s*s?\s*$")
 _NO_OR: Final = "OR is not understood: ask for each of the two by itself"
 """People expect an operator; read as a word it would falsify the answer."""
-_SENSES: Final = re.compile(r'(?:^|(?<=\s))(-?)(said|written):(?:"([^"]*)"|([^\s"]\S*))', re.I)
+_SENSES: Final = re.compile(
+    r'(?:^|(?<=\s))(-?)(said|written):(?:"([^"]*)(?:"|$)|([^\s"]\S*|(?=\s*$)))', re.I
+)
+"""A quote that is not closed goes to the end, and nothing at the end is no word; "he said: come"
+is a sentence."""
 _HELD: Final = re.compile("\ue000(\\d+)\ue001")
 """Stands for such a part while the rest is taken apart: in quotes, capitals are no operators."""
 _AVOIDED = re.compile(r'(?:^|(?<=\s))-(?:"([^"]*)"|([^\W\d_]\S*))')
