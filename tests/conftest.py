@@ -22,6 +22,18 @@ from vmr.page.server import START
 PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--no-skips`: a run in which something could not be tried has failed."""
+    parser.addoption("--no-skips", action="store_true", help="fail where a test is skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """See `--no-skips`."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Soak tests take as long as they take; all others have the limit of pyproject.toml."""
     for item in items:

@@ -134,7 +134,7 @@ def test_fields_of_hevc_are_shown_two_by_two_as_whole_pictures(name: str, tmp_pa
         *("yuv420p", "-x265-params", f"interlace={order}:keyint=10:log-level=none:crf=10", path),
     )
     facts = read_facts(path)
-    assert (facts.info.width, facts.info.height, facts.rate) == (320, 192, 25)
+    assert (facts.info.width, facts.info.height, float(facts.rate)) == (320, 192, 25)
     times, pictures = index = index_of(path, (320, 192))
     np.testing.assert_allclose(times, np.arange(25) / 25, atol=2e-3)
     for start, end in ((0.4, 0.6), (0.52, 0.56)):

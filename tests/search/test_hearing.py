@@ -90,7 +90,9 @@ def test_senses_are_parsed(
     assert parse(text) == ParsedQuery(steps, avoided)
 
 
-@pytest.mark.parametrize("text", ['said:""', "written:...", 'said:"  "', "said:", 'a dog said:"', "said: "])
+@pytest.mark.parametrize(
+    "text", ['said:""', "written:...", 'said:"  "', "said:", 'a dog said:"', "said: "]
+)
 def test_a_sense_needs_words(text: str) -> None:
     with pytest.raises(QueryError, match="needs words"):
         parse(text)

@@ -5,7 +5,7 @@ captioned(tmp_path / "a.ts", pop_on(1.0, 3.0, "Hello there"), seconds=4)
 
 from collections import deque
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av
 import numpy as np
@@ -50,11 +50,12 @@ def captioned(path: Path, pairs: Pairs, seconds: float, codec: str = "libx264") 
         ]
         for frame in [*frames, None]:
             for packet in stream.encode(frame):
+                assert packet.pts is not None
                 number = round(float(packet.pts * packet.time_base) * FPS)
                 output.mux(_with(packet, carried[number], codec))
 
 
-def _with(packet: av.Packet, pair: bytes, codec: str) -> av.Packet:
+def _with(packet: Any, pair: bytes, codec: str) -> Any:
     data = b"GA94\x03\x42\xff\xfc" + pair + b"\xfd\x80\x80\xff"  # the second field says nothing
     content = bytes(packet)
     if codec == "mpeg2video":

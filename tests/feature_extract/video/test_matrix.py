@@ -208,7 +208,8 @@ def test_jpeg_pictures_one_after_the_other_are_a_film_unless_they_are_called_a_p
     film = tmp_path / "film.MJPG"
     ffmpeg("-i", media / "source.mkv", "-c:v", "mjpeg", "-q:v", "3", "-f", "mjpeg", film)
     info, frames, duration, unreadable = read(film)
-    assert (info.fps, duration, unreadable) == (25, pytest.approx(20 / 25), ())
+    assert (info.fps, unreadable) == (25, ())
+    assert duration == pytest.approx(20 / 25)
     assert spelled(frames) == [0, 6, 12, 18]
     np.testing.assert_allclose(frames.times, np.array([0, 6, 12, 18]) / 25)
     photograph = film.rename(tmp_path / "film.jpg")
