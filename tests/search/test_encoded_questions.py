@@ -21,8 +21,8 @@ from vmr.model.encoded import Basis, EncodedModel
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
 from vmr.model.text import tokenize
-from vmr.search.moments import Moment
-from vmr.search.searcher import Answer, Searcher
+from vmr.search.moments import Answer, Moment
+from vmr.search.searcher import Searcher
 
 WIDTH = 32
 BLOCK = "encoder-made-up"

@@ -24,7 +24,7 @@ from feature_extract.encoders.source import look_at
 from feature_extract.encoders.weight_files import check_room, free_memory, numbers_in
 from tests.support.tiny_encoders import tiny_clip, word_tokenizer
 
-Spoil = Callable[[Path], None]
+Spoil = Callable[[Path], object]
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 EVIL = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
 
@@ -47,12 +47,12 @@ def says(file: str, part: str = "", **settings: Any) -> Spoil:
 
 def holds(file: str, content: bytes) -> Spoil:
     """A file with another content."""
-    return lambda folder: Path(folder / file).write_bytes(content) and None
+    return lambda folder: Path(folder / file).write_bytes(content)
 
 
 def called(name: str) -> Spoil:
     """The weights by another name."""
-    return lambda folder: Path(folder / WEIGHTS).rename(folder / name) and None
+    return lambda folder: Path(folder / WEIGHTS).rename(folder / name)
 
 
 def weighs(change: Callable[[dict[str, torch.Tensor]], object]) -> Spoil:
@@ -306,6 +306,7 @@ def test_towers_of_two_spaces(clip: Path, monkeypatch: pytest.MonkeyPatch) -> No
     towers = SimpleNamespace(
         model=torch.nn.Linear(2, 2),
         preparation=Encoder(look_at(clip)).preparation,
+        frames=1,
         keep=lambda **_: None,
         read=lambda texts: torch.ones(len(texts), 3),
         see=lambda pictures: torch.ones(len(pictures), 4),

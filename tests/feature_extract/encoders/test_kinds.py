@@ -141,7 +141,7 @@ def test_an_encoder_of_several_pictures(tmp_path: Path) -> None:
 
 
 def flava() -> Any:
-    joint = {"text_config": TEXT, "image_config": SEEN, "multimodal_config": SMALL}
+    joint: dict[str, Any] = {"text_config": TEXT, "image_config": SEEN, "multimodal_config": SMALL}
     return t.FlavaModel(t.FlavaConfig(**joint, projection_dim=24, hidden_size=32))
 
 
