@@ -104,6 +104,7 @@ def test_an_encoder_of_several_pictures(library: Library, place: Path, tmp_path:
     tiny_xclip(tmp_path / "xclip")
     assert take_encoder(library, str(tmp_path / "xclip")) == []
     model = model_of(library)
+    assert isinstance(model, EncodedModel)
     searcher = Searcher(library, model)
     assert searcher.search("a dog").moments
     assert searcher.like_picture(model.see_picture(np.zeros((40, 60, 3), np.uint8))).moments
