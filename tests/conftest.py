@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
@@ -19,6 +20,9 @@ from tests.support.planted_page import planted_page, served
 from vmr.model.text import Words
 from vmr.page.server import START
 
+# A busy machine is slow at any example: that is no finding.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")
 PATIENCE = 30_000  # milliseconds: a busy machine answers late; only one that hangs may fail a test
 
 
