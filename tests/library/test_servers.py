@@ -120,11 +120,12 @@ def test_who_lost_a_lock_keeps_nothing(
         ingest.add([file])
         assert slow.begun.wait(60)
         ended = awake.catalogue.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            "SELECT pg_terminate_backend(pid) FROM "
+            "(SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory') AS held"
         )
         assert {*ended} == {(True,)}
         id = asleep.videos()[0].id
-        with awake.claim(id) as alone:
+        with awake.claim(id, wait_seconds=60) as alone:  # the ended session takes a moment
             assert alone
             awake.store(id, planted_extraction(random_rows(5, 9)), full="of the one awake")
         before = awake.changes().number
