@@ -15,7 +15,7 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWICE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWICE) $(ARGS)
 
 # What lies on servers, against real ones that are started here. What cannot start is named, and a
 # failure unless MAY_SKIP=1 says otherwise.
