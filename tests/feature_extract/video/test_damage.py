@@ -227,13 +227,18 @@ def test_the_last_pictures_of_all_are_damaged(tmp_path: Path) -> None:
     assert end == duration == pytest.approx(2.0, abs=0.05)
 
 
-def test_pictures_built_on_a_first_one_that_is_not_there(tmp_path: Path) -> None:
-    """They were shown, grey, as if all were well. AVI counts them: no time is right, either."""
-    path = tmp_path / "a.avi"
+def without_first_picture(path: Path) -> Path:
+    """A film whose pictures are built on a first one that is not there."""
     counter_video(path, 2.0, size=(64, 64), codec="mpeg4")
     content = path.read_bytes()
     start = pieces(content)[0] - 8
     path.write_bytes(content[:start] + b"JUNK" + content[start + 4 :].replace(b"00dc", b"JUNK", 1))
+    return path
+
+
+def test_pictures_built_on_a_first_one_that_is_not_there(tmp_path: Path) -> None:
+    """They were shown, grey, as if all were well. AVI counts them: no time is right, either."""
+    path = without_first_picture(tmp_path / "a.avi")
     with pytest.raises(VideoError, match="holds no picture that can be read"):
         read(path)
     ffmpeg("-i", path, "-c", "copy", "-copyinkf", tmp_path / "a.mkv")
@@ -262,11 +267,7 @@ print(min(seconds for seconds, _ in reader.pictures(8)), reader.unreadable)
 
 def test_a_decoder_that_complains_while_a_packet_is_read_is_heard(tmp_path: Path) -> None:
     """Its words were taken for the container's, and grey pictures before that packet shown."""
-    path = tmp_path / "a.avi"
-    counter_video(path, 2.0, size=(64, 64), codec="mpeg4")
-    content = path.read_bytes()
-    start = pieces(content)[0] - 8
-    path.write_bytes(content[:start] + b"JUNK" + content[start + 4 :].replace(b"00dc", b"JUNK", 1))
+    path = without_first_picture(tmp_path / "a.avi")
     ffmpeg("-i", path, "-c", "copy", "-copyinkf", tmp_path / "a.mkv")
     command = [sys.executable, "-c", SLOW_DISK, str(tmp_path / "a.mkv")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
