@@ -209,7 +209,8 @@ def read_webp_span(sender: Sender, request: dict[str, Any]) -> None:
     what, path = request["what"], request["path"]
     info = WebpReader(path, (2, 2)).info
     sender.message("info", **asdict(info))
-    sender.message("facts", video_stream=0, rate=[0, 1], timecode="", tags={}, sounds=[])
+    nothing = {"timecode": "", "counted_from": 0.0, "tags": {}, "sounds": []}
+    sender.message("facts", video_stream=0, rate=[0, 1], **nothing)
     if what == "words":
         sender.message("tracks", tracks=[])
     if what in ("sound", "words"):

@@ -19,6 +19,8 @@ def facts(path: str, source: Source) -> dict[str, Any]:
             "video_stream": stream.index,
             "rate": [source.rate.numerator, source.rate.denominator],
             "timecode": _timecode(container, stream),
+            # Films of this family count from their beginning, pictures there or not.
+            "counted_from": 0.0 if "mov" in container.format.name.split(",") else source.first,
             "tags": tags_of(container, stream),
             "sounds": [
                 [s.index, s.codec_context.name if s.codec_context else ""]
@@ -37,5 +39,8 @@ def sound_streams(container: Any) -> list[Any]:
 
 def _timecode(container: Any, stream: Any) -> str:
     """Of the first picture, as in 10:00:00:00, with a semicolon where frames are dropped."""
-    places = [stream, *container.streams.data, container]
-    return next((p.metadata["timecode"] for p in places if "timecode" in p.metadata), "")
+    for place in (stream, *container.streams.data, container):
+        for name, text in place.metadata.items():
+            if name.lower() == "timecode":  # in capital letters in Matroska
+                return str(text)
+    return ""

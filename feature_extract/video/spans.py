@@ -60,6 +60,8 @@ class Facts:
     sounds: tuple[tuple[int, str], ...]
     """(number, codec) of the sound streams, the one that players choose first; the codec is empty
     where nobody here knows it."""
+    counted_from: float = 0.0
+    """Seconds at which the pictures begin to be numbered: where sound comes first, later than 0."""
 
 
 class SpanChild:
@@ -94,6 +96,7 @@ class SpanChild:
             timecode=fields["timecode"],
             tags=fields["tags"],
             sounds=tuple((index, codec) for index, codec in fields["sounds"]),
+            counted_from=fields["counted_from"],
         )
         self._left = 2 * self._patience + SLOWNESS * LARGE_SLOWNESS * (span[1] - span[0])
         self._left += SLOWNESS * self.info.duration

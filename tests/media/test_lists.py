@@ -12,13 +12,14 @@ import opentimelineio as otio
 import pytest
 
 from feature_extract.video.frames import VideoInfo
-from feature_extract.video.spans import Facts
-from tests.support.media import ffmpeg
+from feature_extract.video.spans import Facts, picture_at
+from tests.support.media import counter_video, ffmpeg, read_counter
 from vmr.media.captions import as_chapters, as_srt, as_vtt
 from vmr.media.cut import Cut, ExportError
-from vmr.media.edit_lists import as_edl, as_markers, as_otio
+from vmr.media.edit_lists import as_edl, as_markers, as_otio, clock_of
 from vmr.media.export import kind_of, list_ending, write_list
 from vmr.media.lists import LISTS, with_clock
+from vmr.media.timecode import number, timebase
 from vmr.media.xml_lists import as_fcpxml, as_xmeml
 
 NTSC = Fraction(30000, 1001)
@@ -89,6 +90,81 @@ def test_an_edit_list_of_mixed_rates_counts_in_one() -> None:
         ["10:00:00:29", "10:00:01:29", "00:00:03:00", "00:00:04:00"],
     ]
     assert "* SOURCE RATE: 25.000" in text
+
+
+def test_a_drop_frame_list_tells_places_in_files_of_other_rates_at_the_same_label() -> None:
+    """Ten o'clock is ten o'clock in every kind of label, though not the same count of frames."""
+    drop = cut("d.mov", 1, 2, timecode="10:00:00;00")
+    pal = cut("p.mov", 2, 4, rate=25, timecode="10:00:00:05")
+    text = as_edl([drop, pal, cut("n.mov", 1, 2, timecode="10:00:00:00"), pal])
+    assert [places[:2] for places in codes(text)] == [
+        ["10:00:00;29", "10:00:01;29"],
+        ["10:00:02;06", "10:00:04;06"],
+        ["10:00:00:29", "10:00:01:29"],
+        ["10:00:02;06", "10:00:04;06"],
+    ]
+    modes = [line for line in text.splitlines() if line.startswith("FCM")]
+    assert modes == [f"FCM: {kind}DROP FRAME" for kind in ("", "NON-", "")]
+    (other_way,) = codes(as_edl([replace(pal, start=0.0), drop]))[1:]
+    assert other_way[:2] == ["10:00:00:24", "10:00:01:24"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "timecode"),
+    [
+        (Fraction(24000, 1001), "10:00:00:00"),
+        (Fraction(25), "23:59:30:00"),
+        (Fraction(50), "10:00:00:40"),
+        (NTSC, "09:59:02;02"),
+        (NTSC, "23:59:05;00"),
+        (Fraction(60000, 1001), "00:09:02:00"),
+        (Fraction(60000, 1001), "00:09:02;04"),
+    ],
+)
+def test_all_lists_of_one_moment_name_the_same_frames(rate: Fraction, timecode: str) -> None:
+    """Over minutes, ten minutes and midnight, which drop-frame labels count each in its own way."""
+    moment = cut(start=57.5, end=59.25, rate=rate, timecode=timecode)
+    zero, begin, end = number(timecode, rate), int(57.5 * rate), int(59.25 * rate)
+    day = number("23:59:59;00" if ";" in timecode else "23:59:59:00", rate) + timebase(rate)
+
+    (places,) = codes(as_edl([moment]))
+    assert [number(place, rate) for place in places[:2]] == [
+        (zero + begin) % day,
+        (zero + end) % day,
+    ]
+    (marker,) = [line.split() for line in as_markers([moment]).splitlines() if "001  001" in line]
+    assert marker[4] == places[0]
+    (clip,) = otio.adapters.read_from_string(as_otio([moment]), "otio_json").find_clips()
+    assert clip.source_range.start_time.value == zero + begin
+    assert clip.source_range.duration.value == end - begin
+    premiere = parsed(as_xmeml([moment])).find("sequence/media/video/track/clipitem")
+    assert premiere is not None
+    assert (premiere.findtext("in"), premiere.findtext("out")) == (str(begin), str(end))
+    assert premiere.findtext("file/timecode/frame") == str(zero)
+    assert premiere.findtext("file/timecode/string") == timecode
+    (apple,) = parsed(as_fcpxml([moment])).iter("asset-clip")
+    first, length = (Fraction(apple.attrib[part].rstrip("s")) for part in ("start", "duration"))
+    assert (first * rate, length * rate) == (zero + begin, end - begin)
+
+
+@pytest.mark.parametrize("ending", ["mov", "mp4", "mkv", "ts", "mxf"])
+def test_the_frame_that_a_list_names_is_the_picture_on_the_screen(
+    ending: str, tmp_path: Path
+) -> None:
+    """In containers that keep a timecode each in its way, and where sound begins before."""
+    plain, film = tmp_path / "plain.mp4", tmp_path / f"film.{ending}"
+    counter_video(plain, 3, 25)
+    late = ("-itsoffset", "0.48") if ending in ("mkv", "ts") else ()
+    heard = ("-f", "lavfi", "-i", "sine=440:d=3", "-map", "1:v", "-map", "0:a") if late else ()
+    sound = heard[:4], heard[4:]
+    ffmpeg(
+        *sound[0], *late, "-i", plain, *sound[1], "-c:v", "copy", "-timecode", "10:00:00:05", film
+    )
+    (known,) = with_clock([Cut(film, 1.5, 2.0, 25)])
+    begin, _ = clock_of(known).frames(1.5, 2.0)
+    assert begin == read_counter(picture_at(film, 1.5))
+    # Transport streams hold no timecode.
+    assert clock_of(known).label(0) == ("00:00:00:00" if ending == "ts" else "10:00:00:05")
 
 
 @pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001), Fraction(25), NTSC])
@@ -188,6 +264,8 @@ def test_markers_stand_where_the_moments_are() -> None:
     assert text.rstrip().endswith("|D:30")
     no_clock = as_markers([cut(start=1, end=2)])
     assert "01:00:00:29 01:00:01:00" in no_clock  # Resolve's timelines begin at one o'clock
+    film = as_markers([cut(timecode="10:00:00;00"), cut("b.mov", timecode="10:00:00;00")])
+    assert "01:00:00;00 01:00:00;01" in film  # and those that drop frames, too
 
 
 def test_subtitles_and_chapters_are_at_the_files_own_times() -> None:

@@ -11,10 +11,10 @@ import opentimelineio as otio
 
 from vmr.library.catalogue import readable
 from vmr.media.cut import Cut
-from vmr.media.timecode import Clock, label, nominal, timebase
+from vmr.media.timecode import Clock, label, nominal, number, timebase
 
-HOUR = 3600
-"""Seconds at which timelines begin, where nobody says otherwise."""
+HOUR = "01:00:00"
+"""Where timelines begin, where nobody says otherwise."""
 
 
 def clock_of(cut: Cut) -> Clock:
@@ -31,17 +31,17 @@ def as_edl(cuts: Sequence[Cut], title: str = "Moments") -> str:
     """A CMX 3600 edit decision list, at the rate and in the labels of the first moment's file."""
     first = clock_of(cuts[0]) if cuts else Clock(nominal(25))
     lines = [f"TITLE: {one_line(title)}", _mode(first.drop), ""]
-    at, drop = 0, first.drop
+    at, mode = 0, first.drop
     for count, cut in enumerate(cuts, 1):
         clock = clock_of(cut)
         begin, end = clock.frames(cut.start, cut.end)
         length = max(1, round((end - begin) * first.rate / clock.rate))
-        source = _in_labels_of(first.rate, clock, begin)
-        if clock.drop != drop and clock.rate == first.rate:
-            lines.append(_mode(clock.drop))
-            drop = clock.drop
-        own = clock.drop if clock.rate == first.rate else first.drop
-        codes = [label(frame, first.rate, drop=own) for frame in (source, source + length)]
+        drop = clock.drop if clock.rate == first.rate else first.drop
+        source = _in_labels_of(first.rate, clock, begin, drop=drop)
+        if drop != mode:
+            lines.append(_mode(drop))
+            mode = drop
+        codes = [label(frame, first.rate, drop=drop) for frame in (source, source + length)]
         codes += [label(frame, first.rate, drop=first.drop) for frame in (at, at + length)]
         lines.append(f"{count:03}  AX       V     C        {' '.join(codes)}")
         lines.append(f"* FROM CLIP NAME: {one_line(cut.name)}")
@@ -57,11 +57,14 @@ def _mode(drop: bool) -> str:
     return "FCM: DROP FRAME" if drop else "FCM: NON-DROP FRAME"
 
 
-def _in_labels_of(rate: Fraction, clock: Clock, frame: int) -> int:
-    """The place of a frame, as a number at another rate."""
+def _in_labels_of(rate: Fraction, clock: Clock, frame: int, *, drop: bool) -> int:
+    """The place of a frame, as a number at another rate, drop-frame or not: as long after the label
+    that the file begins with."""
     if rate == clock.rate:
         return clock.start + frame
-    start = round(Fraction(clock.start, timebase(clock.rate)) * timebase(rate))
+    second, _, rest = clock.label(0).replace(";", ":").rpartition(":")
+    start = number(f"{second}{';' if drop else ':'}00", rate)
+    start += round(Fraction(int(rest), timebase(clock.rate)) * timebase(rate))
     return start + round(frame * rate / clock.rate)
 
 
@@ -72,12 +75,12 @@ def as_markers(cuts: Sequence[Cut], title: str = "Moments") -> str:
     timeline with it. Of several: where the film of the moments in this order has them.
     """
     clock = clock_of(cuts[0])
-    rate, hour = clock.rate, HOUR * timebase(clock.rate)
+    rate, hour = clock.rate, number(f"{HOUR}{';' if clock.drop else ':'}00", clock.rate)
     same = len({cut.path for cut in cuts}) == 1
     zero = clock.start if same and clock.start else hour
     lines, at = [f"TITLE: {one_line(title)}", _mode(clock.drop), ""], 0
     for count, cut in enumerate(cuts, 1):
-        begin, end = Clock(rate).frames(cut.start, cut.end)
+        begin, end = Clock(rate, zero=clock_of(cut).zero).frames(cut.start, cut.end)
         place = zero + (begin if same else at)
         at += end - begin
         one = [label(place + step, rate, drop=clock.drop) for step in (0, 1)]

@@ -24,7 +24,7 @@ NEAR: Final = 0.0015
 _WHOLE: Final = (8, 10, 12, 15, 16, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)
 _NTSC: Final = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240))
 STANDARD: Final = (*map(Fraction, _WHOLE), *_NTSC)
-_LABEL: Final = re.compile(r"(\d+):(\d\d):(\d\d)([:;.,])(\d+)")
+_LABEL: Final = re.compile(r"(\d+):(\d\d):(\d\d)([:;.,])(\d+)")  # all but a colon: drop-frame
 
 
 def nominal(rate: Fraction | float) -> Fraction:
@@ -61,7 +61,7 @@ def label(frame: int, rate: Fraction, *, drop: bool = False) -> str:
 
 
 def number(text: str, rate: Fraction) -> int:
-    """The frame number of a label; drop-frame where a semicolon or point stands in it.
+    """The frame number of a label; drop-frame where no colon stands before the frames.
 
     Raises:
         ValueError: it is no label.
@@ -78,6 +78,12 @@ def number(text: str, rate: Fraction) -> int:
     return frame
 
 
+def is_drop(text: str) -> bool:
+    """Whether a label is a drop-frame one, at rates that have such."""
+    found = _LABEL.fullmatch(text.strip())
+    return found is not None and found[4] != ":"
+
+
 @dataclass(frozen=True)
 class Clock:
     """How one file's pictures are numbered."""
@@ -87,20 +93,22 @@ class Clock:
     "frame number of the first picture, by its own labels"
     drop: bool = False
     "whether those are drop-frame ones"
+    zero: float = 0.0
+    "seconds at which the first picture is shown"
 
     @classmethod
     def of(cls, facts: Facts | None, fps: float) -> "Clock":
         """By what a file says of itself; from 0 where it says nothing."""
         rate = nominal((facts.rate if facts else 0) or fps)
-        text = facts.timecode if facts else ""
+        text, zero = (facts.timecode, facts.counted_from) if facts else ("", 0.0)
         try:
-            return cls(rate, number(text, rate), can_drop(rate) and text[-3:-2] in (";", "."))
+            return cls(rate, number(text, rate), can_drop(rate) and is_drop(text), zero)
         except ValueError:
-            return cls(rate)
+            return cls(rate, zero=zero)
 
     def frame(self, seconds: float) -> int:
         """The number, from the first picture, of the one that is on the screen then."""
-        return math.floor((seconds + TOLERANCE) * self.rate)
+        return max(0, math.floor((seconds - self.zero + TOLERANCE) * self.rate))
 
     def label(self, frame: int) -> str:
         """As the file labels it."""
