@@ -12,10 +12,12 @@ from feature_extract.networks.speech import (
     Guess,
     Listener,
     SpeechError,
+    Voice,
     blocks,
     find_model,
     is_speech,
     sentences,
+    snapped,
 )
 from tests.support.speech import in_noise, music, speak, tones, word_errors, words_of
 
@@ -113,6 +115,17 @@ def test_what_whisper_doubts_is_dropped() -> None:
         Guess(words, -0.2, 0.1, 3.0),
     ):
         assert not is_speech(doubt)
+
+
+def test_a_voice_sets_in_and_breaks_off_where_it_is_heard() -> None:
+    words = tuple((t, t + 0.4, str(t), 0.5) for t in (0.8, 1.2, 1.6, 4.0, 4.6))
+    guesses = [Guess(words[:2], 0, 0, 1), Guess(words[2:], 0, 0, 1)]
+    voices = [Voice(0.9, 2.2), Voice(3.4, 5.3), Voice(8.0, 9.0)]
+    one, other = snapped(guesses, voices)
+    assert [time for word in one.words for time in word[:2]] == pytest.approx([0.9, 1.2, 1.2, 1.6])
+    # 0.6 s are too far: a word may have been left out there.
+    found = [time for word in other.words for time in word[:2]]
+    assert found == pytest.approx([1.6, 2.2, 4.0, 4.4, 4.6, 5.3])
 
 
 def test_sentences_end_at_punctuation_and_pauses() -> None:
