@@ -44,7 +44,8 @@ _SCRIPTS: Final = {
 
 
 def language_of(text: str, rank: Callable[[str], int | None]) -> str | None:
-    """The name of the language, or of its letters; None where it may be English.
+    """The name of the language, or of its letters, or several names where its little words are of
+    several; None where it may be English.
 
     Args:
         rank: the place of a word among all words by frequency; None of an unknown one.
@@ -58,11 +59,19 @@ def language_of(text: str, rank: Callable[[str], int | None]) -> str | None:
     if words & (FUNCTION_WORDS - _SHARED):
         return None
     little = {name: words & known for name, known in _LITTLE.items()}
-    name = max(little, key=lambda language: len(little[language]))
-    others = words - _LITTLE[name] - _SHARED
-    telling = little[name] - _SHARED
-    if not telling or not others:
-        return None
+    most = max(map(len, little.values()))
+    names = [
+        name
+        for name, known in little.items()
+        if len(known) == most and _is_of(known, words - known - _SHARED, rank)
+    ]
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or None
+
+
+def _is_of(little: set[str], others: set[str], rank: Callable[[str], int | None]) -> bool:
+    """Whether little words of a language stand among words that are hardly English."""
+    if not little - _SHARED or not others:
+        return False
     rare = [word for word in others if (place := rank(word)) is None or place > USUAL]
     # Two little words say more than one, which may be part of a name.
-    return name if len(rare) / len(others) > (0.5 if len(little[name]) < 2 else 0.3) else None
+    return len(rare) / len(others) > (0.5 if len(little) < 2 else 0.3)
