@@ -61,6 +61,8 @@ class Finder:
             return Found(None, "what looks for words crashed", guessed=True)
         if path.stem.startswith("silent"):
             return Found(None, "no sound")
+        if path.stem.startswith("music"):
+            return Found(Transcript("said", "whisper tiny.en", None, ()), "", guessed=True)
         if sense == "written":
             return Found(words(path.stem, "text in the picture", "written"), "", guessed=True)
         return Found(words(path.stem), "", guessed=True)
@@ -133,6 +135,21 @@ def test_words_are_found_and_kept_with_reasons(
     assert library.words.left("said") == [crash, silent]
     library.remove(first)
     assert first not in library.words.looks()
+
+
+def test_where_nothing_is_said_is_no_video_with_words(
+    library: Library, finder: Finder, tmp_path: Path
+) -> None:
+    (music,) = put(library, tmp_path, "music")
+    library.words.want(speech="tiny.en")
+    queue = WordQueue(library, busy=lambda: False)
+    queue.wake()
+    assert queue.wait(LONG)
+    queue.close()
+    assert library.words.looks()[music]["said"] == Look("", "no words by whisper tiny.en")
+    assert library.transcripts.known() == {}
+    library.words.forget_failures()  # of which it is none
+    assert library.words.left("said") == []
 
 
 def test_text_is_read_when_no_picture_is_indexed(

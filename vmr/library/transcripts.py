@@ -162,9 +162,10 @@ class Transcripts:
         return tuple(span for whole in found for span in _cut(whole, start, end))
 
     def known(self) -> dict[int, dict[Sense, str]]:
-        """Which senses have looked at which video, and where their words come from."""
+        """Which senses have found words in which video, and where those come from."""
         found: dict[int, dict[Sense, str]] = {}
-        for video, sense, origin in self._db.fetch("SELECT video, sense, origin FROM transcripts"):
+        query = "SELECT video, sense, origin FROM transcripts WHERE passages > 0"
+        for video, sense, origin in self._db.fetch(query):
             found.setdefault(video, {})[sense] = origin
         return found
 

@@ -126,11 +126,16 @@ class Words:
 
     def looks(self) -> dict[int, dict[Sense, Look]]:
         """Where words were looked for, and what came of it, by video."""
-        origins = self._transcripts.known()
+        query = (
+            "SELECT looked.video, looked.sense, reason, coalesce(origin, ''), coalesce(passages, 0)"
+            " FROM looked LEFT JOIN transcripts ON transcripts.video = looked.video "
+            "AND transcripts.sense = looked.sense"
+        )
         found: dict[int, dict[Sense, Look]] = {}
-        for video, sense, reason in self._db.fetch("SELECT video, sense, reason FROM looked"):
-            origin = origins.get(video, {}).get(sense, "")
-            found.setdefault(video, {})[sense] = Look(origin, reason)
+        for video, sense, reason, origin, passages in self._db.fetch(query):
+            if origin and not passages:  # it looked, and there was nothing
+                reason = "; ".join(filter(None, [f"no words by {origin}", reason]))
+            found.setdefault(video, {})[sense] = Look(origin if passages else "", reason)
         return found
 
     def forget_failures(self) -> None:
