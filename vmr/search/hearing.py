@@ -146,11 +146,11 @@ class Hearing:
             return []
         weigh = self._weights(told, sense)
         near = self._transcripts.near
+        passages = []
         if sense:
             passages = self._transcripts.search([part.text], videos, PASSAGES, sense=sense)
-            passages = passages or near([words], videos, PASSAGES, sense=sense)
-        else:
-            passages = near(_groups(weigh), videos, PASSAGES)
+        # Not so: all of them near each other, or nearly all, of which one may be misheard.
+        passages = passages or near(_groups(weigh), videos, PASSAGES, sense=sense)
         finds: list[_Find] = []
         for passage, tokens, stems in self._taken_apart(passages):
             found = self._finds(passage, tokens, stems, part, weigh)
@@ -218,8 +218,10 @@ class Hearing:
         places, rarity = found
         share = rarity / total
         if part.sense is not None:
-            if share > 0.999:
-                yield _find(passage, tokens, places, SCATTERED)
+            strength = Evidence(rarity, share, as_asked=False).strength
+            yield _find(
+                passage, tokens, places, SCATTERED if share > 0.999 else min(SCATTERED, strength)
+            )
             return
         as_asked = len(places) > 1 and any(
             first <= places[0] and places[-1] <= last for first, last in phrases
