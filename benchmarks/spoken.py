@@ -188,10 +188,9 @@ def _is(found: Heard, video: int, film: Film) -> bool:
     return found.video == video and overlap >= 0.5
 
 
-def fit(done: Sequence[Asked]) -> list[float]:
+def fit(plain: Sequence[tuple[Evidence, bool]]) -> list[float]:
     """Log odds of being right by rarity, share and order: logistic regression, by Newton's steps
     with a slight pull towards 0. Bias first."""
-    plain = [(one.evidence, one.right) for one in done if one.evidence]
     x = np.array([(1.0, e.rarity, e.share, e.as_asked) for e, _ in plain])
     y = np.array([right for _, right in plain], dtype=float)
     weights = np.zeros(x.shape[1])
@@ -260,7 +259,8 @@ def main() -> None:
         done = ask(hearing, talk, films)
     if options.fit:
         names = ("BIAS", "BY_RARITY", "BY_SHARE", "BY_PHRASE")
-        for constant, value in zip(names, fit(done), strict=True):
+        plain = [(one.evidence, one.right) for one in done if one.evidence]
+        for constant, value in zip(names, fit(plain), strict=True):
             print(f"{constant} = {value:.2f}")
     strong = model.calibration.strong
     print("| asked | questions | R@1 at IoU .5, % | called strong, % |\n|---|---:|---:|---:|")
