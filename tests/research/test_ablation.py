@@ -59,7 +59,7 @@ def test_suites_are_the_variants_they_promise() -> None:
 
 
 def test_encoders_are_compared_at_equal_parameters_and_equal_arithmetic() -> None:
-    wider = load_preset("tacos", [*CHANGES, "model.width=64"])
+    wider = load_preset("tacos", [*CHANGES, "model.width=64", "model.heads=1"])
     given = dict(zip(("parameters", "FLOPs"), sizes(wider.model, words=12), strict=True))
     found = {variant.name: variant.preset for variant in variants("equal", wider)[1:]}
     assert list(found) == [
@@ -73,6 +73,11 @@ def test_encoders_are_compared_at_equal_parameters_and_equal_arithmetic() -> Non
         # Nothing else differs.
         plain = replace(preset.model, width=wider.model.width, encoder=wider.model.encoder)
         assert replace(preset, model=plain) == wider
+    # Where one width is nearest in both, it is trained once.
+    coarse = load_preset("tacos", [*CHANGES, "model.width=64", "model.heads=4"])
+    names = [variant.name for variant in variants("equal", coarse)[1:]]
+    both = "two-stream, equal parameters and FLOPs"
+    assert names == [both, "joint, equal parameters", "joint, equal FLOPs"]
     # Counting without numbers is counting with them.
     small = load_preset("tacos", CHANGES).model
     cost = measure(small, words=12)

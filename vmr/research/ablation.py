@@ -117,7 +117,8 @@ def _with(preset: Preset, name: str, **changes: object) -> Variant:
 def matched(preset: Preset) -> list[Variant]:
     """The other encoders with as many parameters, and with as much arithmetic, as the preset's.
 
-    Only the width differs: it is the multiple of the heads that comes nearest.
+    Only the width differs: it is the multiple of the heads that comes nearest. Where one width is
+    nearest in both, it is one variant, trained once.
     """
     model = preset.model
     targets = sizes(model, words=TYPICAL_WORDS)
@@ -127,6 +128,7 @@ def matched(preset: Preset) -> list[Variant]:
             continue
         widths = range(model.heads, 2 * model.width + 1, model.heads)
         others = [replace(model, encoder=kind, width=width) for width in widths]
+        nearest: dict[ModelConfig, list[str]] = {}
         for place, what in enumerate(("parameters", "FLOPs")):
             count = partial(_count, place=place)
             above = bisect_left(others, targets[place], key=count)  # both grow with the width
@@ -134,7 +136,10 @@ def matched(preset: Preset) -> list[Variant]:
                 abs(math.log(count(other) / targets[place])): other
                 for other in others[max(0, above - 1) : above + 1]
             }
-            found.append(Variant(f"{kind}, equal {what}", replace(preset, model=away[min(away)])))
+            nearest.setdefault(away[min(away)], []).append(what)
+        for other, same in nearest.items():
+            name = f"{kind}, equal {' and '.join(same)}"
+            found.append(Variant(name, replace(preset, model=other)))
     return found
 
 
