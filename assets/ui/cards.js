@@ -41,7 +41,7 @@ function card(moment, number, { choose, meaning, best }) {
       h("span", { class: "name" }, moment.name),
       h("span", { class: "strength" }, meter, h("span", {}, words.strength[moment.verdict])),
     ),
-    quotes.map((quote) => quoteLine(quote)),
+    quotes.map((quote, place) => quoteLine(quote, place === 0 && moment.sense.includes("seen"))),
   );
   filmUnderPointer(button, frame, moment);
   return h("li", { style: `--order: ${Math.min(number, 12)}` }, button, alsoIn(moment, choose));
@@ -75,8 +75,8 @@ function alsoIn(moment, choose) {
   );
 }
 
-/** What is said or written there, around the first word that was asked for. */
-function quoteLine({ sense, text, matched }) {
+/** What is said or written there, around the first word that was asked for; `seen`: in pictures, too. */
+function quoteLine({ sense, text, matched }, seen) {
   const first = matched[0]?.[0] ?? 0;
   const from = first < 60 ? 0 : text.lastIndexOf(" ", first - 40) + 1;
   const pieces = [from ? "… " : ""];
@@ -88,6 +88,7 @@ function quoteLine({ sense, text, matched }) {
   return h(
     "span",
     { class: "quote", title: text },
+    seen ? h("span", { class: "sense" }, words.sense.seen) : null,
     h("span", { class: "sense" }, words.sense[sense]),
     ...pieces,
     text.slice(at),

@@ -8,13 +8,14 @@ from playwright.sync_api import expect
 
 from feature_extract.transcript import TextSpan, Transcript
 from tests.support.browser import NEEDED, OpenTab, ask, now, wait_until_paused
-from tests.support.planted_page import planted_page, served
+from tests.support.planted_page import DOG, planted_page, served
 
 pytestmark = NEEDED
 LINES = (
     TextSpan(0.5, 3.0, "Good evening, <b>everybody</b>."),
     TextSpan(3.0, 6.0, "The café in the harbour is open."),
     TextSpan(9.0, 12.0, "Thank you all for coming to the harbour."),
+    TextSpan(12.0, 14.0, "A dog runs along the beach."),
     TextSpan(15.0, 19.0, "Good night."),
 )
 
@@ -37,10 +38,14 @@ def test_words_are_found_shown_followed_and_made_moments_of(open_tab: OpenTab) -
     card = tab.locator(".results .card").first
     expect(card.locator(".quote")).to_have_text("saidThank you all for coming to the harbour.")
     expect(card.locator("mark")).to_have_text(["Thank", "you"])
+    ask(tab, DOG)  # which is shown, and said of it a moment later
+    both = tab.locator(".results .card[data-key^='1:']").first
+    expect(both.locator(".quote")).to_have_text("seensaidA dog runs along the beach.")
+    ask(tab, 'said:"thank you"')
     expect(card).to_have_attribute("aria-label", re.compile("said: Thank you all for coming"))
     card.click()
     lines = tab.locator(".transcript .lines li")
-    expect(lines).to_have_count(4)
+    expect(lines).to_have_count(5)
     expect(lines.nth(0).locator("p")).to_have_text(LINES[0].text)  # as text, not as markup
     expect(lines.nth(2)).to_have_attribute("aria-current", "true")
     wait_until_paused(tab)
@@ -91,7 +96,7 @@ def test_captions_are_those_of_the_second(open_tab: OpenTab) -> None:
       .filter(({ mode }) => mode === "showing")
       .flatMap(({ cues }) => [...cues].map(({ startTime, text }) => [startTime, text]))"""
     shown = tab.evaluate(cues)
-    assert [start for start, _ in shown] == [0.5, 3.0, 9.0, 15.0]
+    assert [start for start, _ in shown] == [0.5, 3.0, 9.0, 12.0, 15.0]
     assert shown[0][1] == "Good evening, &lt;b>everybody&lt;/b>."
     tab.keyboard.press("c")
     assert tab.evaluate(cues) == []
