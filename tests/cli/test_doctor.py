@@ -1,10 +1,15 @@
 """What doctor says is what the extractor does."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from feature_extract.networks.device import fast_dtype
-from vmr.cli.doctor import Check, examine
+from feature_extract.transcript import TextSpan, Transcript
+from tests.support.planted import plant, random_rows
+from vmr.cli.doctor import Check, _words, examine
+from vmr.library.store import Library
 from vmr.model.sentence import SentenceEncoder
 
 
@@ -44,3 +49,19 @@ def test_a_cache_that_cannot_be_written_is_named_with_what_to_do(
     assert not check.good
     assert check.finding == "/dev/null/vmr: not a directory"
     assert "VMR_CACHE" in check.advice
+
+
+def test_the_words_of_a_library_are_counted(tmp_path: Path) -> None:
+    library = Library(tmp_path / "library")
+    for number in range(3):
+        plant(library, tmp_path / f"{number}.mp4", random_rows(3, number))
+    assert _words(library).finding == "said in 0 videos, written in 0; does not listen"
+    library.words.want(speech="tiny.en", text=True)
+    said = Transcript("said", "whisper tiny.en", "en", (TextSpan(0, 1, "hello"),))
+    library.words.record(1, "said", said, "", model="tiny.en")
+    library.words.record(1, "written", None, "no picture", model="rapidocr")
+    library.words.record(2, "said", Transcript("said", "whisper tiny.en", None, ()), "")
+    finding = _words(library).finding
+    assert finding.startswith("said in 1 videos, written in 0; listens by tiny.en, reads text in ")
+    assert finding.endswith("pictures; 2 videos left")
+    library.close()

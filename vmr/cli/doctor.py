@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from feature_extract.logs import HELP
+from feature_extract.transcript import SENSES
 
 if TYPE_CHECKING:
     from vmr.library.address import Place
@@ -98,6 +99,7 @@ def examine_library(folder: "Place", words_file: Path | None = None) -> list[Che
     except ValueError as error:
         advice = "`rescan --encoder default` goes back to what comes with the project"
         checks.append(Check("encoder", False, str(error), advice))
+    checks.append(_words(library))
     library.close()
     return checks
 
@@ -120,6 +122,17 @@ def _servers(library: "Library") -> Iterator[Check]:
             yield Check("index", True, said)
     except ValueError as error:
         yield Check("index", False, str(error), _UNREACHED)
+
+
+def _words(library: "Library") -> Check:
+    """In how many videos something is said and written, and what is still looked for."""
+    origins, wanted = library.transcripts.known().values(), library.words.wanted()
+    said, written = (sum(sense in by for by in origins) for sense in SENSES)
+    finding = f"said in {said} videos, written in {written}"
+    finding += f"; listens by {wanted.speech}" if wanted.speech else "; does not listen"
+    finding += ", reads text in pictures" if wanted.text else ""
+    left = {video for sense in SENSES for video in library.words.left(sense)}
+    return Check("words", True, finding + (f"; {len(left)} videos left" if left else ""))
 
 
 def _size(folder: Path) -> Check:
