@@ -146,7 +146,7 @@ def test_where_nothing_is_said_is_no_video_with_words(
     queue.wake()
     assert queue.wait(LONG)
     queue.close()
-    assert library.words.looks()[music]["said"] == Look("", "no words by whisper tiny.en")
+    assert library.words.looks()[music]["said"] == Look("", "no words (whisper tiny.en)")
     assert library.transcripts.known() == {}
     library.words.forget_failures()  # of which it is none
     assert library.words.left("said") == []

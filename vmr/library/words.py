@@ -134,7 +134,7 @@ class Words:
         found: dict[int, dict[Sense, Look]] = {}
         for video, sense, reason, origin, passages in self._db.fetch(query):
             if origin and not passages:  # it looked, and there was nothing
-                reason = "; ".join(filter(None, [f"no words by {origin}", reason]))
+                reason = "; ".join(filter(None, [f"no words ({origin})", reason]))
             found.setdefault(video, {})[sense] = Look(origin if passages else "", reason)
         return found
 
