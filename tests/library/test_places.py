@@ -56,7 +56,7 @@ def test_a_library_in_a_folder_loads_nothing_of_servers(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from vmr.library.store import Library\n"
         f"Library(Path({str(tmp_path / 'library')!r})).close()\n"
         "named = {'psycopg', 'obstore', 'ray', 'pymilvus', 'vmr.library.postgres',"
-        " 'vmr.library.object_blobs'} & {*sys.modules}\n"
+        " 'vmr.library.bucket', 'vmr.library.object_blobs'} & {*sys.modules}\n"
         "assert not named, named"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,11 +24,12 @@ from tests.support.planted import (
     tiny_model,
     write_file,
 )
-from tests.support.servers import ObjectStore, Postgres
+from tests.support.servers import SLOW, ObjectStore, Postgres
 from vmr.library.address import Address
 from vmr.library.ingest import Ingest
 from vmr.library.locks import AwayError
 from vmr.library.migrate import migrate
+from vmr.library.opening import open_store
 from vmr.library.store import Library, LibraryError, Rating
 from vmr.search.index import ClipIndex
 
@@ -42,7 +45,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vmr.library.object_blobs.RETRY_SECONDS", 2.0)
+    monkeypatch.setattr("vmr.library.bucket.RETRY_SECONDS", 2.0)
 
 
 def test_a_killed_database_comes_back_with_all_that_was_committed(
@@ -161,6 +164,47 @@ def test_a_store_that_fails_now_and_then_loses_nothing(
         for id, number in rows.items():
             assert np.array_equal(library.features(id).rows, random_rows(4, number))
             assert library.thumbnails(id, [3]) == [b"jpeg 3"]
+
+
+def test_a_store_that_answers_late_or_never_in_part_loses_nothing(
+    postgres: Postgres, tmp_path: Path, noted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmr.library.bucket.REQUEST_SECONDS", 1.0)
+    with ObjectStore(monkeypatch, failing_every=3, failing=SLOW) as store:
+        library = Library(postgres.database(), store=store.bucket())
+        ids = [plant(library, tmp_path / f"{n}.mp4", random_rows(4, n)) for n in range(3)]
+        for number, id in enumerate(ids):
+            assert np.array_equal(library.features(id).rows, random_rows(4, number))
+            assert library.thumbnails(id, [3]) == [b"jpeg 3"]
+        assert len(library.blobs.sizes("features/")) == 3  # a listing may stop half way, too
+        for id in ids:  # and what is deleted may not be told
+            library.remove(id)
+        assert library.blobs.sizes("features/") == library.blobs.sizes("thumbnails/") == {}
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_store_that_takes_connections_and_never_answers_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmr.library.bucket.REQUEST_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not to be seen")
+        blobs, began = open_store("s3://films/moments"), time.monotonic()
+        for ask in (
+            lambda: blobs.put("features/1", b"rows"),
+            lambda: blobs.get("features/1"),
+            lambda: blobs.get_range("features/1", 0, 2),
+            lambda: blobs.sizes("features/"),
+            lambda: blobs.delete(["features/1"]),
+            lambda: blobs.open("features/1"),
+        ):
+            with pytest.raises(OSError, match="s3://films/moments/features") as said:
+                ask()
+            assert len(str(said.value).splitlines()) == 1
+            assert "not to be seen" not in str(said.value)
+        assert time.monotonic() - began < 60
 
 
 @pytest.mark.usefixtures("short_patience")

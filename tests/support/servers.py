@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
-from http.client import HTTPConnection
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,26 +25,48 @@ import pytest
 from vmr.library.address import Address
 
 _NUMBERS = itertools.count()
-# Answers 500 to every n-th request, where n is not 0, before anybody else sees it.
+# Fails every n-th request, where n is not 0, in each of these ways in turn: it answers 500, answers
+# late, never answers a connection that it took, stops half way in an answer, or hangs up there.
 _STORE = """
-import sys
+import sys, time
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server, WSGIRequestHandler
 
-every, count = int(sys.argv[1]), 0
+every, ways, count = int(sys.argv[1]), sys.argv[2].split(), 0
 inner = DomainDispatcherApplication(create_backend_app)
 
 def app(environ, start):
     global count
     count += 1
-    if every and count % every == 0:
+    failing = every and count % every == 0
+    way = ways[count // every % len(ways)] if failing else ""
+    if way == "500":
         start("500 Internal Server Error", [("Content-Length", "0")])
         return [b""]
-    return inner(environ, start)
+    if way == "never":
+        time.sleep(600)
+    said = []
+    content = b"".join(inner(environ, lambda *answer: said.append(answer)))
+    if way == "late":
+        time.sleep(2)
+    status, headers, *_ = said[0]
+    if environ["REQUEST_METHOD"] != "HEAD":
+        headers = [header for header in headers if header[0].lower() != "content-length"]
+        headers.append(("Content-Length", str(len(content))))
+    start(status, headers)
+    return half(content, way) if way in ("stalls", "hangs-up") else [content]
+
+def half(content, way):
+    yield content[:len(content) // 2]
+    if way == "stalls":
+        time.sleep(600)
+    raise ConnectionAbortedError
 
 class Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_request(self, *_):
+        pass
+    def log(self, *_):
         pass
 
 server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
@@ -109,12 +132,25 @@ def _state(pid: int) -> str:
         return "Z"
 
 
+SLOW = ("late", "never", "stalls", "hangs-up")
+"""How a store fails that does not say so. What is late is so by two seconds."""
+
+
 class ObjectStore:
     """An S3 server in a process of its own; the environment names it while it is in use."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, *, failing_every: int = 0) -> None:
+    def __init__(
+        self,
+        patch: pytest.MonkeyPatch,
+        *,
+        failing_every: int = 0,
+        failing: Sequence[str] = ("500",),
+    ) -> None:
+        """`failing` is how every so many requests fail, in turn; `SLOW` are ways to do so."""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _STORE, str(failing_every)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _STORE, str(failing_every), " ".join(failing)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         self.address = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
@@ -133,7 +169,8 @@ class ObjectStore:
         """The address of a prefix in a fresh bucket."""
         name = f"films-{next(_NUMBERS)}"
         for _ in range(3):  # where every so many requests fail
-            with closing(HTTPConnection(self.address.removeprefix("http://"))) as connection:
+            server = HTTPConnection(self.address.removeprefix("http://"), timeout=5)
+            with closing(server) as connection, suppress(OSError, HTTPException):
                 connection.request("PUT", f"/{name}")
                 if connection.getresponse().status == 200:
                     return f"s3://{name}/moments"
