@@ -44,6 +44,8 @@ class Found:
     'one line, such as "no sound"; empty where all is well'
     guessed: bool = False
     "whether it depends on the model: it was listened to, or that failed"
+    passing: bool = False
+    "whether a disk, a network or a permission was in the way: to be tried again"
 
 
 class WordFinder:
@@ -148,7 +150,7 @@ class WordFinder:
 
 def _found(sense: Sense, spans: list[TextSpan], fields: dict[str, Any]) -> Found:
     if not fields["origin"]:
-        return Found(None, fields["reason"], fields["guessed"])
+        return Found(None, fields["reason"], fields["guessed"], fields["passing"])
     transcript = Transcript(sense, fields["origin"], fields["language"], in_order(spans))
     return Found(transcript, fields["reason"], fields["guessed"])
 

@@ -30,7 +30,7 @@ from feature_extract.networks.lettering import LetterReader, Look, Seen, looked_
 from feature_extract.networks.speech import Listener, SpeechError, SpeechModel
 from feature_extract.transcript import TextSpan, Transcript
 from feature_extract.video.child import send
-from feature_extract.video.frames import VideoError, read_frames, shown_name
+from feature_extract.video.frames import NotNowError, VideoError, read_frames, shown_name
 from feature_extract.video.sound import read_words
 from feature_extract.video.subtitles import SubtitleError, from_file, from_tracks, sidecars
 
@@ -66,7 +66,8 @@ class Worker:
                 else:
                     self._written(request)
             except (VideoError, SpeechError) as error:
-                self._end(_without_name(error, Path(request["path"])), guessed=True)
+                reason = _without_name(error, Path(request["path"]))
+                self._end(reason, guessed=True, passing=isinstance(error, NotNowError))
 
     def _take_lines(self) -> None:
         for line in sys.stdin.buffer:
@@ -104,7 +105,7 @@ class Worker:
                     self._step(block.seconds / end)
                     listened = block.seconds
             except VideoError as error:
-                if not listened:
+                if not listened or isinstance(error, NotNowError):
                     raise
                 remarks.append(f"heard up to {listened:.0f} s: {_without_name(error, path)}")
         reason = "; ".join(filter(None, [*remarks, words.reason]))
@@ -145,9 +146,10 @@ class Worker:
         origin: str = "",
         language: str | None = None,
         guessed: bool = False,
+        passing: bool = False,
     ) -> None:
         fields = {"origin": origin, "language": language, "guessed": guessed}
-        send(self._out, "end", reason=reason, **fields)
+        send(self._out, "end", reason=reason, passing=passing, **fields)
 
 
 def _without_name(error: Exception, path: Path) -> str:

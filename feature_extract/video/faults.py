@@ -6,9 +6,11 @@ A fault passes: the file may be sound, and is to be tried again. Used on both si
     except OSError as error:
         if is_fault(error):
             raise RefusedError(in_words(error), passing=True) from error
+    av.open(DiskFile("/a.mkv"))     # raises what the system says, whatever libav makes of it
 """
 
 import errno
+import io
 import os
 from typing import Final
 
@@ -32,6 +34,23 @@ def is_fault(error: BaseException, *, of_libav: bool = False) -> bool:
     """
     number = getattr(error, "errno", None)
     return number in FAULTS and not (of_libav and number == errno.EIO)
+
+
+class DiskFile(io.FileIO):
+    """A file for libav that raises what the system says when it cannot be read.
+
+    By itself libav takes a failed read for the end of most kinds of files, or looks for more behind
+    it: half a film would pass for a whole one.
+    """
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of a file; below zero for a place that there is not, which libav may try."""
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            if is_fault(error):
+                raise
+            return -(error.errno or errno.EINVAL)
 
 
 def in_words(error: BaseException) -> str:

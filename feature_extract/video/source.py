@@ -18,7 +18,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_extract.video.faults import in_words, is_fault
+from feature_extract.video.faults import DiskFile, in_words, is_fault
 from feature_extract.video.fields import is_field, may_be_woven
 from feature_extract.video.formats import FORMATS, is_jpeg_stream
 from feature_extract.video.header_checks import contradiction, last_second, seconds_of
@@ -145,9 +145,10 @@ def open_video(path: str) -> tuple[Any, Any]:
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         kind = "mjpeg" if is_jpeg_stream(path) else None
-        container = av.open(path, format=kind, options=options, metadata_errors="replace")
+        file = DiskFile(path)
+        container = av.open(file, format=kind, options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError, OSError) as error:
-        if is_fault(error, of_libav=True):
+        if _is_fault(error):
             raise RefusedError(in_words(error), passing=True) from error
         raise RefusedError(_reason(error)) from error
     streams = [s for s in container.streams.video if not s.disposition & COVER]
@@ -182,9 +183,13 @@ def packets(container: Any, *streams: Any) -> Iterator[Any]:
     try:
         yield from container.demux(*streams)
     except (av.FFmpegError, OSError) as error:
-        if is_fault(error, of_libav=True):
+        if _is_fault(error):
             raise RefusedError(in_words(error), passing=True) from error
         yield None
+
+
+def _is_fault(error: Exception) -> bool:
+    return is_fault(error, of_libav=isinstance(error, av.FFmpegError))
 
 
 def describe(path: str) -> Source:

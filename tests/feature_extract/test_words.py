@@ -2,13 +2,19 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from feature_extract.networks.speech import find_model
+from feature_extract.networks.speech import Block, find_model
+from feature_extract.transcript import TextSpan
+from feature_extract.video.frames import NotNowError
 from feature_extract.words import WordFinder
+from feature_extract.words_worker import Worker
 from tests.feature_extract.networks.test_lettering import written
 from tests.support.media import counter_video, ffmpeg
 from tests.support.speech import speak, talking_video, words_of
@@ -112,3 +118,36 @@ def test_who_asks_may_stop_it(talk: Path) -> None:
         with pytest.raises(Stop):
             finder.said(talk, end=7.0, model=MODEL, report=stop)
         assert finder._child is None
+
+
+@pytest.mark.parametrize("heard", [0, 2])
+def test_a_fault_of_the_disk_is_told_as_such_although_something_was_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: int
+) -> None:
+    """Half of what is said is not what is said."""
+
+    class Ear:
+        language = "en"
+
+        def listen(self, sound: object) -> Iterator[Block]:
+            for second in range(heard):
+                yield Block(second + 1.0, (TextSpan(second, second + 1.0, "hello"),))
+            raise NotNowError(f"{path}: input/output error")
+
+    path, sound = tmp_path / "a.mp4", SimpleNamespace(tracks=(), reason="")
+    sent: list[tuple[str, dict[str, Any]]] = []
+    home = "feature_extract.words_worker"
+    monkeypatch.setattr(f"{home}.read_words", lambda *_: nullcontext(sound))
+    monkeypatch.setattr(f"{home}.send", lambda _, kind, **fields: sent.append((kind, fields)))
+    monkeypatch.setattr(Worker, "_ready_listener", lambda *_: Ear())
+    monkeypatch.setattr(Worker, "_take_lines", lambda _: None)
+    worker = Worker(None, threads=1)
+    model = {"name": "m", "folder": ""}
+    request = {"find": "said", "path": str(path), "end": 9.0, "model": model}
+    for line in (request, *[{"go": True}] * heard, {}):
+        worker._lines.put(line)
+    with pytest.raises(KeyError):  # there is no more to do
+        worker.serve()
+    kind, told = sent[-1]
+    assert (kind, told["reason"], told["origin"]) == ("end", "input/output error", "")
+    assert told["passing"]

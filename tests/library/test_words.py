@@ -15,6 +15,7 @@ from vmr.library.ingest import Ingest
 from vmr.library.listen import WordQueue
 from vmr.library.rescan import rescan
 from vmr.library.store import Library
+from vmr.library.watch import keep_indexed
 from vmr.library.words import Look, Wanted
 
 
@@ -57,6 +58,8 @@ class Finder:
             self.go.wait(LONG)
             self.told += 1
             report((step + 1) / self.steps)
+        if path.stem.startswith("away") and len(self.asked) == 1:
+            return Found(None, "stale file handle", guessed=True, passing=True)
         if path.stem.startswith("crash"):
             return Found(None, "what looks for words crashed", guessed=True)
         if path.stem.startswith("silent"):
@@ -150,6 +153,79 @@ def test_where_nothing_is_said_is_no_video_with_words(
     assert library.transcripts.known() == {}
     library.words.forget_failures()  # of which it is none
     assert library.words.left("said") == []
+
+
+@pytest.mark.parametrize("how", ["fault", "unmounted"])
+def test_what_a_network_does_while_words_are_looked_for_is_no_verdict_on_the_video(
+    library: Library, finder: Finder, tmp_path: Path, how: str
+) -> None:
+    (id,) = put(library, tmp_path / "drive", "away" if how == "fault" else "film")
+    library.words.want(speech="tiny.en")
+    finder.go.clear()
+    queue = WordQueue(library, busy=lambda: False)
+    queue.wake()
+    wait_for(lambda: finder.asked)
+    if how == "unmounted":
+        (tmp_path / "drive").rename(tmp_path / "gone")
+    finder.go.set()
+    assert queue.wait(LONG)
+    assert library.transcripts.known() == {}
+    why = {"fault": "stale file handle", "unmounted": "no such file or folder"}[how]
+    assert library.words.looks()[id]["said"] == Look("", f"could not be read now ({why})")
+    assert queue.faulty
+    if how == "unmounted":
+        (tmp_path / "gone").rename(tmp_path / "drive")
+    queue.wake()
+    assert queue.wait(LONG)
+    assert library.words.looks()[id]["said"] == Look("whisper tiny.en", "")
+    assert not queue.faulty
+    queue.close()
+
+
+def test_watch_looks_for_words_again_that_a_network_was_in_the_way_of(
+    library: Library, finder: Finder, tmp_path: Path
+) -> None:
+    (id,) = put(library, tmp_path / "films", "away")
+    library.words.want(speech="tiny.en")
+    stop = threading.Event()
+    with Ingest(library, PlantedExtractor) as ingest:
+        rounds = keep_indexed(
+            library, ingest, tmp_path / "films", stop, settle_seconds=0.0, retry_seconds=0.1
+        )
+        threading.Thread(target=lambda: [*rounds], daemon=True).start()
+        try:
+            wait_for(lambda: library.transcripts.known())
+        finally:
+            stop.set()
+    assert finder.asked == [("said", "away")] * 2
+    assert library.transcripts.of(id, "said") == words("away")
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_the_words_of_another_recording_of_the_same_name_are_not_taken_for_those_of_the_video(
+    library: Library, finder: Finder, tmp_path: Path, when: str
+) -> None:
+    first, other = put(library, tmp_path, "loop", "other")
+    library.words.want(speech="tiny.en")
+    finder.go.clear()
+    queue = WordQueue(library, busy=lambda: False)
+    if when == "meanwhile":
+        queue.wake()
+        wait_for(lambda: finder.asked)
+    write_file(tmp_path / "loop.mp4", b"another recording")
+    finder.go.set()
+    queue.wake()
+    assert queue.wait(LONG)
+    assert [*library.transcripts.known()] == [other]
+    said = Look("", "another recording lies there now")
+    assert library.words.looks()[first]["said"] == said
+    with Ingest(library, PlantedExtractor) as ingest:
+        ingest.add([tmp_path / "loop.mp4"])
+        assert ingest.wait(LONG)
+    (now,) = (video.id for video in library.videos() if video.name == "loop.mp4")
+    assert now != first
+    assert library.words.looks()[now]["said"].reason == "no sound"  # of a planted file
+    queue.close()
 
 
 def test_text_is_read_when_no_picture_is_indexed(

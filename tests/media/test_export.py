@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import opentimelineio as otio
@@ -56,6 +58,24 @@ def test_a_copied_clip_begins_at_the_key_picture_before(film: Path, tmp_path: Pa
     assert len(packets) >= 2 * FPS
     kept = {read_counter(frame.to_ndarray(format="rgb24")) for frame in _decoded(clip)}
     assert set(range(3 * FPS, 5 * FPS)) <= kept
+
+
+def test_a_copy_that_lacks_what_the_disk_did_not_give_is_not_passed_off_as_whole(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ffmpeg says so, and ends as if all was well."""
+    run = subprocess.run
+
+    def failing(*args: Any, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        done = run(*args, **options)
+        done.stderr += b"[in#0/matroska] Error during demuxing: Input/output error\n"
+        assert done.returncode == 0
+        return done
+
+    monkeypatch.setattr("vmr.media.ffmpeg.subprocess.run", failing)
+    with pytest.raises(FfmpegError, match="disk or network failed while it was read; try again"):
+        write_clip(Cut(film, 3.0, 5.0, FPS), tmp_path / "clip.mkv", copy=True)
+    assert not list(tmp_path.iterdir())
 
 
 def _decoded(path: Path) -> Iterator[av.VideoFrame]:

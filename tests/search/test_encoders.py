@@ -1,5 +1,6 @@
 """A library with an encoder of its own, the whole way: files, rows, index, search, change."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -199,6 +200,29 @@ def test_what_could_not_be_read_is_said_and_read_when_it_is_there(
     with monkeypatch.context() as patch:
         patch.delattr("vmr.library.encoders.open_chosen")
         assert main(rescan) == 0
+    take_encoder(library, before.name)
+
+
+def test_another_recording_of_the_same_name_is_not_read_for_a_video(
+    library: Library, place: Path
+) -> None:
+    """As long and as large: its pictures would be searched as those of the other."""
+    film, kept, before = place / "films" / "b.mp4", place / "b.mp4", chosen(library)
+    assert before is not None
+    film.rename(kept)
+    take_encoder(library, "default")
+    content = bytearray(kept.read_bytes())
+    content[-1] ^= 1
+    film.write_bytes(content)
+    os.utime(film, ns=(kept.stat().st_atime_ns, kept.stat().st_mtime_ns))
+    tiny_clip(place / "late", seed=9)
+    (said,) = take_encoder(library, str(place / "late")) or ()
+    assert "b.mp4: not read with" in said
+    assert "another recording lies there now; `rescan` reads it" in said
+    assert [video.name for video in not_read(library)] == ["b.mp4"]
+    kept.replace(film)
+    assert take_encoder(library, str(place / "late")) == []
+    assert not_read(library) == []
     take_encoder(library, before.name)
 
 

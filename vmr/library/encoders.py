@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from feature_extract.extract import Extractor, encode
 from feature_extract.features import FeaturesError
 from feature_extract.video.frames import VideoError
+from vmr.library.content import ContentError
 from vmr.library.store import Library, LibraryError, Video
 
 if TYPE_CHECKING:
@@ -300,10 +301,14 @@ def _read_in(
 ) -> str:
     """Add the columns of one video; a line where it cannot be read, else nothing."""
     try:
-        rows = encode(video.path, encoder, on_progress=on_progress)
+        rows = None
+        if library.still_holds(video):
+            rows = encode(video.path, encoder, on_progress=on_progress)
+        if rows is None or not library.still_holds(video):  # or no longer
+            raise LibraryError("another recording lies there now; `rescan` reads it")
         features = library.features(video.id).with_block(choice.block, rows)
         library.replace_features(video.id, features)
-    except (VideoError, LibraryError, FeaturesError, OSError) as error:
+    except (VideoError, ContentError, LibraryError, FeaturesError, OSError) as error:
         logger.info("%s: not read with the encoder", video.path, exc_info=error)
         return f"{video.path}: not read with {choice.name} ({error})"
     return ""

@@ -12,15 +12,17 @@ nothing else is left to do. What fails is a line in the list, and never fails a 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from feature_extract.networks.speech import find_model
 from feature_extract.transcript import SENSES, Sense
-from feature_extract.video.frames import VideoInfo
+from feature_extract.video.frames import VideoInfo, shown_name
 from feature_extract.words import Found, WordFinder
 from vmr.library.catalogue import Video
+from vmr.library.content import ContentError
 from vmr.library.locks import LibraryError
 from vmr.library.store import Library, NoVideoError
 from vmr.library.words import beside
@@ -61,7 +63,9 @@ class WordQueue:
         self._finder = WordFinder()
         self._changed = threading.Condition(threading.RLock())
         self._paused = self._closing = False
-        self._passed: set[tuple[int, Sense]] = set()  # cancelled
+        self._passed: set[tuple[int, Sense]] = set()  # cancelled, or not to be read now
+        self.faulty = False
+        """Whether a disk, a network or a permission was in the way of some: `wake` tries again."""
         self._now: tuple[int, Sense] | None = None
         self._fraction, self._note = 0.0, ""
         self._thread: threading.Thread | None = None
@@ -84,7 +88,7 @@ class WordQueue:
         """Look whether something is to be done; what was cancelled or stopped is tried again."""
         with self._changed:
             self._passed.clear()
-            self._note = ""
+            self._note, self.faulty = "", False
             if self._thread is None and not self._closing and self._next() is not None:
                 self._thread = threading.Thread(target=self._work, name="words", daemon=True)
                 self._thread.start()
@@ -202,11 +206,15 @@ class WordQueue:
                 return
             video = self._library.video(id)
             stamp, began = beside(video.path), time.monotonic()
+            if self._put_off(video, sense):
+                return
             try:
                 found = self._found(video, sense)
             except _Cancelled:
                 return
             if self._given_up(id, sense):  # its process was killed, which is no finding
+                return
+            if self._put_off(video, sense, found.reason if found.passing else ""):
                 return
             origin = found.transcript.origin if found.transcript else ""
             seconds = time.monotonic() - began
@@ -214,15 +222,40 @@ class WordQueue:
             logger.info("%s: %s words in %.1f s: %s", video.path, sense, seconds, said)
             self._keep(video, sense, found, stamp)
 
+    def _put_off(self, video: Video, sense: Sense, fault: str = "") -> bool:
+        """Whether a file cannot be read now, by `fault` or because it is gone, or is another
+        recording: its words would be those of another video. Both are left until `wake`."""
+        same = True
+        try:
+            same = self._library.still_holds(video)
+        except ContentError as error:
+            fault = str(error).removeprefix(f"{shown_name(video.path)}: ")
+        if same and not fault:
+            return False
+        why = f"could not be read now ({fault})" if fault else "another recording lies there now"
+        logger.info("%s: %s words are left for later: %s", video.path, sense, why)
+        with self._of_a_video(video):
+            self._library.words.put_off(video.id, sense, why)
+        with self._changed:
+            self._passed.add((video.id, sense))
+            self.faulty = self.faulty or bool(fault)
+        return True
+
     def _keep(self, video: Video, sense: Sense, found: Found, stamp: str) -> None:
         words = self._library.words
         model = words.wanted().model(sense)
         if sense == "said" and not found.guessed:
             model = ""  # no other model would find anything else
-        try:
+        with self._of_a_video(video):
             words.record(video.id, sense, found.transcript, found.reason, model=model, beside=stamp)
+
+    @contextmanager
+    def _of_a_video(self, video: Video) -> Iterator[None]:
+        """NoVideoError where something cannot be kept because the video was removed meanwhile."""
+        try:
+            yield
         except LibraryError:
-            self._library.video(video.id)  # it was removed meanwhile: NoVideoError
+            self._library.video(video.id)
             raise
 
     def _found(self, video: Video, sense: Sense) -> Found:

@@ -219,7 +219,7 @@ def keep_indexed(
         LibraryError: the library could not be written.
     """
     told: set[Job] = set()
-    faulty = _Faulty(retry_seconds)
+    faulty, words_due = _Faulty(retry_seconds), 0.0
     changes = follow(
         folder,
         stop,
@@ -243,6 +243,10 @@ def keep_indexed(
         told = set(ended) | {job for job in told if job.faulty}
         if due := faulty.due(ended):
             ingest.add(due, retry=False)
+        if not ingest.words.faulty:
+            words_due = time.monotonic() + retry_seconds
+        elif time.monotonic() >= words_due:
+            ingest.words.wake()
 
 
 class _Faulty:

@@ -24,6 +24,12 @@ DEFAULT: Final = "tiny.en"
 """The speech model of a new library; it lies in a package."""
 TEXT: Final = "rapidocr"
 """What reads text in pictures: there is one."""
+NOT_NOW: Final = "not now"
+"""In the place of a model, of a look that a disk, a network or a permission was in the way of."""
+_LOOKED: Final = (
+    "INSERT INTO looked VALUES (?, ?, ?, ?, ?) ON CONFLICT (video, sense) DO UPDATE "
+    "SET model = excluded.model, beside = excluded.beside, reason = excluded.reason"
+)
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,12 @@ class Words:
                 self._transcripts.remove(video, sense)
             else:
                 self._transcripts.replace(video, transcript)
-            row = video, sense, model, beside, reason
-            db.execute(
-                "INSERT INTO looked VALUES (?, ?, ?, ?, ?) ON CONFLICT (video, sense) DO UPDATE "
-                "SET model = excluded.model, beside = excluded.beside, reason = excluded.reason",
-                row,
-            )
+            db.execute(_LOOKED, (video, sense, model, beside, reason))
+
+    def put_off(self, video: int, sense: Sense, reason: str) -> None:
+        """Say why a video cannot be looked at now; it is looked at again, and what it has stays."""
+        with self._db.transaction() as db:
+            db.execute(_LOOKED, (video, sense, NOT_NOW, "", reason))
 
     def looks(self) -> dict[int, dict[Sense, Look]]:
         """Where words were looked for, and what came of it, by video."""

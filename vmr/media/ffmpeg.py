@@ -4,6 +4,7 @@ run(["-ss", "12.0", *input_of(path)], ["-c", "copy"], Path("clip.mkv"), name="ho
 """
 
 import contextlib
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Final
 import imageio_ffmpeg
 
 from feature_extract.files import scratch_folder
+from feature_extract.video.faults import FAULTS
 from feature_extract.video.formats import FORMATS, is_jpeg_stream
 
 TIMEOUT_SECONDS: Final = 120.0
@@ -44,6 +46,12 @@ _ENDING: Final = re.compile(
     re.IGNORECASE,
 )
 """How ffmpeg ends after it has said what was wrong."""
+
+_BROKEN_OFF: Final = re.compile(
+    f"error during demuxing: (?:{'|'.join(os.strerror(number) for number in FAULTS)})",
+    re.IGNORECASE,
+)
+"""What it says of a source that cannot be read on; it then ends as if all was well."""
 
 
 class FfmpegError(ValueError):
@@ -86,8 +94,9 @@ def run(
                 timeout=timeout_seconds,
                 check=False,
             )
-            if done.returncode or not draft.is_file() or not draft.stat().st_size:
-                said = done.stderr.decode(errors="replace")
+            said = done.stderr.decode(errors="replace")
+            failed = done.returncode or _BROKEN_OFF.search(said)
+            if failed or not draft.is_file() or not draft.stat().st_size:
                 raise FfmpegError(f"{name}: {reason(said, target.suffix, folder)}")
             draft.replace(target)
     except subprocess.TimeoutExpired as error:

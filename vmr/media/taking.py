@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from feature_extract.video.frames import Frames, VideoError, shown_name
+from feature_extract.video.frames import Frames, NotNowError, VideoError, shown_name
 from feature_extract.video.spans import (
     Facts,
     SpanSound,
@@ -127,6 +127,8 @@ def named(path: Path) -> Iterator[None]:
         yield
     except VideoError as error:
         why = str(error).removeprefix(f"{shown_name(path)}: ")
+        if isinstance(error, NotNowError):
+            why = f"could not be read now ({why}); try again"
         raise FfmpegError(f"{readable(path.name)}: {why}") from error
 
 

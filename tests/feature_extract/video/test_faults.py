@@ -8,9 +8,10 @@ from pathlib import Path
 import av
 import pytest
 
-from feature_extract.video.faults import in_words, is_fault
+from feature_extract.video.faults import DiskFile, in_words, is_fault
 from feature_extract.video.frames import NotNowError, VideoError, refusal
-from feature_extract.video.source import RefusedError, packets
+from feature_extract.video.source import RefusedError, open_video, packets
+from tests.support.media import ffmpeg
 
 
 def of_libav(number: int) -> av.FFmpegError:
@@ -60,3 +61,43 @@ def test_only_systems_say_faults() -> None:
 def test_a_refusal_that_passes_is_an_error_of_its_own(tmp_path: Path) -> None:
     assert type(refusal(tmp_path / "a.mp4", reason="no", passing=True)) is NotNowError
     assert type(refusal(tmp_path / "a.mp4", reason="no", passing=False)) is VideoError
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "avi", "flv", "ts", "mpg", "ogv"])
+@pytest.mark.parametrize("often", ["once", "always"])
+def test_a_read_that_fails_within_a_film_is_not_taken_for_its_end_in_any_container(
+    ending: str, often: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, failed = tmp_path / f"film.{ending}", list[int]()
+    codec = {"webm": "libvpx", "mpg": "mpeg2video", "ogv": "libtheora"}.get(ending, "libx264")
+    noise = "nullsrc=s=160x90:r=25:d=4,geq=random(1)*255:128:128"
+    ffmpeg("-f", "lavfi", "-i", noise, "-c:v", codec, "-b:v", "2M", "-threads", "1", film)
+    half = film.stat().st_size // 2
+
+    class Failing(DiskFile):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() >= half and (often == "always" or not failed):
+                failed.append(1)
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size) or b""
+
+    def read_through() -> None:
+        container, stream = open_video(str(film))
+        with container:
+            for packet in packets(container, stream):
+                assert packet is not None
+
+    read_through()
+    monkeypatch.setattr("feature_extract.video.source.DiskFile", Failing)
+    with pytest.raises(RefusedError, match="input/output error") as caught:
+        read_through()
+    assert caught.value.passing
+
+
+def test_a_place_that_a_file_does_not_have_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    """Injured files name such places, and libav tries them."""
+    (tmp_path / "a").write_bytes(b"12345678")
+    with DiskFile(tmp_path / "a") as file:
+        assert file.seek(-1) == -errno.EINVAL
+        assert file.seek(-2, os.SEEK_END) == 6
+        assert file.read(9) == b"78"
