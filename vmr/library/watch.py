@@ -85,6 +85,7 @@ def follow(
     Raises:
         FileNotFoundError: the folder is not there in the beginning.
     """
+    folder = folder.absolute()  # "." would go along with a folder that is moved, and see no more
     tree = _Tree(folder, exclude, settle_seconds, look_seconds)
     while not stop.is_set():
         identity = _identity(folder)
