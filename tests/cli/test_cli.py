@@ -336,6 +336,18 @@ def test_ratings_are_kept_used_and_written_for_training(run: Run, tmp_path: Path
     assert (status, err) == (0, f"1 lines in {tmp_path / 'ratings.jsonl'}\n")
     (query,) = read_annotations(tmp_path / "ratings.jsonl").queries
     assert query.spans == ((1.0, 2.5),)
+    said = (tmp_path / "ratings.jsonl").read_text()
+    (tmp_path / "ratings.jsonl").write_text("mine")  # nothing that exists is replaced unasked
+    status, _, err = run("ratings", tmp_path / "ratings.jsonl")
+    assert (status, err) == (0, f"1 lines in {tmp_path / 'ratings 2.jsonl'}\n")
+    assert (tmp_path / "ratings.jsonl").read_text() == "mine"
+    assert run("ratings", tmp_path / "ratings.jsonl", "--overwrite")[0] == 0
+    assert (tmp_path / "ratings.jsonl").read_text() == said
+    film = Path(json.loads(run("list", "--json")[1])["videos"][0]["path"])
+    before = film.read_bytes()
+    status, _, err = run("ratings", film, "--overwrite")
+    assert (status, err) == (1, f"error: {film.name}: is read by the library; take another name\n")
+    assert film.read_bytes() == before
     assert run("rate", "a dog", "99@1-2", "right")[0] == 1
 
 

@@ -120,6 +120,19 @@ def test_what_has_the_name_is_kept_unless_overwriting_is_asked_for(
     assert len([*tmp_path.iterdir()]) == 2
 
 
+def test_captions_that_do_not_get_the_name_of_their_clip_are_told(
+    tmp_path: Path, export: Export
+) -> None:
+    """Players look for them beside the clip, under its name."""
+    (tmp_path / "clip.srt").write_text("mine")
+    status, said = export("1@1-2", "--captions", "--to", tmp_path / "clip.mp4")
+    assert status == 0
+    assert "note: captions in clip 2.srt, as clip.srt was not free" in said.splitlines()
+    assert (tmp_path / "clip.srt").read_text() == "mine"
+    names = {"clip.mp4", "clip.srt", "clip 2.srt", "clip.vtt"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize(
     ("moment", "words"),

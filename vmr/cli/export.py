@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmr.cli.console import DONE, Commands, one_line, open_library
+from vmr.cli.kept import kept_of
 from vmr.cli.search import span
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _export(options: argparse.Namespace) -> int:
 
     library, target = open_library(options.library), options.to
     cuts = _cuts(options.moments, library)
-    kept = _kept(library, target)
+    kept = kept_of(library, target)
     into_folder = os.path.isdir(target)  # noqa: PTH112  # False of a name too long for the disk
     made = []
     for number, cut in enumerate(cuts if into_folder else (), 1):
@@ -99,9 +100,10 @@ def _export(options: argparse.Namespace) -> int:
         )
         made.append(one)
         target = one.path
+    words = [one.word for one in made]
     if options.captions:
-        _write_captions(cuts, made, overwrite=options.overwrite, kept=kept)
-    for word in filter(None, (one.word for one in made)):
+        words += _write_captions(cuts, made, overwrite=options.overwrite, kept=kept)
+    for word in filter(None, words):
         print(f"note: {one_line(word)}", file=sys.stderr)
     taken = ""
     if target != options.to:
@@ -114,38 +116,23 @@ def _export(options: argparse.Namespace) -> int:
 
 def _write_captions(
     cuts: Sequence["Cut"], made: Sequence["Made"], *, overwrite: bool, kept: Sequence[Path]
-) -> None:
-    """What is said in each clip, beside it under its name."""
+) -> list[str]:
+    """What is said in each clip, beside it under its name; what has to be said of that."""
     from vmr.media.captions import said_as_srt, said_as_vtt
     from vmr.media.export import kind_of
     from vmr.media.outputs import written
 
     if len(cuts) != len(made) or any(kind_of(one.path) != "film" for one in made):
         raise ValueError("--captions go beside single clips: name one moment, or a folder")
+    told = []
     for cut, one in zip(cuts, made, strict=True):
         for ending, text in ((".srt", said_as_srt(cut)), (".vtt", said_as_vtt(cut))):
-            with written(one.path.with_suffix(ending), overwrite=overwrite, kept=kept) as draft:
+            target = one.path.with_suffix(ending)
+            with written(target, overwrite=overwrite, kept=kept) as draft:
                 draft.path.write_text(text, encoding="utf-8")
-
-
-def _kept(library: "Library", target: Path) -> list[Path]:
-    """What an export must never replace: every file that the library reads, or is made of."""
-    inside = library.folder.resolve() in target.resolve().parents
-    films = [path for video in library.videos() for path in (video.path, *video.also)]
-    return [*films, *_subtitles(films, target), *([target] if inside else [])]
-
-
-def _subtitles(films: Sequence[Path], target: Path) -> list[Path]:
-    """The subtitles of these films that lie where the target does."""
-    from feature_extract.video.subtitles import sidecars
-
-    place = target if os.path.isdir(target) else target.parent  # noqa: PTH112  # as above
-    try:
-        names, folder = [path.name for path in place.iterdir()], place.resolve()
-    except OSError:  # writing there will say what is wrong with it
-        return []
-    beside = [film for film in films if film.parent in (folder, place)]
-    return [path for film in beside for path in sidecars(film, names)]
+            if draft.placed.name != target.name:
+                told.append(f"captions in {draft.placed.name}, as {target.name} was not free")
+    return told
 
 
 def _cuts(spans: Sequence[tuple[int, float, float] | None], library: "Library") -> list["Cut"]:

@@ -86,6 +86,7 @@ def add_parsers(command: Commands) -> None:
         "ratings", _ratings, "Write what was rated right as lines that `train` reads."
     )
     ratings.add_argument("file", type=Path, metavar="FILE")
+    ratings.add_argument("--overwrite", action="store_true", help="replace what has the name")
 
     bench = command("bench", _bench, "Measure the search on this library.")
     bench.add_argument(
@@ -319,10 +320,13 @@ def _rate(options: argparse.Namespace) -> int:
 
 
 def _ratings(options: argparse.Namespace) -> int:
+    from vmr.cli.kept import kept_of
+    from vmr.media.outputs import written
     from vmr.search.feedback import save_annotations
 
-    library = open_library(options.library)
+    library, target = open_library(options.library), options.file
     videos = {video.id: video for video in library.videos()}
-    count = save_annotations(library.ratings(), videos, options.file)
-    print(f"{count} lines in {one_line(str(options.file))}", file=sys.stderr)
+    with written(target, overwrite=options.overwrite, kept=kept_of(library, target)) as draft:
+        count = save_annotations(library.ratings(), videos, draft.path)
+    print(f"{count} lines in {one_line(str(draft.placed))}", file=sys.stderr)
     return DONE
