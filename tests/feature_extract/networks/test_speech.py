@@ -136,5 +136,10 @@ def test_sentences_end_at_punctuation_and_pauses() -> None:
     assert [span.text for span in found] == ["One two.", "Three four", "five six"]
     assert [(span.start, span.end) for span in found] == [(10, 10.9), (11, 11.9), (14, 14.6)]
     assert found[2].words[1].start == 14.4  # times that run back are put in order
+    words = tuple(
+        (t, t + 0.4, s, 0.5) for t, s in ((0, "one"), (1, "Two"), (1.5, "Three"), (2.5, "I'm"))
+    )
+    found = sentences([Guess(words, 0, 0, 1)], 0.0)  # a capital ends one after a pause, "I" never
+    assert [span.text for span in found] == ["one", "Two Three I'm"]
     endless = tuple((i, i + 0.9, "word", 1.0) for i in range(100))
     assert all(len(span.words) <= 32 for span in sentences([Guess(endless, 0, 0, 1)], 0))
