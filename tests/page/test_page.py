@@ -777,6 +777,9 @@ def test_assistants_find_three_tools_and_use_them(page: Page) -> None:
         tools, text = aside.submit(asyncio.run, talk(address)).result()
     assert {tool.name for tool in tools} == {"search", "list_videos", "clip"}
     assert all(len(tool.description or "") > 30 for tool in tools)
+    (search,) = (tool for tool in tools if tool.name == "search")
+    assert "best first, with times" in (search.description or "")
+    assert search.inputSchema["properties"]["query"]["description"].endswith("written:exit.")
     assert "party.mp4" in text
 
 

@@ -85,21 +85,21 @@ def public_interface(page: Page, guard: Guard) -> None:
         except ValueError as error:
             raise gr.Error(page.access.message(error), print_exception=False) from error
 
+    # Assistants read these docstrings: Gradio takes one line of each argument, and joins the lines
+    # of what comes back by commas.
     def search(
         query: str, request: gr.Request, top: int = 10, video: int | None = None
     ) -> AnswerView:
-        """Find moments of the video library by what happens in them.
+        """Find moments of the video library by what happens, is said or is written in them.
 
         Args:
-            query: what happens, in English, such as "a dog runs on the beach"; what is said or
-                written, such as said:"thank you" or written:exit.
+            query: what happens ("a dog runs on the beach"), said:"thank you", or written:exit.
             top: how many moments at most.
             video: id of the only video to look into; all of them when left out.
 
         Returns:
-            The verdict (strong, possible or none), words that are not known, and the moments, best
-            first: video id, name, start and end in seconds, strength from 0 to 1, which senses
-            found it (seen, said, written) and the words that are said or written there.
+            The verdict (strong, possible or none), words that are not known
+            and the moments, best first, with times in seconds, strength, senses and words.
         """
         return answered(request, lambda: page.viewer.search(query, video=video, top=top))
 
