@@ -199,14 +199,19 @@ def is_speech(guess: Guess) -> bool:
     return sure and guess.compression < 2.4
 
 
-def snapped(guesses: Sequence[Guess], voices: Iterable[Voice]) -> list[Guess]:
-    """The first and the last word of every voice from where it sets in to where it breaks off."""
+def snapped(guesses: Sequence[Guess], voices: Sequence[Voice]) -> list[Guess]:
+    """The first and the last word of every voice from where it sets in to where it breaks off.
+
+    A word is of the voice it is nearest to: the first one may lie wholly in the sound before it.
+    """
     words = [list(word) for guess in guesses for word in guess.words]
-    for voice in voices:
-        inside = [word for word in words if voice.start < (word[0] + word[1]) / 2 < voice.end]
-        if not inside:
-            continue
-        first, last = inside[0], inside[-1]
+    said: dict[Voice, list[list[Any]]] = {}
+    for word in words:
+        middle = (word[0] + word[1]) / 2
+        nearest = min(voices, key=lambda voice: max(voice.start - middle, middle - voice.end, 0.0))
+        said.setdefault(nearest, []).append(word)
+    for voice, held in said.items():
+        first, last = held[0], held[-1]
         if abs(first[0] - voice.start) <= SNAP_SECONDS:
             first[0] = voice.start
         if abs(last[1] - voice.end) <= SNAP_SECONDS:

@@ -124,6 +124,10 @@ def test_a_voice_sets_in_and_breaks_off_where_it_is_heard() -> None:
     one, other = snapped(guesses, voices)
     assert [time for word in one.words for time in word[:2]] == pytest.approx([0.9, 1.2, 1.2, 1.6])
     # 0.6 s are too far: a word may have been left out there.
+    (early,) = snapped(
+        [Guess(((0.1, 0.5, "The", 0.5), (0.7, 1.2, "sea", 0.5)), 0, 0, 1)], [Voice(0.6, 1)]
+    )
+    assert early.words[0][0] == 0.6  # it lay wholly before the voice
     found = [time for word in other.words for time in word[:2]]
     assert found == pytest.approx([1.6, 2.2, 4.0, 4.4, 4.6, 5.3])
 
