@@ -130,9 +130,11 @@ class _Find:
 class Hearing:
     """Finds words in the transcripts of a library."""
 
-    def __init__(self, transcripts: Transcripts, *, rank: Rank) -> None:
+    def __init__(self, transcripts: Transcripts, *, rank: Rank, least: float = LEAST) -> None:
+        """`least`: finds that are weaker are none."""
         self._transcripts = transcripts
         self._rank = rank
+        self._least = least
 
     def find(self, part: TextPart, videos: Collection[int] | None = None) -> list[Heard]:
         """Sentences with these words, best first.
@@ -150,11 +152,11 @@ class Hearing:
         if sense:
             passages = self._transcripts.search([part.text], videos, PASSAGES, sense=sense)
         # Not so: all of them near each other, or nearly all, of which one may be misheard.
-        passages = passages or near(_groups(weigh), videos, PASSAGES, sense=sense)
+        passages = passages or near(_groups(weigh, self._least), videos, PASSAGES, sense=sense)
         finds: list[_Find] = []
         for passage, tokens, stems in self._taken_apart(passages):
             found = self._finds(passage, tokens, stems, part, weigh)
-            finds += (find for find in found if find.strength >= LEAST)
+            finds += (find for find in found if find.strength >= self._least)
             if sense and sum(find.strength >= EXACT for find in finds) >= FINDS:
                 break  # none can be better
         finds.sort(key=lambda find: -find.strength)  # stable: among equals as the index has them
@@ -304,7 +306,7 @@ class Hearing:
         )
 
 
-def _groups(weigh: dict[str, float]) -> list[list[str]]:
+def _groups(weigh: dict[str, float], least: float = LEAST) -> list[list[str]]:
     """Words of a plain question that tell enough where they are found without the others, all of
     them first, then by how much they tell: what holds no such group is no find."""
     total = sum(weigh.values()) or 1.0
@@ -313,7 +315,7 @@ def _groups(weigh: dict[str, float]) -> list[list[str]]:
     for size in range(1, len(telling) + 1):
         for group in itertools.combinations(telling, size):
             rarity = sum(weigh[word] for word in group)
-            if Evidence(rarity, rarity / total, as_asked=False).strength >= LEAST:
+            if Evidence(rarity, rarity / total, as_asked=False).strength >= least:
                 parts.append((rarity, list(group)))
     parts.sort(key=lambda part: -part[0])
     return [list(weigh), *(group for _, group in parts[:MOST_GROUPS] if len(group) < len(weigh))]
