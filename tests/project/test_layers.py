@@ -142,6 +142,7 @@ LATE = {
     "vmr/__main__.py",
     "vmr/library/encoders.py",
     "vmr/library/engines.py",
+    "vmr/library/films.py",
     "vmr/library/opening.py",
     "vmr/model/sentence.py",
     "vmr/model/text.py",

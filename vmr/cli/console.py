@@ -69,14 +69,26 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help=text)
 
 
+def film_option(text: str) -> Path:
+    """A path of this computer, or the address of films in a bucket, from the command line."""
+    from vmr.library.films import film_path
+
+    try:
+        return film_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def video_named(library: "Library", name: str) -> "Video":
     """The video with this id or path; a path may be typed with its accents composed or apart."""
     from feature_extract.text_form import normal_form
+    from vmr.library.films import film_path
 
-    found = library.find(Path(name))
+    path = film_path(name)
+    found = library.find(path)
     if found is not None:
         return found
-    meant = normal_form(str(Path(name).absolute()))
+    meant = normal_form(str(path.absolute()))
     alike = [video for video in library.videos() if normal_form(str(video.path)) == meant]
     if len(alike) == 1:
         return alike[0]

@@ -99,7 +99,7 @@ def examine_library(folder: "Place", words_file: Path | None = None) -> list[Che
     except ValueError as error:
         advice = "`rescan --encoder default` goes back to what comes with the project"
         checks.append(Check("encoder", False, str(error), advice))
-    checks.append(_words(library))
+    checks += [*_buckets(library), _words(library)]
     library.close()
     return checks
 
@@ -122,6 +122,19 @@ def _servers(library: "Library") -> Iterator[Check]:
             yield Check("index", True, said)
     except ValueError as error:
         yield Check("index", False, str(error), _UNREACHED)
+
+
+def _buckets(library: "Library") -> Iterator[Check]:
+    """Each bucket that films of this library lie in: whether it answers."""
+    from vmr.library.films import BucketPath, bucket_of
+
+    films = [path for video in library.videos() for path in (video.path, *video.also)]
+    found = [path for path in (*library.folders(), *films) if isinstance(path, BucketPath)]
+    for path in {path.bucket: path for path in found}.values():
+        try:
+            yield Check("films", True, bucket_of(path).about())
+        except (OSError, ValueError) as error:
+            yield Check("films", False, str(error), _UNREACHED)
 
 
 def _words(library: "Library") -> Check:

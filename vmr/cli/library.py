@@ -22,6 +22,7 @@ from vmr.cli.console import (
     add_index,
     add_store,
     clock,
+    film_option,
     one_line,
     open_library,
     video_named,
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
 
 def add_parsers(command: Commands) -> None:
     """Register the commands."""
-    index = command("index", _index, "Add videos: files, or folders searched to the bottom.")
-    index.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    index = command(
+        "index", _index, "Add videos: files, or folders searched to the bottom; in buckets, too."
+    )
+    index.add_argument("paths", nargs="+", type=film_option, metavar="PATH")
     index.add_argument("--json", action="store_true", help="print what became of every file")
     add_store(index)
     add_index(index)
@@ -70,7 +73,11 @@ def add_parsers(command: Commands) -> None:
 
     rescan = command("rescan", _rescan, "Look again for new, moved, changed and missing files.")
     rescan.add_argument(
-        "paths", nargs="*", type=Path, metavar="PATH", help="default: all folders indexed so far"
+        "paths",
+        nargs="*",
+        type=film_option,
+        metavar="PATH",
+        help="default: all folders indexed so far",
     )
     rescan.add_argument("--reindex", action="store_true", help="redo what other networks made")
 
@@ -81,7 +88,7 @@ def add_parsers(command: Commands) -> None:
     add_encoder(rescan)
 
     watch = command("watch", _watch, "Follow a folder: index what comes, once its copy is whole.")
-    watch.add_argument("folder", type=Path, metavar="DIR")
+    watch.add_argument("folder", type=film_option, metavar="DIR")
     _add_exclude(watch)
 
     doctor = command("doctor", _doctor, "Say what is installed and what is missing.")
@@ -191,6 +198,7 @@ def _watch(options: argparse.Namespace) -> int:
     from threading import Event
 
     from vmr.library.encoders import extractor_of
+    from vmr.library.films import BucketPath
     from vmr.library.ingest import Ingest
     from vmr.library.store import Library
     from vmr.library.watch import keep_indexed
@@ -203,6 +211,8 @@ def _watch(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
 
+    if isinstance(options.folder, BucketPath):
+        raise ValueError(f"{options.folder}: a bucket tells of no changes; `rescan` looks into it")
     if not options.folder.is_dir():
         raise ValueError(f"{options.folder}: no such folder")
     library = Library(options.library)

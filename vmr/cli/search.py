@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmr.cli.console import DONE, Commands, clock, one_line, open_library, video_named
+from vmr.cli.console import DONE, Commands, clock, film_option, one_line, open_library, video_named
 
 if TYPE_CHECKING:
     from vmr.library.scope import Near, Scope
@@ -47,7 +47,9 @@ def add_parsers(command: Commands) -> None:
     asked.add_argument("--like", type=_moment, metavar="ID@SECONDS", help="like this moment")
     asked.add_argument("--picture", type=Path, metavar="FILE", help="like this picture")
     search.add_argument("--video", metavar="ID_OR_PATH", help="look only into this video")
-    search.add_argument("--folder", type=Path, metavar="DIR", help="only into videos in here")
+    search.add_argument(
+        "--folder", type=film_option, metavar="DIR", help="only into videos in here"
+    )
     search.add_argument("--since", type=_day, metavar="DATE", help="files of this day and later")
     search.add_argument("--until", type=_day, metavar="DATE", help="files from before this day")
     search.add_argument(

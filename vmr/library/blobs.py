@@ -13,11 +13,24 @@ key, a FileNotFoundError.
 import secrets
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from feature_extract.files import write_bytes
 from vmr.library.locks import plain_errors
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a store says of an object without reading it."""
+
+    key: str
+    size_bytes: int
+    modified_ns: int
+    "nanoseconds since the epoch; stores count whole seconds"
+    tag: str
+    "of the content: another one has another tag"
 
 
 class Blobs(Protocol):

@@ -16,7 +16,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, BinaryIO, Final, TypeVar, cast
@@ -30,6 +29,8 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 from obstore.store import S3Store
+
+from vmr.library.blobs import Entry
 
 RETRY_SECONDS: Final = 60.0
 """How long a request is tried again that failed on its way, or that the server could not answer."""
@@ -47,6 +48,7 @@ _PARTS_AT_ONCE: Final = 4
 """Of an upload, 5 MiB each: a line carries that many within the deadline of each."""
 _FINAL: Final = re.compile(r"status code: 4(?!08|29)\d\d")
 """Of what a store says that will say the same again."""
+_FORBIDDEN: Final = "status code: 403"
 _LOST: Final = "NoSuchUpload"
 """What it says of an upload that it has completed, where its first answer was lost."""
 
@@ -55,18 +57,6 @@ T = TypeVar("T")
 
 class ReplacedError(OSError):
     """There is another content under the key than the one that was asked for."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a store says of an object without reading it."""
-
-    key: str
-    size_bytes: int
-    modified_ns: int
-    "nanoseconds since the epoch; stores count whole seconds"
-    tag: str
-    "of the content: another one has another tag"
 
 
 class Bucket:
@@ -90,6 +80,11 @@ class Bucket:
     def server(self) -> str:
         """Who holds it, as it is told to people."""
         return _endpoint() or "AWS"
+
+    def about(self) -> str:
+        """Who holds it; it has listed something, if there is anything."""
+        self._asked("", lambda: next(iter(obstore.list(self._store, chunk_size=1)), None))
+        return f"{self.name} at {self.server}: answers"
 
     def put(self, key: str, content: bytes) -> None:
         """Keep something, instead of what the key had, whole or not at all."""
@@ -216,12 +211,15 @@ def _plain(error: Exception, name: str, key: str) -> OSError:
     place = f"{name}/{key}" if key else name
     lines = str(error).strip().splitlines()
     line = lines[0] if lines else type(error).__name__
+    said = line.rpartition(" - ")[2].removeprefix("Generic S3 error: ")  # without its address
     if "NoSuchBucket" in str(error):
         return OSError(f"{name}: no such bucket")
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(f"{place}: no such object")
     if isinstance(error, PreconditionError):
         return ReplacedError(f"{place}: it was replaced meanwhile")
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "code: 403" in line:
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _FORBIDDEN in line:
         return PermissionError(f"{place}: the keys in AWS_ACCESS_KEY_ID may not read or write it")
-    return OSError(f"{place}: {line}")
+    if isinstance(error, GenericError) and not _FINAL.search(line):
+        return OSError(f"{place}: no answer ({said})")
+    return OSError(f"{place}: {said}")

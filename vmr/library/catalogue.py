@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from feature_extract.video.recording import Recording
+from vmr.library.films import read_stored
 
 State = Literal["new", "waiting", "indexing", "ready", "partly readable", "refused", "missing"]
 SEARCHABLE: Final = ("ready", "partly readable")
@@ -131,8 +132,8 @@ def read_video(rows: tuple[tuple[Any, ...], ...]) -> Video:
     said = Recording(*(fields.pop(name) for name in RECORDING.split()))
     fields["unreadable"] = tuple((start, end) for start, end in json.loads(fields["unreadable"]))
     return Video(
-        path=Path(os.fsdecode(path)),
-        also=tuple(Path(os.fsdecode(row[0])) for row in rows[1:]),
+        path=read_stored(path),
+        also=tuple(read_stored(row[0]) for row in rows[1:]),
         size_bytes=size_bytes,
         modified=modified_ns / 1e9,
         recording=said,

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final
 
 from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.frames import shown_name
+from vmr.library.films import BucketPath, bucket_of
 
 SAMPLE_BYTES: Final = 1 << 18
 _PIECE_BYTES: Final = 1 << 22
@@ -52,16 +53,18 @@ class FileStamp:
 
     @classmethod
     def of(cls, path: Path) -> "FileStamp":
-        """The stamp of a regular file, links followed.
+        """The stamp of a regular file, links followed, or of an object in a bucket.
 
         Raises:
             NotReadError: nothing there, or no permission.
             ContentError: a dangling or looping link, a folder, a pipe.
         """
+        if isinstance(path, BucketPath):
+            return _of_object(path)
         try:
             status = path.stat()
         except OSError as error:
-            raise _not_read(path, error) from error
+            raise not_read(path, error) from error
         except ValueError as error:  # a zero byte in it
             raise ContentError(f"{shown_name(path)}: no file can have this name") from error
         if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
@@ -155,11 +158,41 @@ class RunningDigest:
         return self._digest.hexdigest()[:32]
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything lies there, be it a link that leads nowhere.
+
+    Raises:
+        NotReadError: the store of a film in a bucket does not say.
+    """
+    if not isinstance(path, BucketPath):
+        return os.path.lexists(path)
+    try:
+        bucket_of(path).entry(path.key)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise not_read(path, error) from error
+    return True
+
+
+def _of_object(path: BucketPath) -> FileStamp:
+    """Its tag stands where a file has its inode: another content has another one."""
+    try:
+        entry = bucket_of(path).entry(path.key)
+    except OSError as error:
+        raise not_read(path, error) from error
+    tag = hashlib.blake2b(entry.tag.encode(), digest_size=8).digest()
+    return FileStamp(entry.size_bytes, entry.modified_ns, int.from_bytes(tag, "big") & _LATEST_NS)
+
+
 def _open(path: Path) -> BinaryIO:
     try:
+        if isinstance(path, BucketPath):
+            bucket = bucket_of(path)
+            return bucket.open(path.key, tag=bucket.entry(path.key).tag)
         return path.open("rb")
     except OSError as error:
-        raise _not_read(path, error) from error
+        raise not_read(path, error) from error
 
 
 def _read(path: Path, file: BinaryIO, count: int) -> bytes:
@@ -167,14 +200,19 @@ def _read(path: Path, file: BinaryIO, count: int) -> bytes:
     try:
         found = file.read(count)
     except OSError as error:
-        raise _not_read(path, error) from error
+        raise not_read(path, error) from error
     if len(found) < count:  # of a regular file that is cut off while we look, or by its network
         raise NotReadError(f"{shown_name(path)}: it ends before its size says")
     return found
 
 
-def _not_read(path: Path, error: OSError) -> ContentError:
+def not_read(path: Path, error: OSError) -> ContentError:
+    """Why a path cannot be read, in one line; of a bucket, that is never said of the film."""
     name = shown_name(path)
+    if isinstance(path, BucketPath):
+        said = in_words(error) if error.errno else str(error)
+        said = said.removeprefix(f"{path}: ").removeprefix(f"s3://{path.bucket}: ")
+        return NotReadError(f"{name}: {said}")
     if isinstance(error, FileNotFoundError):
         if path.is_symlink():
             return ContentError(f"{name}: a link to a file that is not there")

@@ -21,6 +21,8 @@ from feature_extract.extract import Extractor, encode
 from feature_extract.features import FeaturesError
 from feature_extract.video.frames import VideoError
 from vmr.library.content import ContentError
+from vmr.library.film_cache import local_film
+from vmr.library.films import BucketPath
 from vmr.library.store import Library, LibraryError, Video
 
 if TYPE_CHECKING:
@@ -215,7 +217,7 @@ def catch_up(library: Library, *, on_progress: OnProgress | None = None) -> list
     if choice is None:
         return []
     reading = _lacking(library, choice)
-    if not any(video.path.is_file() for video in reading.there):
+    if not any(isinstance(v.path, BucketPath) or v.path.is_file() for v in reading.there):
         reading.keep(library, reading.left)
         return []
     encoder = open_chosen(choice, pictures=True, texts=False)
@@ -303,7 +305,8 @@ def _read_in(
     try:
         rows = None
         if library.still_holds(video):
-            rows = encode(video.path, encoder, on_progress=on_progress)
+            with local_film(video.path) as file:
+                rows = encode(file, encoder, on_progress=on_progress)
         if rows is None or not library.still_holds(video):  # or no longer
             raise LibraryError("another recording lies there now; `rescan` reads it")
         features = library.features(video.id).with_block(choice.block, rows)

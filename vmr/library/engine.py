@@ -7,13 +7,19 @@ receipt = engine.read(3, path, report)      # blocks; whoever keeps the catalogu
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
+from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.blobs import Blobs
 from vmr.library.encoders import Choice, chosen
+from vmr.library.film_cache import local_film
+from vmr.library.films import BucketPath
 from vmr.library.reading import Report, VideoReader, read_file
 from vmr.library.receipts import Receipt, put
 from vmr.library.store import Library
+
+FETCH_SHARE: Final = 0.3
+"""Of a film in a bucket, of what is told while it is read: it is fetched first."""
 
 
 class LostWorkerError(Exception):
@@ -38,6 +44,7 @@ class Engine(Protocol):
 
         Raises:
             FaultError, VideoError: as `read_file`.
+            NotReadError: as `local_film`.
             LostWorkerError: it is not known what became of it.
             LibraryError: the store does not take it, or nothing can be read at all.
         """
@@ -48,7 +55,15 @@ class Engine(Protocol):
 
 def work(id: int, path: Path, extractor: VideoReader, blobs: Blobs, report: Report) -> Receipt:
     """What a worker does, on whatever machine: one file into two blobs and a receipt."""
-    reading = read_file(path, extractor, report)
+    first = FETCH_SHARE if isinstance(path, BucketPath) else 0.0
+    with local_film(path, lambda share: report(first * share)) as file:
+        try:
+            reading = read_file(file, extractor, lambda share: report(first + (1 - first) * share))
+        except VideoError as error:
+            if file == path:
+                raise
+            said = str(error).replace(shown_name(file), shown_name(path))
+            raise VideoError(said) from error
     return put(blobs, id, reading.extraction, full=reading.full)
 
 

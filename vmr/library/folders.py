@@ -12,6 +12,7 @@ from typing import Final
 
 from pathspec import GitIgnoreSpec
 
+from vmr.library.films import BucketPath, bucket_of
 from vmr.library.locks import LibraryError
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ _PACKETS: Final = re.compile(
 def find_videos(
     paths: Iterable[Path], *, exclude: Sequence[str] = (), passed: list[Path] | None = None
 ) -> list[Path]:
-    """The video files that files and folders name, folders searched to the bottom, in order.
+    """The video files that files and folders name, folders searched to the bottom, in order; in
+    buckets, too.
 
     A file that is named itself is taken whatever its extension; inside folders the usual video
     extensions count, and the content where an extension is ambiguous. Hidden names, folders that
@@ -68,7 +70,9 @@ def find_videos(
     """
     found: list[Path] = []
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112  # False where one may not look
+        if isinstance(path, BucketPath):
+            found.extend(_objects(path, exclude, passed))
+        elif os.path.isdir(path):  # noqa: PTH112  # False where one may not look
             inside = videos_inside(path, LeftOut(path, exclude), passed)
             if not inside:
                 raise LibraryError(f"{path}: no video files in this folder")
@@ -150,6 +154,8 @@ def is_video(path: Path) -> bool:
     ending = path.suffix.lower()
     if ending not in AMBIGUOUS:
         return ending in EXTENSIONS
+    if isinstance(path, BucketPath):
+        return _begins_as_video(bucket_of(path).get_range(path.key, 0, _HEAD_BYTES))
     if not os.path.isfile(path):  # noqa: PTH113  # a pipe would be waited for
         return os.path.islink(path)  # noqa: PTH114
     try:
@@ -157,7 +163,46 @@ def is_video(path: Path) -> bool:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return True
+    return _begins_as_video(head)
+
+
+def _begins_as_video(head: bytes) -> bool:
     return bool(_BEGINNINGS.match(head) or _PACKETS.search(head))
+
+
+def _objects(path: BucketPath, exclude: Sequence[str], passed: list[Path] | None) -> list[Path]:
+    """The film at an address, or all whose keys begin with it and a slash, in order; of a bucket,
+    an ignore file is not looked at.
+
+    Raises:
+        LibraryError: there is none, or the store does not say.
+    """
+    rules, found = GitIgnoreSpec.from_lines(exclude), []
+    bucket = bucket_of(path)
+    try:
+        entries = bucket.entries(path.key)
+        if not entries and path.key:
+            return [BucketPath(f"s3://{path.bucket}/{bucket.entry(path.key).key}")]
+        for entry in sorted(entries, key=lambda entry: entry.key):
+            one = BucketPath(f"s3://{path.bucket}/{entry.key}")
+            inside = one.relative_to(path)
+            hidden = any(p.startswith(".") or p.lower() in _KEPT_BY_SYSTEMS for p in inside.parts)
+            marker = not entry.size_bytes and not one.suffix  # what some programs have for a folder
+            if hidden or marker or rules.match_file("/".join(inside.parts)):
+                continue
+            if is_video(one):
+                found.append(one)
+                continue
+            logger.info("%s: passed over: not a video by its name or beginning", one)
+            if passed is not None:
+                passed.append(one)
+    except FileNotFoundError as error:
+        raise LibraryError(f"{path}: no such object or folder") from error
+    except OSError as error:
+        raise LibraryError(str(error)) from error
+    if not found:
+        raise LibraryError(f"{path}: no video files in this folder")
+    return list[Path](found)
 
 
 def _walk(folder: Path, seen: set[str], left_out: LeftOut, passed: list[Path]) -> Iterator[Path]:

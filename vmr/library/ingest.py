@@ -23,6 +23,7 @@ from typing import Any, Final
 from feature_extract.video.frames import VideoError, shown_name
 from vmr.library.content import ContentError, FileStamp, RunningDigest
 from vmr.library.engine import Engine, LocalEngine, LostWorkerError
+from vmr.library.film_cache import local_film
 from vmr.library.jobs import NO_VIDEO, Job, Progress
 from vmr.library.listen import WordQueue
 from vmr.library.locks import LostLockError, RowError
@@ -314,8 +315,9 @@ class Ingest:
         then one of that."""
         if not self._library.doubtful(job.video):
             return None
-        with RunningDigest(job.path) as digest:
-            twin = self._library.unite(job.video, digest.finish(self._reporter(job.video)))
+        report = self._reporter(job.video)
+        with local_film(job.path, lambda _: report(0.0)) as file, RunningDigest(file) as digest:
+            twin = self._library.unite(job.video, digest.finish(report))
         if twin.id == job.video:
             return None
         done = twin.searchable

@@ -23,6 +23,7 @@ from feature_extract.video.frames import VideoInfo, shown_name
 from feature_extract.words import Found, WordFinder
 from vmr.library.catalogue import Video
 from vmr.library.content import ContentError
+from vmr.library.film_cache import local_film
 from vmr.library.locks import LibraryError
 from vmr.library.store import Library, NoVideoError
 from vmr.library.words import beside
@@ -266,14 +267,22 @@ class WordQueue:
                 if self._given_up(video.id, sense):
                     raise _Cancelled
 
+        try:
+            with local_film(video.path, lambda _: report(0.0)) as file:
+                return self._found_in(file, video, sense, report)
+        except ContentError as error:  # of a film in a bucket
+            why = str(error).removeprefix(f"{shown_name(video.path)}: ")
+            return Found(None, why, passing=True)
+
+    def _found_in(
+        self, file: Path, video: Video, sense: Sense, report: Callable[[float], None]
+    ) -> Found:
         if sense == "said":
             model = find_model(self._library.words.wanted().speech)
-            return self._finder.said(video.path, end=video.duration, model=model, report=report)
+            return self._finder.said(file, end=video.duration, model=model, report=report)
         cuts = self._library.features(video.id).cuts.tolist()
         size = video.width, video.height
-        return self._finder.written(
-            video.path, end=video.duration, size=size, cuts=cuts, report=report
-        )
+        return self._finder.written(file, end=video.duration, size=size, cuts=cuts, report=report)
 
     def _given_up(self, id: int, sense: Sense) -> bool:
         given_up = self._closing or (id, sense) in self._passed

@@ -8,11 +8,25 @@ id = naming.unite(id, full_digest(path))
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from vmr.library.catalogue import State
 from vmr.library.connection import Catalogue
-from vmr.library.content import FileStamp, covers_all, full_digest, quick_digest
+from vmr.library.content import (
+    FileStamp,
+    NotReadError,
+    covers_all,
+    full_digest,
+    is_there,
+    quick_digest,
+)
+from vmr.library.films import SCHEME, read_stored, stored
+from vmr.library.locks import AwayError
+
+_AT_ONCE: Final = 16
+"""Objects that a store is asked for."""
 
 
 class Naming:
@@ -104,7 +118,7 @@ class Naming:
     def name(self, path: Path, id: int, stamp: FileStamp) -> None:
         """Let `path` name this video; names of it that are gone from the disk are forgotten."""
         names = self._db.fetch("SELECT path FROM paths WHERE video = ?", id)
-        gone = [name for name in names if not os.path.lexists(name[0])]
+        gone = [name for name in names if not is_there(read_stored(name[0]))]
         held = stamp.size_bytes, stamp.modified_ns, stamp.inode, stamp.changed_ns
         with self._db.transaction() as db:
             db.executemany("DELETE FROM paths WHERE path = ?", gone)
@@ -162,4 +176,21 @@ class Naming:
 
 def key(path: Path) -> bytes:
     """How a path is stored: absolute, links kept as the user named them, as bytes."""
-    return os.fsencode(os.path.abspath(path))  # noqa: PTH100  # links stay as named
+    return stored(path)
+
+
+def presence(paths: list[bytes]) -> list[tuple[int, bytes]]:
+    """Whether something lies at each of these, as they are stored; objects, many at once.
+
+    Raises:
+        AwayError: a store does not say.
+    """
+    in_buckets = [path for path in paths if path.startswith(SCHEME.encode())]
+    there = {path: os.path.lexists(path) for path in {*paths} - {*in_buckets}}
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # which starts no thread for nothing
+            said = pool.map(lambda path: is_there(read_stored(path)), in_buckets)
+            there |= dict(zip(in_buckets, said, strict=True))
+    except NotReadError as error:
+        raise AwayError(str(error)) from error
+    return [(int(there[path]), path) for path in paths]

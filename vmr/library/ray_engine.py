@@ -23,6 +23,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 
 from feature_extract.video.frames import VideoError
 from vmr.library.engine import LostWorkerError, work
+from vmr.library.films import film_path
 from vmr.library.locks import LibraryError
 from vmr.library.opening import open_store
 from vmr.library.reading import FaultError, Report, VideoReader, in_the_way
@@ -68,7 +69,7 @@ class _Worker:
     def read(self, id: int, path: str) -> Receipt | _Failure:
         """One file."""
         self._fraction, self._asked, self._stopped = 0.0, time.monotonic(), False
-        file = Path(path)
+        file = film_path(path)
         try:
             if self._extractor is None:
                 self._extractor = self._make_extractor()

@@ -8,7 +8,6 @@ disk gives its bytes. Otherwise it is said of the disk, and the file is to be tr
 """
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from feature_extract.extract import Extraction
 from feature_extract.video.faults import in_words
 from feature_extract.video.frames import NotNowError, VideoError, shown_name
 from vmr.library.catalogue import describe_damage
-from vmr.library.content import NotReadError, RunningDigest, quick_digest
+from vmr.library.content import NotReadError, RunningDigest, is_there, quick_digest
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +75,16 @@ def in_the_way(error: BaseException, path: Path) -> str | None:
         return str(error).removeprefix(f"{shown_name(path)}: ")
     if isinstance(error, OSError) and error.errno is not None:
         return in_words(error)
-    if isinstance(error, VideoError) and not os.path.lexists(path):
+    if isinstance(error, VideoError) and _is_gone(path):
         return "no such file or folder"
     return "not enough memory" if isinstance(error, MemoryError) else None
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        return not is_there(path)
+    except NotReadError:
+        return True
 
 
 def _confirmed(path: Path, extractor: VideoReader, report: Report) -> Reading:

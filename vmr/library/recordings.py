@@ -4,15 +4,14 @@ library.recordings.complete()                   # videos from before, by their h
 library.recordings.silent()                     # how many say nothing of time, place and camera
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from feature_extract.video.recording import Recording, read_recordings, recording_of
 from vmr.library.catalogue import RECORDING, SEARCHABLE
 from vmr.library.connection import Catalogue
+from vmr.library.films import BucketPath, read_stored
 
 _BATCH: Final = 256
 """Videos that one transaction keeps."""
@@ -42,7 +41,9 @@ class Recordings:
             f"SELECT id, path FROM videos JOIN paths ON video = id "  # noqa: S608  # no part of it comes from outside
             f"WHERE asked = 0 AND present = 1 AND state IN {SEARCHABLE} ORDER BY id"
         )
-        paths = {Path(os.fsdecode(path)): int(id) for id, path in rows}
+        paths = {read_stored(path): int(id) for id, path in rows}
+        for path in [path for path in paths if isinstance(path, BucketPath)]:
+            del paths[path]  # asked when it was read: none is from before
         done: dict[int, Recording] = {}
         count = 0
         for path, recording in read_recordings(paths):

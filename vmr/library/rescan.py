@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmr.library.films import BucketPath
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError, Video
@@ -92,11 +93,13 @@ def find_and_remember(
     files: list[Path] = []
     problems = []
     for path in paths:
+        found: list[Path] = []
         try:
-            files += find_videos([path], exclude=exclude, passed=passed)
+            found = find_videos([path], exclude=exclude, passed=passed)
         except LibraryError as error:
             problems.append(str(error))
-        if path.is_dir():
+        files += found
+        if path.is_dir() or (isinstance(path, BucketPath) and found not in ([], [path])):
             library.remember(path)
     return files, problems
 

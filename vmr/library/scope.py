@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vmr.library.database import composed
+from vmr.library.films import BucketPath, stored
 
 _IDS: Final = (
     "SELECT id FROM videos JOIN paths AS best ON best.rowid = (SELECT rowid FROM paths "
@@ -122,8 +123,8 @@ class Scope:
 def _inside(folder: Path) -> tuple[str, list[Any]]:
     """Whether a path of the video lies in a folder, which has no trailing slash of its own,
     whichever of the two writes its accents as letters of their own, as macOS does."""
-    top = composed(os.fsencode(os.path.abspath(folder)))  # noqa: PTH100  # links stay as named
-    slash = os.fsencode(os.sep)
+    top = composed(stored(folder))
+    slash = b"/" if isinstance(folder, BucketPath) else os.fsencode(os.sep)
     first = top if top.endswith(slash) else top + slash
     last = first[:-1] + bytes([first[-1] + 1])
     path = "path" if top.isascii() else "composed(path)"

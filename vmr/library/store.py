@@ -12,7 +12,6 @@ content: paths are names for it, and may be several, change, or go missing.
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import astuple
@@ -34,8 +33,9 @@ from vmr.library.catalogue import (
 )
 from vmr.library.content import FileStamp
 from vmr.library.database import make_folders
+from vmr.library.films import read_stored
 from vmr.library.locks import AwayError, LibraryError, LostLockError, plain_errors
-from vmr.library.naming import Naming, key
+from vmr.library.naming import Naming, key, presence
 from vmr.library.opening import open_blobs, open_catalogue
 from vmr.library.receipts import Receipt, keys_of, put
 from vmr.library.recordings import Recordings
@@ -248,9 +248,10 @@ class Library:
             )
 
     def check_presence(self) -> None:
-        """Look whether every known path is still there; a video without one becomes `missing`."""
+        """Look whether every known path is still there; a video without one becomes `missing`.
+        LibraryError where a store that films lie in does not answer."""
         paths = [path for (path,) in self.catalogue.fetch("SELECT path FROM paths")]
-        seen = [(int(os.path.lexists(path)), path) for path in paths]
+        seen = presence(paths)
         with self.catalogue.transaction() as db:
             # What is as it was is no change.
             statement = "UPDATE paths SET present = ? WHERE path = ? AND present != ?"
@@ -263,9 +264,7 @@ class Library:
 
     def folders(self) -> list[Path]:
         """The folders that a rescan looks through."""
-        return [
-            Path(os.fsdecode(path)) for (path,) in self.catalogue.fetch("SELECT path FROM folders")
-        ]
+        return [read_stored(path) for (path,) in self.catalogue.fetch("SELECT path FROM folders")]
 
     def ratings(self) -> list[Rating]:
         """What people said of answers, oldest first; of videos that are still here."""

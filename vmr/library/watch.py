@@ -23,6 +23,7 @@ from watchfiles import Change as Kind
 from watchfiles import watch
 
 from vmr.library.content import ContentError, FileStamp
+from vmr.library.films import BucketPath
 from vmr.library.folders import LeftOut, is_video, videos_inside
 from vmr.library.ingest import Ingest
 from vmr.library.jobs import Job
@@ -290,7 +291,8 @@ def wait_for_copies(
         say: is told for how many it waits, if for any.
     """
     pending: dict[Path, _Pending | None]
-    pending = {path: None for path in paths if _is_fresh(path, settle_seconds)}
+    files = [path for path in paths if not isinstance(path, BucketPath)]  # objects are whole
+    pending = {path: None for path in files if _is_fresh(path, settle_seconds)}
     if pending:
         say(f"{len(pending)} just written; waiting up to {patience_seconds:.0f} s for their copies")
     deadline = time.monotonic() + patience_seconds

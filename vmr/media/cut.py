@@ -1,11 +1,16 @@
 """One moment of one file, to be taken out: what every export begins with."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from feature_extract.transcript import TextSpan
+from feature_extract.video.frames import shown_name
 from feature_extract.video.spans import Facts
 from vmr.library.catalogue import readable
+from vmr.library.content import ContentError
+from vmr.library.film_cache import local_film
 
 
 class ExportError(ValueError):
@@ -58,3 +63,20 @@ class Cut:
     def span(self) -> tuple[Path, float, float]:
         """File, start, end."""
         return self.path, self.start, self.end
+
+
+@contextmanager
+def source_file(path: Path) -> Iterator[Path]:
+    """A file of this computer to take moments from, while the context is open; of a film in a
+    bucket, a copy.
+
+    Raises:
+        ExportError: it cannot be had now.
+    """
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(local_film(path))
+        except ContentError as error:
+            why = str(error).removeprefix(f"{shown_name(path)}: ")
+            raise ExportError(f"{readable(path.name)}: {why}") from error
+        yield file

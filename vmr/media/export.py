@@ -12,13 +12,14 @@ unless that is asked for.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from vmr.library.catalogue import readable
 from vmr.media.copying import copy_clip
-from vmr.media.cut import Cut, ExportError
+from vmr.media.cut import Cut, ExportError, source_file
 from vmr.media.lists import LISTS, with_clock
 from vmr.media.outputs import written
 from vmr.media.taking import take_clip, take_film, take_still
@@ -125,11 +126,12 @@ def write_clip(
     """
     _check_length([cut])
     _check_container(target, copy=copy)
-    with written(target, overwrite=overwrite, kept=[cut.path, *kept]) as draft:
-        if copy:
-            word = copy_clip(cut.span, draft.path, keep_tags=not strip)
-        else:
-            word = take_clip(cut.span, draft.path, keep_tags=not strip)
+    with (
+        source_file(cut.path) as file,
+        written(target, overwrite=overwrite, kept=[cut.path, *kept]) as draft,
+    ):
+        take = copy_clip if copy else take_clip
+        word = take((file, cut.start, cut.end), draft.path, keep_tags=not strip)
     return Made(draft.placed, word and f"{cut.name}: {word}")
 
 
@@ -143,8 +145,10 @@ def write_film(
     _check_length(cuts)
     _check_container(target, copy=False)
     sources = [cut.path for cut in cuts]
-    with written(target, overwrite=overwrite, kept=[*sources, *kept]) as draft:
-        word = take_film([cut.span for cut in cuts], draft.path)
+    with ExitStack() as held:
+        files = {path: held.enter_context(source_file(path)) for path in {*sources}}
+        draft = held.enter_context(written(target, overwrite=overwrite, kept=[*sources, *kept]))
+        word = take_film([(files[cut.path], cut.start, cut.end) for cut in cuts], draft.path)
     return Made(draft.placed, word)
 
 
@@ -160,8 +164,11 @@ def write_still(
 
     Raises: as `export`.
     """
-    with written(target, overwrite=overwrite, kept=[source, *kept]) as draft:
-        take_still(source, seconds, draft.path)
+    with (
+        source_file(source) as file,
+        written(target, overwrite=overwrite, kept=[source, *kept]) as draft,
+    ):
+        take_still(file, seconds, draft.path)
     return Made(draft.placed)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from feature_extract.video.spans import Facts, read_facts
 from vmr.library.catalogue import readable
 from vmr.media.captions import as_chapters, as_srt, as_vtt
-from vmr.media.cut import Cut, ExportError
+from vmr.media.cut import Cut, ExportError, source_file
 from vmr.media.edit_lists import as_edl, as_markers, as_otio
 from vmr.media.taking import named
 from vmr.media.xml_lists import as_fcpxml, as_xmeml
@@ -98,8 +98,8 @@ def with_clock(cuts: Sequence[Cut]) -> list[Cut]:
     known: dict[Any, Facts] = {}
     for cut in cuts:
         if cut.path not in known:
-            with named(cut.path):
-                known[cut.path] = read_facts(cut.path)
+            with source_file(cut.path) as file, named(file):
+                known[cut.path] = read_facts(file)
         length = known[cut.path].info.duration
         if 0 < length <= cut.start:
             raise ExportError(f"{cut.name}: ends at {length:.1f} s, before {cut.start:.1f} s")

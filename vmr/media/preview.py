@@ -15,8 +15,8 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from PIL import Image, ImageOps
 from feature_extract.files import replacing, sweep
 from vmr.library.catalogue import readable
 from vmr.library.content import ContentError, FileStamp
+from vmr.media.cut import ExportError, source_file
 from vmr.media.ffmpeg import FfmpegError
 from vmr.media.taking import take_clip, take_still
 
@@ -61,7 +62,7 @@ class Previews:
             source,
             wanted,
             ".jpg",
-            lambda target: take_still(source, seconds, target, box=(STILL_WIDTH, 0)),
+            lambda file, target: take_still(file, seconds, target, box=(STILL_WIDTH, 0)),
         )
 
     def moment(self, source: Path, start: float, end: float) -> Path:
@@ -80,8 +81,8 @@ class Previews:
             source,
             f"moment from {start:.3f} to {end:.3f}",
             ".mp4",
-            lambda target: take_clip(
-                (source, start, end),
+            lambda file, target: take_clip(
+                (file, start, end),
                 target,
                 box=(0, PREVIEW_HEIGHT),
                 quality=("veryfast", "25"),
@@ -100,10 +101,12 @@ class Previews:
 
         return self._made(f"{name.hexdigest()[:32]}.jpg", write)
 
-    def _cut(self, source: Path, wanted: str, suffix: str, take: Callable[[Path], object]) -> Path:
+    def _cut(
+        self, source: Path, wanted: str, suffix: str, take: Callable[[Path, Path], object]
+    ) -> Path:
         def write(target: Path) -> None:
-            with self._workers, replacing(target, sync=False) as draft:
-                take(draft)
+            with self._workers, _fetched(source) as file, replacing(target, sync=False) as draft:
+                take(file, draft)
 
         return self._made(_name(source, wanted) + suffix, write)
 
@@ -148,6 +151,16 @@ def _side_by_side(pictures: Sequence[bytes]) -> Image.Image:
             cell = ImageOps.fit(Image.open(io.BytesIO(picture)).convert("RGB"), CELL)
             sprite.paste(cell, (place * width, 0))
     return sprite
+
+
+@contextmanager
+def _fetched(source: Path) -> Iterator[Path]:
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(source_file(source))
+        except ExportError as error:
+            raise FfmpegError(str(error)) from error
+        yield file
 
 
 def _name(source: Path, wanted: str) -> str:

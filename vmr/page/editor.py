@@ -8,6 +8,7 @@ editor.act("pause")
 from pathlib import Path
 from typing import Final
 
+from vmr.library.films import BucketPath, film_path
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.rescan import rescan
@@ -44,11 +45,11 @@ class Editor:
         """
         self._access.require("paths")
         try:
-            named = Path(path.strip().strip('"')).expanduser().resolve()
+            named = film_path(path.strip().strip('"')).expanduser().resolve()
             found = find_videos([named])
         except (OSError, RuntimeError) as error:  # a name too long, no such user
             raise PageError(f"{path[:LONGEST_TEXT]}: no such file or folder") from error
-        if named.is_dir():
+        if named.is_dir() or (isinstance(named, BucketPath) and found != [named]):
             self._library.remember(named)  # for later rescans
         self._ingest.add(found)
         return {"added": len(found)}

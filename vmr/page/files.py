@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from feature_extract.transcript import TextSpan
+from vmr.library.blobs import Entry
+from vmr.library.catalogue import readable
 from vmr.library.content import ContentError, FileStamp
+from vmr.library.film_cache import is_kept
+from vmr.library.films import BucketPath, bucket_of
 from vmr.library.store import Library, LibraryError, Video
 from vmr.media.export import write_still
 from vmr.media.ffmpeg import FfmpegError
@@ -62,7 +66,9 @@ class MediaFiles:
         try:
             stamp, linked = FileStamp.of(video.path), video.path.resolve() != video.path
         except ContentError as error:
-            raise NotFoundError(f"{video.name}: the file is no longer where it was") from error
+            inside = isinstance(video.path, BucketPath)
+            why = "cannot be read from its bucket now" if inside else "is no longer where it was"
+            raise NotFoundError(f"{video.name}: the file {why}") from error
         # A library may lie behind links; but behind them must be what was registered.
         same = (stamp.size_bytes, stamp.modified_ns / 1e9) == (video.size_bytes, video.modified)
         if linked and not same:
@@ -70,6 +76,13 @@ class MediaFiles:
         if not self._holds(video):
             raise NotFoundError(f"{video.name}: another recording lies there now; look for changes")
         return video.path
+
+    def entry(self, path: BucketPath) -> Entry:
+        """What its store says of an object; NotFoundError where it does not answer."""
+        try:
+            return bucket_of(path).entry(path.key)
+        except OSError as error:
+            raise NotFoundError(f"{readable(path.name)}: cannot be read now") from error
 
     def words(
         self, id: int, start: float, end: float
@@ -105,9 +118,12 @@ class MediaFiles:
 
     def still(self, id: int, seconds: float) -> Path | bytes:
         """A sharp picture of the frame at `seconds`, or the stored thumbnail where none can be
-        made."""
+        made, as of a film that would have to be fetched for it."""
         try:
-            return self.previews.still(self.source(id), max(0.0, seconds))
+            source = self.source(id)
+            if isinstance(source, BucketPath) and not is_kept(source):
+                raise NotFoundError("it is not here")
+            return self.previews.still(source, max(0.0, seconds))
         except (PageError, FfmpegError):
             row = self.video(id).rows - 1
             return self.thumbnail(id, max(0, min(int(seconds), row)))

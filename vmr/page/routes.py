@@ -15,10 +15,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi import Path as PathPart
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from feature_extract.files import assets_folder, scratch_folder
+from vmr.library.blobs import Entry
+from vmr.library.films import BucketPath
 from vmr.library.store import LibraryError
 from vmr.media.cut import ExportError
 from vmr.media.ffmpeg import FfmpegError
@@ -27,6 +29,7 @@ from vmr.page.download import make
 from vmr.page.files import MediaFiles
 from vmr.page.guard import Guard, OriginError, RateError, logged_in
 from vmr.page.page import Page
+from vmr.page.ranges import pieces, read_range
 from vmr.page.uploads import safe_name
 from vmr.page.views import UploadedView
 
@@ -108,9 +111,11 @@ def _pictures(files: MediaFiles) -> APIRouter:
     router = APIRouter()
 
     @router.get("/media/{id}")
-    def media(id: int) -> Response:
+    def media(id: int, request: Request) -> Response:
         source = files.original(id)
         kind = _TYPES.get(source.suffix.lower(), "video/mp4")
+        if isinstance(source, BucketPath):
+            return _of_object(source, files.entry(source), request, kind)
         return FileResponse(source, media_type=kind, headers=_FRESH)
 
     @router.get("/thumbnail/{id}/{row}")
@@ -129,6 +134,22 @@ def _pictures(files: MediaFiles) -> APIRouter:
         return FileResponse(made, media_type="image/jpeg", headers=_KEEP)
 
     return router
+
+
+def _of_object(path: BucketPath, entry: Entry, request: Request, kind: str) -> Response:
+    size = entry.size_bytes
+    headers = _FRESH | {"Accept-Ranges": "bytes"}
+    try:
+        part = read_range(request.headers.get("range", ""), size)
+    except ValueError:
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"})
+    start, end = (0, size) if part is None else (part.start, part.stop)
+    headers["Content-Length"] = str(end - start)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    content = pieces(path, entry, start, end)
+    status = 200 if part is None else 206
+    return StreamingResponse(content, status, headers=headers, media_type=kind)
 
 
 def _made_to_order(files: MediaFiles) -> APIRouter:
