@@ -131,6 +131,21 @@ def test_a_sentence_over_two_spans_is_one_moment(searcher: Searcher) -> None:
     assert first(searcher.search("said:lighthouses")) == pytest.approx((1, 4.0, 9.5))
 
 
+def test_a_sentence_without_a_full_stop_ends_at_a_pause_before_a_capital(
+    searcher: Searcher,
+) -> None:
+    first_one, second = (
+        spoken("the ferry leaves at noon", start=2),
+        spoken("Bring a coat", start=6.5),
+    )
+    tell(searcher.library, 3, *first_one, *second)
+    try:
+        assert first(searcher.search("said:ferry")) == (3, 2.0, 6.0)
+        assert first(searcher.search("said:coat")) == (3, 6.5, 10.5)
+    finally:
+        searcher.library.transcripts.remove(3)
+
+
 def test_the_strip_shows_where_words_are(searcher: Searcher) -> None:
     curve = searcher.match_curve('said:"thank you"', 1)
     assert np.flatnonzero(curve > 0.5).tolist() == [9, 10, 11]  # 9.5 to 12 s, a row a second

@@ -15,6 +15,9 @@ from vmr.library.transcripts import KeptSpan
 
 PAUSE_SECONDS: Final = 1.5
 """After so long a silence, another sentence begins."""
+BREATH_SECONDS: Final = 0.4
+"""After so long a one, too, with a word that begins with a capital: full stops are left out by what
+listens, and capitals seldom."""
 LONGEST_SECONDS: Final = 15.0
 """How far a sentence is followed to each side; speech without an end is cut where a span ends."""
 _ENDS: Final = tuple(".?!…。？！")
@@ -86,7 +89,10 @@ def _border(early: Token, late: Token, found: float) -> bool:
     """Whether a sentence may end between two words; without times only where a span ends."""
     if not (early.last or (early.timed and late.timed)):
         return False
-    if early.text.rstrip(_CLOSES).endswith(_ENDS) or late.start - early.end > PAUSE_SECONDS:
+    pause = late.start - early.end
+    if early.text.rstrip(_CLOSES).endswith(_ENDS) or pause > PAUSE_SECONDS:
+        return True
+    if pause > BREATH_SECONDS and late.text[0].isupper() and late.text.split("'")[0] != "I":
         return True
     far = max(found - early.start, late.end - found) > LONGEST_SECONDS
     return far and early.last
