@@ -32,6 +32,8 @@ from vmr.library.ingest import Ingest
 from vmr.library.rescan import missing, rescan
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError
+from vmr.page.access import Access
+from vmr.page.scopes import read_scope
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,6 +106,7 @@ def test_an_address_is_a_path(folder: BucketPath) -> None:
         assert quick_digest(path) == quick_digest(file)
         assert full_digest(path) == full_digest(file)
         assert file.name == "ü 100% #1_ _x_ ~[2].mp4"
+    assert read_scope({"folder": str(folder)}, Access()).folder == folder
     for wrong in ("s3://", "s3:///a", "s3://films//a", "s3://films/../a"):
         with pytest.raises(ValueError, match="without empty parts"):
             film_path(wrong)
@@ -188,7 +191,7 @@ def test_why_a_film_is_not_read_is_one_line(
     path = put(folder / "a.mp4", LARGE)
     with monkeypatch.context() as full:
         full.setattr(film_cache, "FREE_BYTES", 1 << 60)
-        assert "have no room in" in indexed(library, path)[path]
+        assert "have no room in the cache" in indexed(library, path)[path]
     monkeypatch.setattr(film_cache, "PART_BYTES", 1 << 18)
 
     def replaced(share: float) -> None:

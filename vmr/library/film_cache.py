@@ -131,7 +131,9 @@ def _make_room(folder: Path, needed: int) -> None:
             file.with_suffix(".lock").unlink(missing_ok=True)
             total -= state.st_size
     if _free(folder) < needed + FREE_BYTES:
-        raise OSError(f"{needed / 1e9:.1f} GB have no room in {folder}")
+        raise OSError(
+            f"{needed / 1e9:.1f} GB have no room in the cache; VMR_CACHE names its folder"
+        )
 
 
 def _free(folder: Path) -> int:

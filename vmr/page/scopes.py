@@ -4,8 +4,8 @@ read_scope({"camera": "GoPro", "recorded_since": "2023-05"}, access)        # a 
 """
 
 from datetime import timedelta
-from pathlib import Path
 
+from vmr.library.films import film_path
 from vmr.library.scope import Near, Scope, read_day
 from vmr.page.access import Access, PageError
 from vmr.page.requests import ScopeRequest
@@ -27,7 +27,7 @@ def read_scope(asked: ScopeRequest | None, access: Access) -> Scope:
         access.require("paths")
     try:
         return Scope(
-            folder=Path(folder) if folder else None,
+            folder=film_path(folder) if folder else None,
             since=asked.get("since"),
             until=asked.get("until"),
             min_length=asked.get("min_length", 0.0),
