@@ -227,8 +227,8 @@ def present(film: Film) -> Iterator[tuple[str, str, Sense]]:
     yield "plain: three words of it", f"{person} {other} {thing}", "said"
     others = f"{other} {thing}s {doing} {look} {person}s {by} {place}s"
     yield "plain: other forms, other order", others, "said"
-    yield "written: two words", f'written:"{kind} {sign}"', "written"
-    yield "written: other form", f'written:"{kind} {sign}s"', "written"
+    yield "written: two words", f'written:"{sign} {figure}"', "written"
+    yield "written: other form", f'written:"{kind} {sign}s {figure}"', "written"
     yield "plain: the line", f"{kind} {sign} {figure}", "written"
     yield "plain: two words of the line", f"{sign} {figure}", "written"
 

@@ -6,9 +6,8 @@
 What is found is a sentence, or as many as hold the words. Its strength stands for a probability, as
 that of what is seen: how often such a find is what somebody asked for. It goes by how rare the
 found words are together, by which share of the question they are, each as much as it is rare, and
-by whether they follow each other as asked. The constants are set by hand: made-up talk is so easily
-told apart that what benchmarks/spoken.py fits on it (`--fit`) is not to be trusted beyond it; what
-they do is measured there.
+by whether they follow each other as asked. The constants are set by hand; how often finds of a
+strength are right is measured by benchmarks/talking_films.py, whose `fit` comes near them.
 """
 
 import itertools
