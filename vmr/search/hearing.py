@@ -7,7 +7,7 @@ What is found is a sentence, or as many as hold the words. Its strength stands f
 that of what is seen: how often such a find is what somebody asked for. It goes by how rare the
 found words are together, by which share of the question they are, each as much as it is rare, and
 by whether they follow each other as asked. The constants are set by hand; how often finds of a
-strength are right is measured by benchmarks/talking_films.py, whose `fit` comes near them.
+strength are right is measured by benchmarks/talking_films.py, which can fit them, too.
 """
 
 import itertools
