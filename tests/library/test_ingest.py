@@ -245,6 +245,31 @@ def test_cancel_one_and_all(library: Library, tmp_path: Path) -> None:
     assert not [*library.folder.glob("features/*")]
 
 
+def test_a_long_look_at_many_files_is_no_wait_and_can_be_cancelled(
+    library: Library, tmp_path: Path
+) -> None:
+    """The first is read while the others are still looked at, and no more come after a cancel."""
+    paths = [write_file(tmp_path / f"{i}.mp4", b"film %d" % i) for i in range(5)]
+    with Ingest(library, PlantedExtractor) as ingest:
+
+        def looked_at() -> Iterator[Path]:
+            yield paths[0]
+            assert ingest.wait(60)
+            assert [job.state for job in ingest.progress().jobs] == ["ready"]
+            ingest.pause()
+            yield from paths[1:3]
+            ingest.cancel()
+            yield from paths[3:]
+
+        ingest.add(looked_at())
+        ingest.resume()
+        assert ingest.wait(60)
+        assert [job.path for job in ingest.progress().jobs] == paths[:1]
+        ingest.add(paths)
+        assert ingest.wait(60)
+        assert [job.state for job in ingest.progress().jobs] == ["ready"] * 5
+
+
 def test_cancelled_at_the_last_moment(library: Library, tmp_path: Path) -> None:
     """Off the queue, not yet begun: it was indexed whole, and closing waited for that."""
 

@@ -32,10 +32,8 @@ from vmr.library.receipts import Receipt
 from vmr.library.store import Library, LibraryError, NoVideoError, State, describe_damage
 
 logger = logging.getLogger(__name__)
-
 _REPORT_SECONDS: Final = 0.5
 """How often the progress of a file reaches the database, for `list` in another process."""
-
 
 DEATHS: Final = 3
 """So many workers may die over a file before it is refused."""
@@ -63,6 +61,7 @@ class Ingest:
         self._cancelled: set[int] = set()
         self._changed = threading.Condition(threading.RLock())
         self._paused = self._closing = False
+        self._cancels = 0  # of everything
         self._note = ""
         self._failure: LibraryError | None = None
         self._worked_bytes = self._worked_seconds = 0.0
@@ -81,27 +80,38 @@ class Ingest:
         self.close()
 
     def add(self, paths: Iterable[Path], *, retry: bool = True) -> None:
-        """Queue files; what the library holds unchanged is skipped.
+        """Queue files; what the library holds unchanged is skipped. Of many files even a look at
+        each takes long: reading begins with the first, and `cancel` of everything ends it.
 
         Args:
             retry: try once more what was refused before.
         """
+        cancels, begun = self._cancels, False
         for path in paths:
             job = self._register(path, retry)
             with self._changed:
+                if self._cancels != cancels:
+                    break
                 self._jobs.pop(path, None)  # so that a file added again comes last
                 self._jobs[path] = job
                 self._changed.notify_all()
+                if job.open and not begun:
+                    self._begin()
+                    begun = True
         self._library.drop_unnamed()
         with self._changed:
-            if self._open_jobs():
-                if self._failure is not None or not self._threads:
-                    self._failure, self._note = None, ""
-                while len(self._threads) < self._engine.slots:
-                    thread = threading.Thread(target=self._work, name="ingest", daemon=True)
-                    self._threads.add(thread)
-                    thread.start()
+            if self._open_jobs() and not begun:
+                self._begin()
         self.words.wake()
+
+    def _begin(self) -> None:
+        """Have as many workers as there may be; what stopped them before is tried again."""
+        if self._failure is not None or not self._threads:
+            self._failure, self._note = None, ""
+        while len(self._threads) < self._engine.slots:
+            thread = threading.Thread(target=self._work, name="ingest", daemon=True)
+            self._threads.add(thread)
+            thread.start()
 
     def progress(self) -> Progress:
         """Where the queue stands now."""
@@ -137,6 +147,7 @@ class Ingest:
         """Take one video, or everything, off the queue; the file in work is left at once."""
         self.words.cancel(video)
         with self._changed:
+            self._cancels += video is None
             for job in [job for job in self._open_jobs() if video in (None, job.video)]:
                 del self._jobs[job.path]
                 if job.state == "indexing":
@@ -280,7 +291,7 @@ class Ingest:
             if (known := self._known(job)) is not None:
                 return known
             receipt = self._read(job)
-            if _changed(job):
+            if job.changed:
                 logger.info("%s: %s", job.path, _GROWING)
                 return "waiting", _GROWING
             self._library.commit(job.video, receipt)
@@ -290,7 +301,7 @@ class Ingest:
         except BaseException as error:  # one file must never stop the others; Rust panics, too
             if isinstance(error, LibraryError) and not isinstance(error, RowError):
                 raise  # nothing else could be kept either
-            if _changed(job):  # half a copy looks damaged
+            if job.changed:  # half a copy looks damaged
                 return "waiting", _GROWING
             if (fault := in_the_way(error, job.path)) is not None:
                 logger.info("%s: %s", job.path, _FAULT, exc_info=error)
@@ -387,11 +398,3 @@ def _why(error: BaseException, path: Path) -> str:
 
 def _unforeseen(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _changed(job: Job) -> bool:
-    """Whether the file is another one than when it was queued."""
-    try:
-        return not FileStamp.of(job.path).same_file(job.stamp)
-    except ContentError:
-        return False  # gone: not a matter of waiting

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vmr.library.content import FileStamp
+from vmr.library.content import ContentError, FileStamp
 from vmr.library.store import State
 
 NO_VIDEO: Final = 0
@@ -33,6 +33,14 @@ class Job:
     def size_bytes(self) -> int:
         """Of the file."""
         return self.stamp.size_bytes if self.stamp else 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is another one now than when it was queued."""
+        try:
+            return not FileStamp.of(self.path).same_file(self.stamp)
+        except ContentError:
+            return False  # gone: not a matter of waiting
 
     @property
     def taken(self) -> bool:
