@@ -12,8 +12,9 @@ trained.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -30,6 +31,26 @@ from vmr.training.pictures import Pictures, load_pictures
 
 TIMELINES: Final = 60
 SEED: Final = 1
+
+
+class Answered(Protocol):
+    """The first answer to one question."""
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a right answer."""
+
+    @property
+    def right(self) -> bool:
+        """Whether it is one."""
+
+    @property
+    def score(self) -> float:
+        """Of it."""
+
+    @property
+    def rows(self) -> int:
+        """How many were searched."""
 
 
 def main() -> None:
@@ -84,7 +105,7 @@ def auc(present: NDArray[np.floating], absent: NDArray[np.floating]) -> float:
     return float(100 * (present[:, None] > absent[None]).mean())
 
 
-def worth(done: list[Trial], calibration: Calibration) -> str:
+def worth(done: Sequence[Answered], calibration: Calibration) -> str:
     """Right answers, AUC, verdicts and reliability, in one line."""
     present = np.array([one.present for one in done])
     right = np.array([one.right for one in done])
