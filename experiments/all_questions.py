@@ -27,7 +27,7 @@ from vmr.model.windows import Window
 from vmr.training.assemble import CAPTIONED, MAIN
 from vmr.training.calibration import trials
 from vmr.training.movements import moved_rows
-from vmr.training.pictures import load_pictures
+from vmr.training.pictures import Pictures, load_pictures
 from vmr.training.second_stage import SecondStageTraining, train_second_stage
 
 GLOVE: Final = 50
@@ -69,7 +69,7 @@ def reading(model: RetrievalModel, *, wide: bool) -> Reading:
     vars(other).update(vars(model))
     other.wide, other.second_stage = wide, None
     if wide:
-        other.words = _Wide(model.words)  # type: ignore[assignment] - its width is all that is read
+        vars(other)["words"] = _Wide(model.words)  # more is read of them only by name
     return other
 
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="pictures of the other sets")
     options = parser.parse_args()
     loaded = load_pictures(options.data, options.cache, views=1)
-    sets = {name: loaded[name] for name in CAPTIONED if name in loaded}
+    sets: dict[str, Pictures] = {name: loaded[name] for name in CAPTIONED if name in loaded}
     banks = {
         split: moved_rows(options.data, options.cache, sets[MAIN], split, each=each).bank
         for split, each in MOVED.items()

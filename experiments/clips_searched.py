@@ -108,7 +108,7 @@ def _asked(
     done = []
     for text in asked:
         first = searcher.search(text, among=drawn, top=1).moments[0]
-        found = {videos[place.video] for place in (first, *first.also)}
+        found = {videos[id] for id in (first.video, *(place.video for place in first.also))}
         done.append(Answered(text in shown, text in found, first.score, searched))
     return done
 

@@ -54,7 +54,7 @@ def main() -> None:
 
 def _train(options: argparse.Namespace) -> None:
     sets = load_pictures(options.data, options.cache, views=1)
-    captioned = {name: sets[name] for name in CAPTIONED if name in sets}
+    captioned: dict[str, Pictures] = {name: sets[name] for name in CAPTIONED if name in sets}
     whole = reader_of(options.cache, captioned)
     further = _sentences(options.annotations)
     assert whole.meanings is not None

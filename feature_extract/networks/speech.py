@@ -11,6 +11,7 @@ import importlib.util
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -207,7 +208,9 @@ def snapped(guesses: Sequence[Guess], voices: Sequence[Voice]) -> list[Guess]:
 
     A word is of the voice it is nearest to: the first one may lie wholly in the sound before it.
     """
-    words = [list(word) for guess in guesses for word in guess.words]
+    words: list[list[Any]] = [list(word) for guess in guesses for word in guess.words]
+    if not voices:
+        return list(guesses)
     said: dict[Voice, list[list[Any]]] = {}
     for word in words:
         middle = (word[0] + word[1]) / 2
@@ -220,7 +223,12 @@ def snapped(guesses: Sequence[Guess], voices: Sequence[Voice]) -> list[Guess]:
         if abs(last[1] - voice.end) <= SNAP_SECONDS:
             last[1] = voice.end
     moved = iter(words)
-    return [guess._replace(words=tuple(next(moved) for _ in guess.words)) for guess in guesses]
+    return [
+        guess._replace(
+            words=tuple((w[0], w[1], w[2], w[3]) for w in islice(moved, len(guess.words)))
+        )
+        for guess in guesses
+    ]
 
 
 def sentences(guesses: Iterable[Guess], offset: float) -> tuple[TextSpan, ...]:

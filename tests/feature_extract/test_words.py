@@ -143,7 +143,7 @@ def test_a_fault_of_the_disk_is_told_as_such_although_something_was_heard(
     monkeypatch.setattr(Worker, "_take_lines", lambda _: None)
     worker = Worker(None, threads=1)
     model = {"name": "m", "folder": ""}
-    request = {"find": "said", "path": str(path), "end": 9.0, "model": model}
+    request: dict[str, Any] = {"find": "said", "path": str(path), "end": 9.0, "model": model}
     for line in (request, *[{"go": True}] * heard, {}):
         worker._lines.put(line)
     with pytest.raises(KeyError):  # there is no more to do

@@ -144,7 +144,7 @@ def test_all_lists_of_one_moment_name_the_same_frames(rate: Fraction, timecode: 
     assert premiere.findtext("file/timecode/string") == timecode
     (apple,) = parsed(as_fcpxml([moment])).iter("asset-clip")
     first, length = (Fraction(apple.attrib[part].rstrip("s")) for part in ("start", "duration"))
-    assert (first * rate, length * rate) == (zero + begin, end - begin)
+    assert [first * rate, length * rate] == [zero + begin, end - begin]
 
 
 @pytest.mark.parametrize("ending", ["mov", "mp4", "mkv", "ts", "mxf"])

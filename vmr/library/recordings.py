@@ -42,8 +42,8 @@ class Recordings:
             f"WHERE asked = 0 AND present = 1 AND state IN {SEARCHABLE} ORDER BY id"
         )
         paths = {read_stored(path): int(id) for id, path in rows}
-        for path in [path for path in paths if isinstance(path, BucketPath)]:
-            del paths[path]  # asked when it was read: none is from before
+        for film in [path for path in paths if isinstance(path, BucketPath)]:
+            del paths[film]  # asked when it was read: none is from before
         done: dict[int, Recording] = {}
         count = 0
         for path, recording in read_recordings(paths):
