@@ -4,6 +4,7 @@ video.name, video.state, video.reason, video.searchable
 """
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,6 +75,13 @@ class Video:
     def searchable(self) -> bool:
         """Whether its moments can be found and played."""
         return self.state in SEARCHABLE
+
+    def is_unreadable(self, second: float) -> bool:
+        """Whether the row of a second lies in a damaged span. Such rows match nothing, but where
+        all others match even less, they would stand out."""
+        start = math.floor(second)
+        end = min(start + 1, self.duration)
+        return any(first <= start and end <= last for first, last in self.unreadable)
 
 
 @dataclass(frozen=True)

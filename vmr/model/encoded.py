@@ -116,6 +116,10 @@ class EncodedModel(RetrievalModel):
         looks = {self._block: self.space.shared_width}
         return looks if self.movements is None else {**looks, MOTION: self.movements.rows}
 
+    def among(self, clips: NDArray[np.floating]) -> "EncodedModel":  # noqa: ARG002  # is the same
+        """Itself: its unrelated footage is drawn of the library already."""
+        return self
+
     def encode_clips(self, rows: NDArray[np.floating]) -> NDArray[np.float32]:
         """(T, D) feature rows -> (T, E): a unit vector, movements, and what is taken off for being
         a hub. Rows of pictures have no motion columns, and nothing moves in them."""

@@ -10,6 +10,7 @@ which a sentence gives less the more it repeats what was said before, and less i
 anything.
 """
 
+import logging
 from typing import Final
 
 import numpy as np
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from vmr.model.movements import Movements, names_nothing_else
 from vmr.model.names import Names
-from vmr.model.sentence import SentenceEncoder
+from vmr.model.sentence import SentenceEncoder, SentenceError
 from vmr.model.space import Space, Vector
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers
 from vmr.model.weights import ModelError
+
+logger = logging.getLogger(__name__)
 
 # Query vectors: a page asks the same words for results, strips and windows.
 _REMEMBERED: Final = 256
@@ -119,3 +122,17 @@ def sentence_weights(
     says = [min(1.0, sentence.telling / _TELLING) for sentence in sentences]
     weight = np.maximum(new * np.array(says), _LEAST)
     return np.asarray(weight / weight.sum(), np.float32)
+
+
+def encoder_of(fingerprint: str | None) -> tuple[SentenceEncoder | None, str]:
+    """The encoder that weights were trained with, by its fingerprint, or why there is none: the
+    weights read words alone, too."""
+    if fingerprint is None:
+        return None, ""
+    if fingerprint != SentenceEncoder.fingerprint:
+        raise ModelError(f"made for the sentence encoder {fingerprint}, which is not to be had")
+    try:
+        return SentenceEncoder.load(), ""
+    except SentenceError as error:
+        logger.info("questions are read word by word: %s", error)
+        return None, str(error)

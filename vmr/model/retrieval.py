@@ -16,7 +16,7 @@ penguin") is subtracted, as in CSLS (Conneau et al., ICLR 2018). It is a column 
 vector, against a 1 in the query's, so that one inner product is the whole score (space.py).
 """
 
-import logging
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,21 +29,20 @@ from numpy.typing import NDArray
 from feature_extract.files import assets_folder
 from feature_extract.motion import motion_fingerprint
 from vmr.model.localise import Proposal, propose
+from vmr.model.looking import shown
 from vmr.model.movements import COLUMNS, EVEN, ODDS, Movements
 from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
 from vmr.model.names import Names
 from vmr.model.network import ModelConfig, MomentModel
-from vmr.model.reading import QuestionReader
+from vmr.model.reading import QuestionReader, encoder_of
 from vmr.model.second_stage import Matches, SecondStage
-from vmr.model.sentence import SentenceEncoder, SentenceError
+from vmr.model.sentence import SentenceEncoder
 from vmr.model.space import Space
 from vmr.model.strength import Calibration
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.weights import ModelError, read_weights, write_weights
 from vmr.model.windows import Window
-
-logger = logging.getLogger(__name__)
 
 BASE: Final = assets_folder() / "weights" / "base"
 """The weights of a fresh install."""
@@ -56,6 +55,11 @@ HUB_WEIGHT: Final = 0.7
 vectors" and "hubs are known by bare names, too")."""
 HUB_NEIGHBOURS: Final = 10
 """So many of all that people ask for count as the nearest of a clip, as CSLS has it; not tuned."""
+MOST_USUAL: Final = 0.7
+"""Standard deviations that scores are lowered by at most, for being usual where they are searched;
+what a library is about is usual there, too, and is to be found. Measured without a limit, and with
+.5 (docs/EXPERIMENTS.md, "how sure to be on files that nobody trained on")."""
+_FEW: Final = 60  # rows whose mean counts half: a moment of a short film is much of it
 _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 _REMEMBERED: Final = 256  # questions whose similarity to unrelated footage is remembered
 
@@ -117,6 +121,7 @@ class RetrievalModel:
             words, self.towers, self.space, names=names, movements=movements, encoder=encoder
         )
         self._measured: dict[bytes, tuple[float, float]] = {}
+        self._usual: tuple[NDArray[np.float32], float] | None = None
 
     @property
     def english_only(self) -> bool:
@@ -211,7 +216,7 @@ class RetrievalModel:
                 {name.removeprefix(_SECOND_STAGE): state.pop(name) for name in own}
             )
         towers.load_state_dict(state)
-        encoder, unread = _encoder(config["sentences"] if sentences else None)
+        encoder, unread = encoder_of(config["sentences"] if sentences else None)
         return cls(
             Words.load() if words is None else words,
             towers,
@@ -309,7 +314,34 @@ class RetrievalModel:
     def curve(
         self, clips: NDArray[np.floating], query_vector: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """(T, E), (E,) -> (T,) standard deviations above the best of unrelated footage."""
+        """(T, E), (E,) -> (T,) standard deviations above the best of unrelated footage, or of what
+        is usual in what is searched (`among`)."""
+        return self._above_unrelated(clips, query_vector) - self._usual_of(query_vector)
+
+    def among(self, clips: NDArray[np.floating]) -> "RetrievalModel":
+        """The same model where these clips (T, E), some hundred drawn of all, are what is searched.
+
+        All rows of some libraries are nearer to whatever is asked than unrelated footage is, and
+        the best of them is no answer for that: what a question has in common with them in the mean
+        is taken off its scores.
+        """
+        other = copy.copy(self)
+        middle = clips.mean(axis=0, dtype=np.float32) - self.background.mean(axis=0)
+        other._usual = middle, len(clips) / (len(clips) + _FEW)
+        return other
+
+    def _usual_of(self, query_vector: NDArray[np.float32]) -> float:
+        """What a question's scores are lowered by, for what is searched."""
+        if self._usual is None or self.space.is_movement_alone(query_vector):
+            return 0.0
+        middle, share = self._usual
+        above = float(middle @ query_vector) / self._unrelated_to(query_vector)[1]
+        return min(max(share * above, 0.0), MOST_USUAL)
+
+    def _above_unrelated(
+        self, clips: NDArray[np.floating], query_vector: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(T,) standard deviations above the best of unrelated footage, wherever it is searched."""
         best, spread = self._unrelated_to(query_vector)
         return np.asarray((clips @ query_vector - best) / spread)
 
@@ -352,21 +384,7 @@ class RetrievalModel:
     def matches(self, clips: NDArray[np.floating], query: Query) -> Matches:
         """(3, T): the curves of the query, and of its two parts or twice of itself again."""
         vectors = [self.encode_query(part) for part in (query, *(query.parts or (query, query)))]
-        return np.stack([self.curve(clips, vector) for vector in vectors])
-
-
-def _encoder(fingerprint: str | None) -> tuple[SentenceEncoder | None, str]:
-    """The encoder that weights were trained with, by its fingerprint, or why there is none: the
-    weights read words alone, too."""
-    if fingerprint is None:
-        return None, ""
-    if fingerprint != SentenceEncoder.fingerprint:
-        raise ModelError(f"made for the sentence encoder {fingerprint}, which is not to be had")
-    try:
-        return SentenceEncoder.load(), ""
-    except SentenceError as error:
-        logger.info("questions are read word by word: %s", error)
-        return None, str(error)
+        return np.stack([self._above_unrelated(clips, vector) for vector in vectors])
 
 
 def space_of(towers: Towers, names: Names | None, movements: Movements | None) -> Space:
@@ -376,24 +394,3 @@ def space_of(towers: Towers, names: Names | None, movements: Movements | None) -
         0 if names is None else names.width,
         0 if movements is None else len(COLUMNS),
     )
-
-
-@torch.inference_mode()
-def shown(
-    towers: Towers, names: Names | None, movements: Movements | None, rows: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(T, D) feature rows -> (T, E - 1): unit vectors, the names of what is seen, and movements."""
-    looks = sum(towers.config.blocks.values())
-    seen = torch.from_numpy(rows[:, :looks])
-    if names is None:
-        columns = [towers.encode_video(seen).numpy()]
-    else:
-        classifier = towers.video.classifier
-        assert classifier is not None  # names are of what it sees
-        probs = classifier.probs(seen)
-        columns = [towers.video(seen, probs).numpy(), names.clip_columns(probs.numpy())]
-    if movements is not None:
-        moving = rows[:, looks:]
-        still = np.zeros((len(rows), len(COLUMNS)), np.float32)
-        columns.append(movements.clip_columns(moving) if moving.shape[1] else still)
-    return np.concatenate(columns, axis=1)

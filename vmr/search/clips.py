@@ -56,6 +56,9 @@ class Index(Protocol):
             videos: look only into these; all of them by default.
         """
 
+    def ids(self) -> NDArray[np.int64]:
+        """(V,) the videos that are here, in order."""
+
     def lengths(self, videos: Videos) -> NDArray[np.int64]:
         """(V,) rows of each of these videos, 0 where there are none here."""
 

@@ -134,6 +134,11 @@ class ClipIndex:
             part = np.searchsorted(self._first, places[best], side="right") - 1
             return self._ids[part], places[best] - self._first[part], scores
 
+    def ids(self) -> NDArray[np.int64]:
+        """As `Index.ids`."""
+        with self._lock:
+            return self._sorted.copy()
+
     def lengths(self, videos: Videos) -> NDArray[np.int64]:
         """(V,) rows of each of these videos, 0 where there are none here."""
         with self._lock:

@@ -9,7 +9,6 @@ window of up to 128 rows around each hit and says where the moment starts and en
 """
 
 import logging
-import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
@@ -34,10 +33,11 @@ from vmr.search.indexes import open_index
 from vmr.search.languages import language_of
 from vmr.search.moments import Answer, Moment, follow_on
 from vmr.search.partly import judge, partly_found
-from vmr.search.parts import Videos
+from vmr.search.parts import Videos, ids_of
 from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
 from vmr.search.senses import Senses, asks_of_words, part_of
 from vmr.search.trust import less_sure
+from vmr.search.usual import usual_rows
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Searcher:
         self.use_feedback = use_feedback
         self._index: Index = open_index(library, model)
         self._parts: dict[tuple[int, Scope], Videos] = {}
+        self._models: dict[tuple[int, bytes | None], RetrievalModel] = {}
         self._learnt: tuple[object, Feedback] = (None, Feedback(model))
         self._hearing = Hearing(library.transcripts, rank=model.words.rank)
 
@@ -86,7 +87,7 @@ class Searcher:
         found, unknown = self._find_steps(parsed, chosen)
         found, hardly = less_sure(found, parsed, self.model)
         answer = self._answer(text, follow_on(found, parsed.within), top, chosen)
-        judged = partial(judge, self.model, self._index, chosen, self._rows_of(chosen))
+        judged = partial(judge, self._among(chosen), self._index, chosen, self._rows_of(chosen))
         there, missing = partly_found(parsed, answer.verdict, judged)
         offered = tuple(suggestions(text, unknown, self.model))
         return replace(
@@ -152,7 +153,8 @@ class Searcher:
         self._index.sync()
         clips = single(self._index.vectors(self._searchable(video).id))
         adjust = self._feedback().adjust
-        curves = [step.moved(adjust).curve(self.model, clips) for step in steps if step.wanted]
+        model = self._among([video])
+        curves = [step.moved(adjust).curve(model, clips) for step in steps if step.wanted]
         if not curves:  # nothing is asked of the pictures
             return np.zeros(len(clips))
         best = np.max(curves, axis=0)
@@ -255,7 +257,8 @@ class Searcher:
                 )
             steps, unknown = self._understand(parsed)
             return [self.seen(step, chosen) for step in steps], unknown
-        senses = Senses(self, self._hearing, parsed, self._rows_of(chosen))
+        model = self._among(chosen)
+        senses = Senses(self, model, self._hearing, parsed, self._rows_of(chosen))
         try:
             steps, unknown = self._understand(parsed)
         except QueryError as error:  # a name may be said, and have no vector; or all in French
@@ -307,6 +310,17 @@ class Searcher:
         best = int(np.argmax(scores))
         return float(times.starts[inside[best]]), float(scores[best])
 
+    def _among(self, chosen: Videos | None) -> RetrievalModel:
+        """The model, which measures scores against what is usual in what is searched."""
+        key = self._index.change, None if chosen is None else ids_of(chosen).tobytes()
+        model = self._models.get(key)
+        if model is None:
+            if len(self._models) >= PARTS:
+                self._models.clear()
+            rows = usual_rows(self._index, chosen)
+            model = self._models[key] = self.model.among(rows) if len(rows) else self.model
+        return model
+
     def _rows_of(self, chosen: Videos | None) -> int:
         """How many rows are searched."""
         return len(self._index) if chosen is None else int(self._index.lengths(chosen).sum())
@@ -340,7 +354,7 @@ class Searcher:
             if id in videos  # else it was removed since stage one
             for windows in [self._windows(videos[id], firsts)]
         ]
-        read = step.propose(self.model, [w for _, windows in opened for w in windows])
+        read = step.propose(self._among(chosen), [w for _, windows in opened for w in windows])
         # What moves so is no chance find, however many rows there are.
         movement_alone = any(self.model.space.is_movement_alone(wanted) for wanted in step.wanted)
         searched = None if movement_alone else self._rows_of(chosen)
@@ -362,7 +376,7 @@ class Searcher:
 
     def _hits(self, video: Video, moments: list[Proposal], rows: int | None) -> list[Moment]:
         """Moments of a video, found among so many rows."""
-        found = [moment for moment in moments if not _was_unreadable(video, moment.best)]
+        found = [moment for moment in moments if not video.is_unreadable(moment.best)]
         scores = np.array([moment.score for moment in found])
         strengths = self.model.calibration.strength(scores, rows).tolist()
         verdicts = self.model.calibration.verdicts(scores, rows)
@@ -381,11 +395,3 @@ class Searcher:
             )
             for moment, strength, verdict in zip(found, strengths, verdicts, strict=True)
         ]
-
-
-def _was_unreadable(video: Video, second: float) -> bool:
-    """Whether the row of a second lies in a damaged span. Such rows match nothing, but where all
-    others match even less, they would stand out."""
-    start = math.floor(second)
-    end = min(start + 1, video.duration)
-    return any(first <= start and end <= last for first, last in video.unreadable)

@@ -62,10 +62,16 @@ class Senses:
     """One question, on its way through all senses."""
 
     def __init__(
-        self, pictures: Pictures, hearing: Hearing, parsed: ParsedQuery, rows: int
+        self,
+        pictures: Pictures,
+        model: RetrievalModel,
+        hearing: Hearing,
+        parsed: ParsedQuery,
+        rows: int,
     ) -> None:
-        """`rows`: how many rows of pictures are searched."""
+        """`rows`: how many rows of pictures are searched; `model` measures against them."""
         self._pictures = pictures
+        self._model = model
         self._hearing = hearing
         self._rows = rows
         self._steps = [[part_of(thing) for thing in step] for step in parsed.steps]
@@ -122,7 +128,7 @@ class Senses:
         moments = self._moments(found)
         if not step.wanted:
             return moments
-        model = self._pictures.model
+        model = self._model
 
         def curve(clips: NDArray[np.floating]) -> NDArray[np.floating]:
             return replace(step, avoided=()).curve(model, clips)
@@ -168,7 +174,7 @@ class Senses:
 
     def _unseen(self, step: QueryStep, moment: Moment) -> bool:
         """Whether nothing that is to be left out is seen while words are said."""
-        model = self._pictures.model
+        model = self._model
         for vector in step.avoided:
             best = self._pictures.best_seen(
                 partial(_curve_of, model, vector), moment.video, moment.start, moment.end
@@ -205,7 +211,7 @@ class Senses:
 
     def _weighed(self, moment: Moment, strength: float) -> Moment:
         """A moment with a strength, and the score that a picture of that strength has."""
-        calibration = self._pictures.model.calibration
+        calibration = self._model.calibration
         verdict: Verdict = "none"
         if strength >= calibration.possible:
             verdict = "strong" if strength >= calibration.strong else "possible"

@@ -135,6 +135,11 @@ class ServerIndex:
         known = rows < self.lengths(ids)  # another machine may be bringing one just now
         return ids[known], rows[known], scores[known]
 
+    def ids(self) -> NDArray[np.int64]:
+        """As `Index.ids`."""
+        with self._lock:
+            return self._ids.copy()
+
     def lengths(self, videos: Videos) -> NDArray[np.int64]:
         """As `Index.lengths`."""
         ids = ids_of(videos)

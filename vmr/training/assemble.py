@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vmr.model.looking import shown
 from vmr.model.movements import Movements
 from vmr.model.names import Names
-from vmr.model.retrieval import RetrievalModel, shown
+from vmr.model.retrieval import RetrievalModel
 from vmr.model.sentence import SentenceEncoder
 from vmr.model.strength import Calibration
 from vmr.model.text import Words

@@ -80,6 +80,8 @@ class Trial:
 class _Asked:
     """A query, the question it was made of, and the windows of the timeline it goes to."""
 
+    model: RetrievalModel
+    "that measures against the timeline"
     query: Query
     question: Question
     windows: list[Window]
@@ -106,7 +108,7 @@ def trials(
         long: timelines as long as a small library, fewer of them.
     """
     for asked in _asked(model, pictures, split, bank, seed, timelines, kind=kind, long=long):
-        moments = distinct(asked.windows, model.localise(asked.windows, asked.query))
+        moments = distinct(asked.windows, asked.model.localise(asked.windows, asked.query))
         yield Trial(tuple(moments), asked.question.spans, asked.question.kind, asked.rows)
 
 
@@ -193,13 +195,14 @@ def _asked(
         starts = np.arange(len(clips), dtype=np.float64)
         ends = np.minimum(starts + 1, timeline.duration)
         windows = cut_windows(clips, starts, ends, timeline.cuts)
+        among = model.among(clips)
         for number in range(2 * QUESTIONS * times):
             try:
                 question = ask_any(timeline, pool, rng, present=number % 2 == 0, kind=kind)
                 query = model.query(question.text)
             except (AbsentError, QueryError):  # all is shown; three captions have no known word
                 continue
-            yield _Asked(query, question, windows, len(clips))
+            yield _Asked(among, query, question, windows, len(clips))
 
 
 def _mix(asked: Iterable[_Asked], model: RetrievalModel, slope: float, offset: float) -> Mix:
