@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from feature_extract.motion import motion_width
 from feature_extract.networks.appearance import BLOCKS
@@ -71,6 +72,31 @@ def test_the_curve_is_in_standard_deviations_above_the_best_of_the_background(
     curve = model.curve(model.background, vector)
     assert curve.max() == pytest.approx(0, abs=1e-5)  # the best hundredth of 64 is one
     assert abs(curve.std() - 1) < 1e-4
+
+
+def test_what_is_usual_where_one_searches_is_taken_off_and_no_more_than_some(
+    model: RetrievalModel,
+) -> None:
+    vector = model.encode_query(query())
+    nearest = model.background[np.argsort(-(model.background @ vector))]
+    plain = model.curve(nearest, vector)
+    farther, a_little, nearer = (model.among(rows) for rows in (nearest[-8:], nearest, nearest[:8]))
+    np.testing.assert_array_equal(farther.curve(nearest, vector), plain)
+    np.testing.assert_allclose(a_little.curve(nearest, vector), plain, atol=1e-5)
+    np.testing.assert_allclose(
+        nearer.curve(nearest, vector), plain - 8 / (8 + 60) * plain_surplus(plain, 8), atol=1e-4
+    )
+    many = np.repeat(nearest[:8], 100, axis=0)
+    np.testing.assert_allclose(model.among(many).curve(nearest, vector), plain - 0.7, atol=1e-4)
+    # Parts of a question are compared with what is around them, so they are left as they are.
+    np.testing.assert_array_equal(
+        model.among(many).matches(nearest, query()), model.matches(nearest, query())
+    )
+
+
+def plain_surplus(curve: NDArray[np.float32], first: int) -> float:
+    """How far the first rows of a curve over the background are above its mean."""
+    return float(curve[:first].mean() - curve.mean())
 
 
 def test_a_saved_ranker_answers_the_same(model: RetrievalModel, tmp_path: Path) -> None:
