@@ -6,7 +6,8 @@
 The best of many rows is better by chance alone, so a score says less the more was searched: the log
 odds that it is right fall with the logarithm of how many rows that were, and the score below which
 nothing has been found rises with it, more slowly: the right answer has rivals that show nearly
-the same, and is there nevertheless.
+the same, and is there nevertheless. What is usual where one searches is taken off scores before
+(retrieval.py).
 """
 
 from dataclasses import dataclass
