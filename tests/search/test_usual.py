@@ -31,8 +31,9 @@ def test_rows_are_drawn_of_all_videos_or_of_some(
     monkeypatch.setattr(usual, "ROWS", 40)
     monkeypatch.setattr(usual, "VIDEOS", 2)
     few = usual_rows(index, None)
-    middles = [index.vectors(id, 5, 25).astype(np.float32) for id in (1, 5)]
-    np.testing.assert_array_equal(few, np.concatenate(middles))
+    assert few.shape == (40, tiny_model().width)
+    drawn = [id for id in range(1, 6) if (index.vectors(id, 5, 25) == few[:20]).all()]
+    assert len(drawn) == 1
 
 
 def test_an_answer_is_worth_less_where_all_rows_are_like_it(
