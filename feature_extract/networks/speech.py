@@ -250,7 +250,7 @@ def sentences(guesses: Iterable[Guess], offset: float) -> tuple[TextSpan, ...]:
 
 def _ends(held: Sequence[tuple[TimedWord, float]], following: TimedWord) -> bool:
     last, long = held[-1][0], held[-1][0].end - held[0][0].start
-    pause, capital = following.start - last.end, following.text[0].isupper()
+    pause, capital = following.start - last.end, following.text[:1].isupper()
     return (
         last.text.endswith((".", "?", "!", "…", "。", "？", "！"))
         or pause > PAUSE_SECONDS

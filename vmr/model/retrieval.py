@@ -57,9 +57,9 @@ HUB_NEIGHBOURS: Final = 10
 """So many of all that people ask for count as the nearest of a clip, as CSLS has it; not tuned."""
 MOST_USUAL: Final = 0.7
 """Standard deviations that scores are lowered by at most, for being usual where they are searched;
-what a library is about is usual there, too, and is to be found. Measured without a limit, and with
-.5 (docs/EXPERIMENTS.md, "how sure to be on files that nobody trained on")."""
-_FEW: Final = 60  # rows whose mean counts half: a moment of a short film is much of it
+what a library is about is usual there, too, and is to be found. Measured without a limit, too
+(docs/EXPERIMENTS.md, "how sure to be on files that nobody trained on")."""
+_FEW: Final = 60  # rows whose mean counts half: a moment of a short film is much of it; not tuned
 _BATCH: Final = 4096  # rows encoded at once: some 50 MB
 _REMEMBERED: Final = 256  # questions whose similarity to unrelated footage is remembered
 

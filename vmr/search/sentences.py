@@ -92,7 +92,7 @@ def _border(early: Token, late: Token, found: float) -> bool:
     pause = late.start - early.end
     if early.text.rstrip(_CLOSES).endswith(_ENDS) or pause > PAUSE_SECONDS:
         return True
-    if pause > BREATH_SECONDS and late.text[0].isupper() and late.text.split("'")[0] != "I":
+    if pause > BREATH_SECONDS and late.text[:1].isupper() and late.text.split("'")[0] != "I":
         return True
     far = max(found - early.start, late.end - found) > LONGEST_SECONDS
     return far and early.last

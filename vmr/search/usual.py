@@ -15,7 +15,7 @@ from vmr.search.clips import Index
 from vmr.search.parts import Videos, ids_of
 
 ROWS: Final = 2048
-"""As many as there are of unrelated footage; their mean is known to a fiftieth of their spread."""
+"""At most, as many as there are of unrelated footage. Not tuned."""
 VIDEOS: Final = 64
 """Looked into at most: each is a request where the index lies on a server."""
 _SPREAD: Final = 2654435761  # a prime: its multiples, modulo 2 ** 32, lie in no order
@@ -23,8 +23,9 @@ _SPREAD: Final = 2654435761  # a prime: its multiples, modulo 2 ** 32, lie in no
 
 def usual_rows(index: Index, videos: Videos | None) -> NDArray[np.float32]:
     """Clip vectors (T, E), T at most ROWS, from the middles of some of these videos, or of all."""
-    ids = index.ids() if videos is None else np.sort(ids_of(videos))
-    ids = ids[index.lengths(ids) > 0]
+    ids = index.ids() if videos is None else ids_of(videos)
+    if videos is not None:
+        ids = ids[index.lengths(ids) > 0]
     if len(ids) > VIDEOS:  # the same ones, but for a few, when some are added
         ids = ids[np.argpartition(ids * _SPREAD % (1 << 32), VIDEOS)[:VIDEOS]]
     lengths = index.lengths(ids)
