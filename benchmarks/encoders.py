@@ -1,17 +1,21 @@
 """What encoders of true size cost: random weights, the real layouts, no download.
 
-    python -m benchmarks.encoders [--seconds 20] [--threads 1] [clip-b32 mobileclip2-s0 ...]
+    python -m benchmarks.encoders [--seconds 20] [--threads 1] [--film 60] [clip-b32 ...]
 
 For each a line: pictures a second of the library's own batched forward pass and of the product's
 way (decoder's pixels to unit vectors), measured in turns; the share of the one that the other gets;
 milliseconds of a question; megabytes of weights. mobileclip2-s0 needs 'vmr[encoders]'.
+
+Then, with `--film SECONDS`, what reading a film of 720p costs against that forward pass of a
+picture a second, three times in turns: of the encoder's columns alone (what `rescan --encoder`
+does), and of all that `index --encoder` does.
 """
 
 import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -19,9 +23,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.table import drawn_film, looped, ratios
 from feature_extract.encoders.encoder import BATCH, Encoder
 from feature_extract.encoders.source import OPEN_CLIP, look_at
 from feature_extract.encoders.torchvision_import import make_importable
+from feature_extract.extract import Extractor, encode, row_times
+
+REPEATS = 3  # of each film, and of what it is compared with
+DRAWN = 10.0  # seconds of film that are drawn, and then repeated
 
 
 def clip_b32(folder: Path) -> None:
@@ -65,6 +74,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MAKERS)}")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each encoder's pictures")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--film", type=float, default=0.0, metavar="SECONDS", help="of a film")
     options = parser.parse_args()
     names = options.names or list(MAKERS)
     if unknown := [name for name in names if name not in MAKERS]:
@@ -76,6 +86,12 @@ def main() -> None:
             folder = Path(place) / name
             MAKERS[name](folder)
             print(f"{name} | {line(folder, options.seconds)}", flush=True)
+            if options.film:
+                drawn = drawn_film(Path(place) / "drawn.mp4", min(DRAWN, options.film))
+                film = looped(drawn, Path(place) / "film.mp4", "-c", "copy", seconds=options.film)
+                for what, taken in film_ratios(folder, film, options.film):
+                    spread = f"{min(taken):.2f} to {max(taken):.2f}"
+                    print(f"{name}: {what} / forward pass: {median(taken):.2f} ({spread})")
 
 
 def line(folder: Path, seconds: float) -> str:
@@ -102,6 +118,23 @@ def line(folder: Path, seconds: float) -> str:
         f"{BATCH / median(theirs):.1f} | {BATCH / median(ours):.1f} | {median(shares):.2f} | "
         f"{1000 * median(asked):.0f} | {size / 1e6:.0f}"
     )
+
+
+def film_ratios(folder: Path, film: Path, seconds: float) -> Iterator[tuple[str, list[float]]]:
+    """Time of reading a film, by that of the library's forward pass of a picture a second."""
+    eyes = Encoder(look_at(folder), texts=False)
+    towers, count = eyes._towers, len(row_times(seconds)[0])
+    prepared = torch.zeros(BATCH, 3, eyes.side, eyes.side, dtype=eyes._dtype)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            for first in range(0, count, BATCH):
+                towers.see(prepared[: count - first])
+
+    whole = Extractor(encoder=eyes)
+    forward()  # warm
+    yield "its columns of a film", ratios(REPEATS, lambda: encode(film, eyes), forward)
+    yield "a film indexed", ratios(REPEATS, lambda: whole.extract(film), forward)
 
 
 def _seconds(work: Callable[[], object]) -> float:
