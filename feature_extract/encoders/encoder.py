@@ -52,6 +52,11 @@ class Encoder:
         Raises:
             EncoderError: the files do not make an encoder, or its numbers are not finite.
         """
+        if texts and source.wordless:
+            raise EncoderError(
+                f"{source.name}: a video network without words, of which no question can be asked; "
+                "`compare` measures its rows, and `python -m feature_extract --clips` writes them"
+            )
         self.source = source
         self.prompt = prompt
         self._device = torch.device(chosen_device(device))
@@ -77,6 +82,11 @@ class Encoder:
             raise EncoderError(f"{source.name}: cannot be used ({line})") from error
         _check_vectors(source, found)
         self.width: int = found[0].shape[1]
+
+    @property
+    def block(self) -> str:
+        """What its columns are called in a features file."""
+        return self.source.block
 
     @property
     def preparation(self) -> Preparation:

@@ -21,7 +21,13 @@ from PIL import Image
 from torch import Tensor
 
 from feature_extract.encoders.errors import EncoderError
-from feature_extract.encoders.source import OPEN_CLIP, PREPARATION, PROCESSOR, Source
+from feature_extract.encoders.source import (
+    OPEN_CLIP,
+    PREPARATION,
+    PROCESSOR,
+    VIDEO_PREPARATION,
+    Source,
+)
 from feature_extract.networks.squash import squash_batch
 
 _CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
@@ -63,8 +69,8 @@ class Preparation:
 
 
 def of_transformers(source: Source, side: int) -> Preparation:
-    """What preprocessor_config.json or processor_config.json says; where it is silent, what CLIP
-    does.
+    """What preprocessor_config.json, its like for videos or processor_config.json says; where it is
+    silent, what CLIP does.
 
     Raises:
         EncoderError: both are missing, damaged, or ask for something else.
@@ -107,10 +113,14 @@ def check_side(source: Source, side: Any) -> int:
 
 def _said(source: Source) -> dict[str, Any]:
     """The settings of pictures; newer versions of the library keep them in one file with others."""
-    if not (source.folder / PREPARATION).is_file() and (source.folder / PROCESSOR).is_file():
-        said = source.read_json(PROCESSOR).get("image_processor")
-        if isinstance(said, dict):
-            return said
+    if not (source.folder / PREPARATION).is_file():
+        if (source.folder / VIDEO_PREPARATION).is_file():
+            return source.read_json(VIDEO_PREPARATION)
+        if (source.folder / PROCESSOR).is_file():
+            all_ = source.read_json(PROCESSOR)
+            said = all_.get("image_processor", all_.get("video_processor"))
+            if isinstance(said, dict):
+                return said
     return source.read_json(PREPARATION)
 
 

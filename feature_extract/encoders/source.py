@@ -21,8 +21,12 @@ Layout = Literal["transformers", "open_clip"]
 OPEN_CLIP: Final = "open_clip_config.json"
 TRANSFORMERS: Final = "config.json"
 PREPARATION: Final = "preprocessor_config.json"
+VIDEO_PREPARATION: Final = "video_preprocessor_config.json"
+"""What networks of several pictures have in its place."""
 PROCESSOR: Final = "processor_config.json"
 """Where newer versions of transformers keep the preparation of pictures, among other things."""
+WORDLESS: Final = ("videomae", "vjepa2")
+"""Kinds of video networks that transformers has and that read no words."""
 _WEIGHTS: Final[dict[Layout, tuple[str, ...]]] = {
     "open_clip": ("open_clip_model.safetensors", "model.safetensors"),
     "transformers": ("model.safetensors",),
@@ -54,6 +58,12 @@ class Source:
     def block(self) -> str:
         """What its columns are called in a features file."""
         return f"encoder-{self.digest}"
+
+    @property
+    def wordless(self) -> bool:
+        """Whether it is a video network without words, of which no question can be asked."""
+        is_ours = self.layout == "transformers"
+        return is_ours and self.read_json(TRANSFORMERS).get("model_type") in WORDLESS
 
     def read_json(self, file: str) -> dict[str, Any]:
         """One of its settings files.

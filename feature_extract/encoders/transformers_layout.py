@@ -7,6 +7,7 @@ transformers is imported here and nowhere else, when an encoder is named.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -16,6 +17,7 @@ from feature_extract.encoders.errors import EncoderError
 from feature_extract.encoders.preparation import Preparation, check_side, of_transformers
 from feature_extract.encoders.source import TRANSFORMERS, Source
 from feature_extract.encoders.torchvision_import import make_importable
+from feature_extract.encoders.wordless import NOT_NEEDED, ClipTower, side_of
 
 NOT_READ: Final = {
     "siglip2": "looks at pictures of every shape (NaFlex); take one of a fixed size, such as "
@@ -24,7 +26,7 @@ NOT_READ: Final = {
 """Kinds of model that are refused, and why."""
 TOKENIZERS: Final = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
 """What words are taken apart by. Without one, the library makes up an empty one."""
-_IMAGE_NAMES: Final = ("vision", "visual", "image", "mit", "prompts_visual")
+_IMAGE_NAMES: Final = ("vision", "visual", "video", "image", "mit", "prompts_visual")
 _TEXT_NAMES: Final = ("text",)
 _TO_THE_END: Final = ("siglip",)
 """Kinds that were trained with small letters, and sentences filled up to the longest without a
@@ -43,6 +45,10 @@ class TransformersTowers:
         self.frames = int(_seen(model.config).num_frames) if is_video else 1
         """Pictures that it looks at for one vector."""
         self._to_the_end = kind in _TO_THE_END
+        self._is_videoprism = kind == "videoprism"
+        if self._is_videoprism:  # by the library's processor, whatever the file says
+            plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+            self.preparation = replace(self.preparation, **plain)
 
     def keep(self, *, pictures: bool, texts: bool) -> None:
         """Let go of the tower that is not wanted."""
@@ -53,6 +59,9 @@ class TransformersTowers:
 
     def see(self, pictures: Tensor) -> Tensor:
         """(N, W) of prepared pictures (N, 3, side, side), or clips (N, frames, 3, side, side)."""
+        if self._is_videoprism:
+            found = _vectors(self.model.get_video_features(pixel_values_videos=pictures))
+            return found.flatten(1)  # (N, 1, W) -> (N, W)
         if self.frames > 1:
             return _vectors(self.model.get_video_features(pixel_values=pictures))
         return _vectors(self.model.get_image_features(pixel_values=pictures))
@@ -74,7 +83,7 @@ class TransformersTowers:
         return _vectors(self.model.get_text_features(**wanted))
 
 
-def load(source: Source) -> TransformersTowers:
+def load(source: Source) -> TransformersTowers | ClipTower:
     """The towers, in float32.
 
     Raises:
@@ -101,12 +110,14 @@ def load(source: Source) -> TransformersTowers:
         transformers.logging.set_verbosity(before)
 
 
-def _load(source: Source, transformers: Any) -> TransformersTowers:
+def _load(source: Source, transformers: Any) -> TransformersTowers | ClipTower:
     here = {"local_files_only": True, "trust_remote_code": False}
     config = transformers.AutoConfig.from_pretrained(source.folder, **here)
     kind = str(config.model_type)
-    if _seen(config) is not None:
-        _side(source, config)  # before a network is made for it
+    if source.wordless:
+        side_of(source, config)  # before a network is made for it
+    elif _seen(config) is not None:
+        _side(source, config)
     model, info = transformers.AutoModel.from_pretrained(
         source.folder,
         config=config,
@@ -115,6 +126,9 @@ def _load(source: Source, transformers: Any) -> TransformersTowers:
         output_loading_info=True,
         **here,
     )
+    if source.wordless:
+        _check_fit(source, info, NOT_NEEDED)
+        return ClipTower(source, model)
     _check_whole(source, model, kind, info)
     if not any((source.folder / file).is_file() for file in TOKENIZERS):
         raise EncoderError(f"{source.name}: no tokenizer in it ({', '.join(TOKENIZERS)})")
@@ -168,7 +182,6 @@ def _check_tokens(source: Source, config: Any, kind: str, tokenizer: Any) -> Non
 
 def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) -> None:
     lacks = {str(name) for name in info.get("missing_keys", ())}
-    wrong = [str(entry[0]) for entry in info.get("mismatched_keys", ())]
     reads = hasattr(model, "get_text_features")
     sees = any(hasattr(model, f"get_{what}_features") for what in ("image", "video"))
     towers = [str(name) for name in model.state_dict()]
@@ -195,6 +208,14 @@ def _check_whole(source: Source, model: Any, kind: str, info: dict[str, Any]) ->
             f"{source.name}: a model of kind {kind} does not bring pictures and words together; "
             "take one of CLIP's or SigLIP's kind"
         )
+    _check_fit(source, info)
+
+
+def _check_fit(source: Source, info: dict[str, Any], not_needed: tuple[str, ...] = ()) -> None:
+    """See that every weight that is needed was there, and of the right size."""
+    missing = map(str, info.get("missing_keys", ()))
+    lacks = [name for name in missing if not name.startswith(not_needed)]
+    wrong = [str(entry[0]) for entry in info.get("mismatched_keys", ())]
     if lacks or wrong:
         first = sorted([*lacks, *wrong])[0]
         raise EncoderError(

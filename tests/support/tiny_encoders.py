@@ -3,6 +3,8 @@
 folder = tiny_clip(tmp_path / "clip")               # config, weights, tokenizer, preparation
 folder = tiny_siglip(tmp_path / "siglip")
 model = tiny_xclip(tmp_path / "xclip")              # of several pictures
+model = tiny_videoprism(tmp_path / "prism")
+model = tiny_wordless(tmp_path / "mae", "videomae")     # of 16 pictures, without words
 """
 
 import json
@@ -20,6 +22,12 @@ from transformers import (
     PreTrainedTokenizerFast,
     SiglipConfig,
     SiglipModel,
+    VideoMAEConfig,
+    VideoMAEForPreTraining,
+    VideoPrismClipModel,
+    VideoPrismConfig,
+    VJEPA2Config,
+    VJEPA2Model,
     XCLIPConfig,
     XCLIPModel,
 )
@@ -130,6 +138,46 @@ def tiny_xclip(folder: Path, *, words: Sequence[str] = WORDS) -> XCLIPModel:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_preparation(folder, SIDE)
+    return model
+
+
+def tiny_videoprism(folder: Path, *, words: Sequence[str] = WORDS) -> VideoPrismClipModel:
+    """A VideoPrism with words, which looks at FRAMES pictures for a vector."""
+    tokenizer = word_tokenizer(words)
+    small = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2}
+    text = {"vocab_size": len(tokenizer), "num_hidden_layers": 1, "pad_token_id": 0}
+    seen = {"image_size": SIDE, "tubelet_size": (1, 8, 8), "num_frames": FRAMES}
+    layers = {"num_spatial_layers": 1, "num_temporal_layers": 1, "num_auxiliary_layers": 1}
+    config = VideoPrismConfig(text_config=small | text, vision_config=small | seen | layers)
+    model = VideoPrismClipModel(config)
+    for parameter in model.parameters():  # some begin as zeros, and would hide what goes wrong
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    _write(folder / "video_preprocessor_config.json", _CLIP_PREPARATION)
+    return model
+
+
+def tiny_wordless(folder: Path, kind: str) -> Any:
+    """A VideoMAE, as its first training leaves it, or a V-JEPA 2: 16 pictures and no words."""
+    small: dict[str, Any] = {"hidden_size": 36, "num_hidden_layers": 2, "num_attention_heads": 2}
+    if kind == "videomae":
+        more = {"intermediate_size": 48, "use_mean_pooling": False, "decoder_num_hidden_layers": 1}
+        more |= {"decoder_hidden_size": 32, "decoder_num_attention_heads": 2}
+        whole = VideoMAEForPreTraining(
+            VideoMAEConfig(**small, **more, image_size=SIDE, patch_size=8)
+        )
+        model, file = whole.videomae, "preprocessor_config.json"
+    else:
+        guessing = {"pred_hidden_size": 36, "pred_num_attention_heads": 2}
+        config = VJEPA2Config(
+            **small, **guessing, pred_num_hidden_layers=1, crop_size=SIDE, patch_size=8
+        )
+        whole = model = VJEPA2Model(config)
+        file = "video_preprocessor_config.json"
+    whole.save_pretrained(folder)
+    means = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    _write(folder / file, _CLIP_PREPARATION | means)
     return model
 
 

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from feature_extract.encoders.encoder import Encoder
 from feature_extract.encoders.errors import EncoderError
 from feature_extract.encoders.source import look_at
-from tests.support.tiny_encoders import FRAMES, SIDE, tiny_xclip, word_tokenizer, write_preparation
+from tests.support.tiny_encoders import (
+    FRAMES,
+    SIDE,
+    tiny_videoprism,
+    tiny_xclip,
+    word_tokenizer,
+    write_preparation,
+)
 from tests.support.tiny_encoders import WORDS as KNOWN
 
 SENTENCES = ["a dog", "the cat on the beach"]
@@ -138,6 +145,34 @@ def test_an_encoder_of_several_pictures(tmp_path: Path) -> None:
     assert np.allclose(eyes.see(clips), encoder.see(clips), atol=near)
     with pytest.raises(ValueError, match=r"\(N, 8, S, S, 3\)"):
         encoder.see(clips[:, :3])
+
+
+def test_videoprism_sees_pictures_that_nothing_is_taken_off(tmp_path: Path) -> None:
+    """Whatever its file says of mean and deviation: the library's processor heeds neither."""
+    torch.manual_seed(0)
+    model = tiny_videoprism(tmp_path / "prism").eval()
+    encoder = Encoder(look_at(tmp_path / "prism"))
+    assert encoder.frames == FRAMES
+    shape = (3, FRAMES, SIDE, SIDE, 3)
+    clips = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    tokens = WORDS(SENTENCES, padding="max_length", max_length=64, return_tensors="pt")
+    with torch.no_grad():
+        own = model(
+            pixel_values_videos=torch.from_numpy(clips).permute(0, 1, 4, 2, 3) / 255,
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+        )
+    assert np.abs(encoder.see(clips) - unit(own.video_embeds)).max() < 1e-4
+    assert np.abs(encoder.read(SENTENCES) - unit(own.text_embeds)).max() < 1e-4
+    ears, eyes = (
+        Encoder(look_at(tmp_path / "prism"), pictures=side, texts=not side)
+        for side in (False, True)
+    )
+    assert np.allclose(ears.read(SENTENCES), encoder.read(SENTENCES), atol=1e-5)
+    near = 0.02 if eyes._dtype == torch.bfloat16 else 1e-5
+    assert np.allclose(eyes.see(clips), encoder.see(clips), atol=near)
+    held, all_ = (sum(p.numel() for p in e._towers.model.parameters()) for e in (ears, encoder))
+    assert held < all_ / 2
 
 
 def flava() -> Any:

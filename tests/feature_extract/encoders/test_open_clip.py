@@ -46,6 +46,18 @@ MOBILE = {
     "text_cfg": TOWERS["text_cfg"],
     "custom_text": True,
 }
+PERCEPTION = {  # PE-Core's parts, see open_clip's PE-Core-B-16
+    "embed_dim": WIDTH,
+    "vision_cfg": {
+        "timm_model_name": "vit_pe_core_tiny_patch16_384",
+        "timm_model_pretrained": False,
+        "timm_pool": "map",
+        "timm_proj": None,
+        "image_size": 384,  # the smallest of timm's is made for no other
+    },
+    "text_cfg": TOWERS["text_cfg"],
+    "custom_text": True,
+}
 PREPARATION: dict[str, Any] = {
     "size": [SIDE, SIDE],
     "mean": [0.48145466, 0.4578275, 0.40821073],
@@ -83,7 +95,7 @@ def unit(found: torch.Tensor) -> NDArray[np.float32]:
 
 
 @needs_library
-@pytest.mark.parametrize("towers", [TOWERS, MOBILE], ids=["vit", "mobile"])
+@pytest.mark.parametrize("towers", [TOWERS, MOBILE, PERCEPTION], ids=["vit", "mobile", "pe"])
 def test_the_same_numbers_as_the_library(tmp_path: Path, towers: dict[str, Any]) -> None:
     model = tiny_open_clip(tmp_path / "clip", towers)
     import open_clip
@@ -91,8 +103,9 @@ def test_the_same_numbers_as_the_library(tmp_path: Path, towers: dict[str, Any])
     small = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)
     photo = Image.fromarray(small).resize((90, 50), Image.Resampling.BICUBIC)
     encoder = Encoder(look_at(tmp_path / "clip"))
+    side = towers["vision_cfg"]["image_size"]
     prepare = open_clip.image_transform(
-        SIDE,
+        side,
         is_train=False,
         mean=tuple(PREPARATION["mean"]),
         std=tuple(PREPARATION["std"]),
@@ -108,7 +121,7 @@ def test_the_same_numbers_as_the_library(tmp_path: Path, towers: dict[str, Any])
         seen, read = model.encode_image(pixels), model.encode_text(tokens)
     assert np.abs(encoder.see_picture(np.array(photo)) - unit(seen)[0]).max() < 1e-4
     assert np.abs(encoder.read(SENTENCES) - unit(read)).max() < 1e-4
-    assert (encoder.width, encoder.side) == (WIDTH, SIDE)
+    assert (encoder.width, encoder.side) == (WIDTH, side)
     ears = Encoder(look_at(tmp_path / "clip"), pictures=False)
     assert np.allclose(ears.read(SENTENCES), encoder.read(SENTENCES), atol=1e-5)
     eyes = Encoder(look_at(tmp_path / "clip"), texts=False)
