@@ -5,12 +5,10 @@ standard error), 2 for wrong usage, 1 for anything else, such as a folder that c
 """
 
 import argparse
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -18,9 +16,6 @@ from feature_extract.features import Features
 from feature_extract.files import sweep, sweep_noted
 from feature_extract.logs import HELP, shown
 from feature_extract.video.frames import VideoError, shown_name
-
-if TYPE_CHECKING:
-    from feature_extract.clips import RowNetwork
 
 Extract = Callable[[Path, Callable[[float], None]], Features]
 
@@ -59,34 +54,13 @@ def _clips(options: argparse.Namespace) -> Extract:
     """Rows by a protocol of the research sets, with the user's weights."""
     from feature_extract.clips import PROTOCOLS, extract_clips
     from feature_extract.networks.device import chosen_device
+    from feature_extract.row_networks import network_of
 
     device, protocol = chosen_device(options.device), PROTOCOLS[options.clips]
-    network, weights = (_c3d if options.backbone == "c3d" else _other)(options, device)
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    network, fingerprint = network_of(options.backbone, options.weights, device=device)
     return lambda video, told: extract_clips(
-        video, network, protocol, f"{options.backbone}-{digest}", on_progress=told
+        video, network, protocol, fingerprint, on_progress=told
     )
-
-
-def _c3d(options: argparse.Namespace, device: str) -> "tuple[RowNetwork, Path]":
-    from feature_extract.clips import ClipNetwork
-    from feature_extract.networks.c3d import C3D, SPORTS_1M, WeightsError, load_weights
-    from feature_extract.networks.weights import sports_1m
-
-    weights = options.weights or sports_1m()
-    if weights is None:
-        raise WeightsError("no C3D weights: name a file by --weights, or `vmr weights add` it once")
-    network = C3D(SPORTS_1M)
-    load_weights(network, weights)
-    return ClipNetwork(network, device=device), weights
-
-
-def _other(options: argparse.Namespace, device: str) -> "tuple[RowNetwork, Path]":
-    from feature_extract.networks.backbones import Backbone, cached_weights
-
-    weights = options.weights or cached_weights(options.backbone)
-    return Backbone(options.backbone, weights, device=device), weights
 
 
 def _extract(extract: Extract, video: Path, folder: Path) -> bool:
@@ -133,9 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--backbone",
-        choices=("c3d", "r2plus1d_18", "mvit_v2_s", "swin3d_t"),
         default="c3d",
-        help="for --clips: another network, of torchvision (default: c3d)",
+        metavar="NAME",
+        help="for --clips: another network, of torchvision (r2plus1d_18, mvit_v2_s, swin3d_t), or "
+        "a folder or OWNER/NAME of the hub with VideoMAE or V-JEPA 2 (default: c3d)",
     )
     parser.add_argument("--verbose", action="store_true", help=HELP)
     return parser

