@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import vmr.cli.comparing
 import vmr.cli.encoders
 import vmr.cli.export
 import vmr.cli.library
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     vmr.cli.library.add_parsers(command)
     vmr.cli.search.add_parsers(command)
     vmr.cli.encoders.add_parsers(command)
+    vmr.cli.comparing.add_parsers(command)
     vmr.cli.export.add_parsers(command)
     vmr.cli.research.add_parsers(commands)
     vmr.cli.weights.add_parsers(commands)

@@ -182,7 +182,7 @@ def _rescan(options: argparse.Namespace) -> int:
     engine = open_engine(library, options.engine, gpus=options.gpus_per_worker)
     with Ingest(library, extractor_of(library), engine) as ingest:
         found = rescan(library, ingest, options.paths, exclude=options.exclude, say=_say)
-        jobs = _finish(library, ingest)
+        jobs = finish(library, ingest)
     if not options.encoder:
         problems += read_lacking(library)
     for video in missing(library):
@@ -248,10 +248,10 @@ def ingest_files(
     with Ingest(library, extractor_of(library), engine) as ingest:
         # Of many files on a slow disk even a look at each takes long.
         ingest.add(tqdm(files, desc="looking", unit=" files", disable=None, leave=False))
-        return _finish(library, ingest)
+        return finish(library, ingest)
 
 
-def _finish(library: "Library", ingest: "Ingest") -> Sequence["Job"]:
+def finish(library: "Library", ingest: "Ingest") -> Sequence["Job"]:
     """Wait for the queue, with a progress bar, and bring the index up to date."""
     _show(ingest)
     jobs = ingest.progress().jobs

@@ -211,12 +211,13 @@ def _answer(options: argparse.Namespace) -> int:
             offered = suggestions(options.words, error.unknown, model)
             raise QueryError("; ".join([str(error), *_offers(offered)])) from error
     if options.json:
-        calibrated = {} if model.calibrated else {"uncalibrated": True}
+        calibrated = {"uncalibrated": True} if answer.uncalibrated else {}
         print(json.dumps(_answer_record(answer) | calibrated))
         return DONE
     print("\n".join([_answer_text(answer), *_offers(answer.suggestions)]))
-    if not model.calibrated:
-        print("uncalibrated: this encoder's strengths are guesses; `calibrate` fits them")
+    if answer.uncalibrated:
+        whose = "of questions in two parts " if model.calibrated else ""
+        print(f"uncalibrated: this encoder's strengths {whose}are guesses; `calibrate` fits them")
     return DONE
 
 

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from feature_extract.text_form import normal_form
 from vmr.model.movements import COLUMNS, Movements, names_nothing_else
-from vmr.model.retrieval import MOTION, RetrievalModel
+from vmr.model.retrieval import MOTION, Mix, RetrievalModel
 from vmr.model.second_stage import SecondStage
 from vmr.model.space import Space, Vector
 from vmr.model.strength import Calibration
-from vmr.model.text import Query, QueryError, says_nothing, tokenize
+from vmr.model.text import Query, QueryError, joint_of, says_nothing, tokenize
 
 if TYPE_CHECKING:
     from feature_extract.encoders.encoder import Encoder
@@ -49,6 +49,8 @@ class Basis:
     "(C, W): unit vectors of what people ask for, to know hubs by"
     calibration: Calibration | None = None
     "None: nothing was fitted yet"
+    mix: Mix | None = None
+    "of questions in two parts; None: nothing was fitted yet, or nothing can be"
 
     @property
     def digest(self) -> str:
@@ -86,12 +88,13 @@ class EncodedModel(RetrievalModel):
             basis.calibration or base.calibration,
             base.word_fingerprint,
             f"{base.fingerprint}-{block}-{basis.digest}",
-            mix=base.mix,
+            mix=basis.mix or base.mix,
             movements=movements,
             space=Space(width, 0, base.space.movements_width),
         )
         self.reads_own_blocks = False
         self.calibrated = basis.calibration is not None
+        self._mixed = basis.mix is not None
         self._block, self._load_encoder = block, load_encoder
         self._encoder: Encoder | None = None
         self._seeing: Encoder | None = None
@@ -150,6 +153,13 @@ class EncodedModel(RetrievalModel):
             said = " ".join(dict.fromkeys(words))
             raise QueryError(f"type what is to be seen: “{said}” alone shows nothing")
         return Query(normal_form(text).strip(), tuple(words), self.words.lookup(words))
+
+    def is_calibrated(self, question: str) -> bool:
+        """Whether strength and verdict of answers to a question were fitted: those to one in two
+        parts are a matter of their own."""
+        if not self.calibrated:
+            return False
+        return self._mixed or self.second_stage is None or joint_of(tokenize(question)) is None
 
     def knows(self, word: str) -> bool:
         """Whether a word may be meant as it is: what the encoder was taught is not known."""

@@ -299,6 +299,10 @@ class RetrievalModel:
         self.space.movements(query)[:] *= MOVEMENT_WEIGHT
         return query
 
+    def is_calibrated(self, question: str) -> bool:  # noqa: ARG002  # of an encoder it depends
+        """Whether strength and verdict of answers to a question were fitted."""
+        return self.calibrated
+
     def knows(self, word: str) -> bool:
         """Whether the model was taught a word, by captions or as a name that it sees."""
         return word in self._reader.taught

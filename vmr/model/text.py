@@ -119,13 +119,19 @@ class Query:
         where it is a long text."""
         if self.sentences:
             return None
-        for joint in reversed([i for i, word in enumerate(self.words) if word in JOINTS]):
-            if 0 < joint < len(self.words) - 1:
-                return self._part(slice(0, joint)), self._part(slice(joint + 1, None))
-        return None
+        joint = joint_of(self.words)
+        if joint is None:
+            return None
+        return self._part(slice(0, joint)), self._part(slice(joint + 1, None))
 
     def _part(self, words: slice) -> "Query":
         return Query(" ".join(self.words[words]), self.words[words], self.vectors[words])
+
+
+def joint_of(words: Sequence[str]) -> int | None:
+    """The place of the last word that parts a question in two; None where none does."""
+    places = (place for place, word in enumerate(words) if word in JOINTS)
+    return max((place for place in places if 0 < place < len(words) - 1), default=None)
 
 
 def tokenize(text: str) -> list[str]:

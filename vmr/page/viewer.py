@@ -189,7 +189,7 @@ class Viewer:
         return {
             "query": answer.query,
             "verdict": answer.verdict,
-            "uncalibrated": not self.calibrated,
+            "uncalibrated": answer.uncalibrated,
             "unknown": [{"word": word, "near": near.get(word, [])} for word in answer.unknown],
             "slips": [
                 {"word": one.word, "near": list(one.instead)}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vmr.library.encoders import Choice, chosen, open_chosen
 from vmr.library.store import Library, LibraryError
 from vmr.model.encoded import Basis, EncodedModel, hub_names, shown_by
-from vmr.model.retrieval import MOTION, RetrievalModel
+from vmr.model.retrieval import MOTION, Mix, RetrievalModel
 from vmr.model.strength import Calibration
 from vmr.model.text import Words
 from vmr.model.weights import ModelError, read_weights, write_weights
@@ -146,6 +146,7 @@ def write_basis(folder: Path, basis: Basis, rows: int, base: RetrievalModel, **a
         "rows": rows,
         "movements": base.space.movements_width,
         "calibration": asdict(basis.calibration) if basis.calibration else None,
+        "mix": asdict(basis.mix) if basis.mix else None,
         **about,
     }
     tensors = {
@@ -164,7 +165,9 @@ def _read(folder: Path, base: RetrievalModel) -> tuple[Basis, int] | None:
         if stored.config["movements"] != base.space.movements_width:
             return None
         calibration = Calibration(**said) if said else None
-        basis = Basis(background.numpy(), captions.numpy(), calibration)
+        mixed = stored.config.get("mix")  # those of before have none
+        mix = Mix(**mixed) if mixed else None
+        basis = Basis(background.numpy(), captions.numpy(), calibration, mix)
         return basis, int(stored.config["rows"])
     except (ModelError, KeyError, TypeError, ValueError) as error:
         logger.info("%s: made anew: %s", folder, error)

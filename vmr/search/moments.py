@@ -80,6 +80,8 @@ class Answer:
     "and the parts that nothing looks like; both are empty unless there are both"
     videos: int = 0
     "that were looked into"
+    uncalibrated: bool = False
+    "strengths and verdict are guesses: nothing was fitted for what answers"
 
 
 Weigh = Callable[[Moment, float], Moment]

@@ -36,7 +36,7 @@ from vmr.search.partly import judge, partly_found
 from vmr.search.parts import Videos, ids_of
 from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
 from vmr.search.senses import Senses, asks_of_words, part_of
-from vmr.search.trust import less_sure
+from vmr.search.trust import is_guess, less_sure
 from vmr.search.usual import usual_rows
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,7 @@ class Searcher:
             hardly_seen=hardly,
             there=there,
             missing=missing,
+            uncalibrated=is_guess(parsed, self.model),
         )
 
     def like(
@@ -197,7 +198,8 @@ class Searcher:
         ranked = sorted(found, key=lambda hit: -hit.score)
         best = shown_once(ranked, self._clips_of, self.model.space, top)
         verdict = best[0].verdict if best else "none"
-        return Answer(text, verdict, best, videos=self._index.count(chosen))
+        count, guessed = self._index.count(chosen), not self.model.calibrated
+        return Answer(text, verdict, best, videos=count, uncalibrated=guessed)
 
     def _chosen(self, video: int | None, among: Scope | Collection[int] | None) -> Videos | None:
         """Ids of the videos to look into, None for all, with the index up to date for them."""

@@ -41,6 +41,12 @@ def less_sure(
     return sure, tuple(dict.fromkeys(word for words in untaught for word in words))
 
 
+def is_guess(parsed: ParsedQuery, model: RetrievalModel) -> bool:
+    """Whether the strength of an answer was not fitted for the model, or for such a question."""
+    things = [thing for step in parsed.steps for thing in step if sense_of(thing)[0] is None]
+    return not all(model.is_calibrated(thing) for thing in things)
+
+
 def hardly_seen(thing: str, model: RetrievalModel) -> tuple[str, ...]:
     """The words of a thing that show something, if the model was taught none of them."""
     if sense_of(thing)[0] is not None:

@@ -9,7 +9,7 @@ queries in two parts, become scores of which the same strength means the same.
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -128,7 +128,7 @@ def fit_calibration(
     model.second_stage = second_stage
     if second_stage is not None:
         asked = _asked(model, pictures, split, bank, 0, timelines, kind="order")
-        model.mix = _mix(asked, model, calibration.slope, calibration.offset)
+        model.mix = mix_of(list(_in_two_parts(asked, model)), calibration)
 
 
 def calibration_of(short: list[Trial], long: list[Trial]) -> Calibration:
@@ -205,20 +205,28 @@ def _asked(
             yield _Asked(among, query, question, windows, len(clips))
 
 
-def _mix(asked: Iterable[_Asked], model: RetrievalModel, slope: float, offset: float) -> Mix:
-    """Logits of moments of queries in two parts as scores of which the same strength means the same
-    chance, where slope and offset make log odds of scores."""
+def mix_of(tried: Sequence[Trial], calibration: Calibration) -> Mix:
+    """What makes scores of the logits of moments of queries in two parts, so that the same strength
+    means the same chance. Its slope is not above 0 where a higher logit does not mean right
+    answers.
+
+    Args:
+        tried: answers whose scores are logits.
+    """
+    logits = np.array([(trial.score, 1.0) for trial in tried])
+    slope, offset = _logistic(logits, np.array([trial.right for trial in tried], float)).tolist()
+    return Mix(slope / calibration.slope, (offset - calibration.offset) / calibration.slope)
+
+
+def _in_two_parts(asked: Iterable[_Asked], model: RetrievalModel) -> Iterator[Trial]:
+    """The second stage's answers, whose scores are logits, to those that it is asked."""
     assert model.second_stage is not None
-    logits, right = [], []
     for one in asked:
         if one.query.parts is not None:
             matches = [model.matches(window.clips, one.query) for window in one.windows]
             own = model.second_stage.propose(one.windows, matches, one.query.vectors)
-            best = distinct(one.windows, own)[0]
-            logits.append((best.score, 1.0))
-            right.append(float(_overlap(best, one.question.spans) >= _RIGHT))
-    a, b = _logistic(np.array(logits), np.array(right))
-    return Mix(float(a) / slope, float(b - offset) / slope)
+            found = tuple(distinct(one.windows, own))
+            yield Trial(found, one.question.spans, one.question.kind, one.rows)
 
 
 def _overlap(moment: Proposal, truth: tuple[tuple[float, float], ...]) -> float:

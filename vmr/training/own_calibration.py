@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.strength import Calibration
-from vmr.model.windows import cut_windows, distinct
+from vmr.model.windows import Window, cut_windows, distinct
 from vmr.training.calibration import Trial, calibration_of
 from vmr.training.packaged import PHOTOGRAPHS
 
@@ -45,12 +45,23 @@ class Fitted:
     "None: right answers do not score higher than others, so that there is nothing to fit"
     right: float
     "of questions with an answer: the share whose best moment is it"
+    captions: float | None
+    words: float | None
+    "the same of those that are a sentence, and of those that only name a thing"
     verdicts: float | None
     "share of verdicts that hold: none where there is no answer, another where there is"
     error: float | None
     "how far the strength lies from how often such answers are right, on average, 0..1"
     rows: int
     "different rows of the library that timelines were made of"
+
+
+@dataclass(frozen=True)
+class _Trial(Trial):
+    """An answer to a question about a photograph."""
+
+    is_name: bool
+    "Whether the question only names what is shown: the first of its captions."
 
 
 def views_of(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -81,7 +92,7 @@ def fit(
     """
     everything = list(range(len(shown)))
     halves = everything[::2], everything[1::2]
-    tried: list[tuple[Calibration | None, Trial]] = []
+    tried: list[tuple[Calibration | None, _Trial]] = []
     for half, other in (halves, halves[::-1]):
         partly = _calibration(_trials(model, shown, footage, half, seed))
         tried += [(partly, trial) for trial in _trials(model, shown, footage, other, seed + 1)[0]]
@@ -89,24 +100,33 @@ def fit(
     said = [(partly, trial) for partly, trial in tried if partly is not None]
     good = whole is not None and len(said) == len(tried)
     held = [(fit.verdict(t.score, t.rows) != "none") == t.present for fit, t in said]
+    present = [trial for _, trial in tried if trial.present]
     return Fitted(
         whole if good else None,
-        right=float(np.mean([trial.right for _, trial in tried if trial.present])),
+        right=float(np.mean([trial.right for trial in present])),
+        captions=_right([trial for trial in present if not trial.is_name]),
+        words=_right([trial for trial in present if trial.is_name]),
         verdicts=float(np.mean(held)) if good else None,
-        error=_error(said) if good else None,
+        error=error_of(said) if good else None,
         rows=len(footage),
     )
 
 
-def _calibration(trials: tuple[list[Trial], list[Trial]]) -> Calibration | None:
+def _right(trials: Sequence[Trial]) -> float | None:
+    """The share of right ones; None where there is none at all."""
+    return float(np.mean([trial.right for trial in trials])) if trials else None
+
+
+def _calibration(trials: tuple[list[_Trial], list[_Trial]]) -> Calibration | None:
     """The fit, or None where a higher score does not mean right answers."""
+    short, long = trials
     try:
-        return calibration_of(*trials)
+        return calibration_of([*short], [*long])
     except ValueError:
         return None
 
 
-def _error(tried: list[tuple[Calibration, Trial]]) -> float:
+def error_of(tried: Sequence[tuple[Calibration, Trial]]) -> float:
     """The expected calibration error over fifths of the answers, from weak to strong."""
     strengths = np.array([float(said.strength(trial.score, trial.rows)) for said, trial in tried])
     right = np.array([trial.right for _, trial in tried], float)
@@ -120,7 +140,7 @@ def _trials(
     footage: NDArray[np.float32],
     places: list[int],
     seed: int,
-) -> tuple[list[Trial], list[Trial]]:
+) -> tuple[list[_Trial], list[_Trial]]:
     """Answers on short and on long timelines, to questions about photographs of these places."""
     rng = random.Random(seed)
     kinds = ((TIMELINES, ROWS), (LONG_TIMELINES, LONG_ROWS))
@@ -139,26 +159,50 @@ def _trial(
     lengths: tuple[int, int],
     present: bool,
     rng: random.Random,
-) -> Trial:
-    rows, cuts = _footage(footage, rng.randint(*lengths), rng)
+) -> _Trial:
+    rows, cuts = runs_of(footage, rng.randint(*lengths), rng)
     asked = rng.choice(places)
     others = [place for place in places if place != asked]
     planted = asked if present else rng.choice(others)
-    seconds, where = rng.randint(*PLANTED), rng.choice([0, *cuts])
-    share = np.linspace(0, 1, seconds, dtype=np.float32)[:, None]
-    first, last = (shown[planted][rng.randrange(len(VIEWS))] for _ in range(2))
-    rows = np.concatenate([rows[:where], (1 - share) * first + share * last, rows[where:]])
-    cuts = sorted({where, where + seconds, *(c + seconds * (c > where) for c in cuts)} - {0})
-    truth = ((float(where), float(where + seconds)),) if present else ()
-    clips = model.encode_clips(rows)
+    where = rng.choice([0, *cuts])
+    rows, cuts, end = planted_in(rows, cuts, where, [shown[planted]], rng)
+    truth = ((float(where), float(end)),) if present else ()
+    windows = windows_of(model.encode_clips(rows), cuts)
+    captions = PHOTOGRAPHS[asked].captions
+    said = rng.randrange(len(captions))
+    moments = distinct(windows, model.localise(windows, model.query(captions[said])))
+    return _Trial(tuple(moments), truth, "thing", len(rows), said == 0)
+
+
+def planted_in(
+    rows: NDArray[np.float32],
+    cuts: list[int],
+    where: int,
+    photographs: Sequence[NDArray[np.float32]],
+    rng: random.Random,
+) -> tuple[NDArray[np.float32], list[int], int]:
+    """The rows (T, W) of a timeline with some seconds of each of these photographs (V, W) put in
+    at one place, one after the other; its cuts, and the row after the last of them."""
+    parts, edges = [], [where]
+    for views in photographs:
+        seconds = rng.randint(*PLANTED)
+        share = np.linspace(0, 1, seconds, dtype=np.float32)[:, None]
+        first, last = (views[rng.randrange(len(VIEWS))] for _ in range(2))
+        parts.append((1 - share) * first + share * last)
+        edges.append(edges[-1] + seconds)
+    rows = np.concatenate([rows[:where], *parts, rows[where:]])
+    longer = edges[-1] - where
+    moved = {cut + longer * (cut > where) for cut in cuts}
+    return rows, sorted({*edges, *moved} - {0}), edges[-1]
+
+
+def windows_of(clips: NDArray[np.float32], cuts: list[int]) -> list[Window]:
+    """Windows over the clips (T, E) of a timeline, one a second."""
     starts = np.arange(len(clips), dtype=np.float64)
-    windows = cut_windows(clips, starts, starts + 1, np.array(cuts, np.float64))
-    query = model.query(rng.choice(PHOTOGRAPHS[asked].captions))
-    moments = distinct(windows, model.localise(windows, query))
-    return Trial(tuple(moments), truth, "thing", len(clips))
+    return cut_windows(clips, starts, starts + 1, np.array(cuts, np.float64))
 
 
-def _footage(
+def runs_of(
     footage: NDArray[np.float32], count: int, rng: random.Random
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Runs of the library's rows (T, W), and the rows at which one ends and the next begins."""
