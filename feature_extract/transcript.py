@@ -15,6 +15,10 @@ from typing import Final, Literal
 
 Sense = Literal["said", "written"]
 SENSES: Final[tuple[Sense, ...]] = ("said", "written")
+SENTENCE_ENDS: Final = tuple(".?!…。？！")
+BREATH_SECONDS: Final = 0.4
+"""A pause after which another sentence begins where its word has a capital: what listens leaves out
+full stops now and then, and seldom forgets what a sentence begins with."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Transcript:
 def in_order(spans: Iterable[TextSpan]) -> tuple[TextSpan, ...]:
     """Spans by start, then end."""
     return tuple(sorted(spans, key=lambda span: (span.start, span.end)))
+
+
+def begins_sentence(pause: float, following: str) -> bool:
+    """Whether a word after so many silent seconds begins a sentence, whatever stands before it."""
+    capital = following[:1].isupper() and following.split("'")[0] != "I"
+    return pause > BREATH_SECONDS and capital
 
 
 def _check_span(start: float, end: float, text: str) -> None:

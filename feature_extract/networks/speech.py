@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_extract.transcript import TextSpan, TimedWord
+from feature_extract.transcript import SENTENCE_ENDS, TextSpan, TimedWord, begins_sentence
 
 RATE: Final = 16_000
 """Samples a second."""
@@ -32,9 +32,6 @@ SENTENCE_SECONDS: Final = 15.0
 """A sentence longer than this ends at its next comma, and twice as long a one at its next word."""
 PAUSE_SECONDS: Final = 1.0
 """A pause that ends a sentence, whatever its punctuation."""
-BREATH_SECONDS: Final = 0.4
-"""A pause that ends a sentence where the next word begins with a capital: Whisper leaves out full
-stops now and then, and seldom forgets what a sentence begins with."""
 LEAST_SECONDS: Final = 0.02
 """Of a word: Whisper's own steps."""
 PACKAGED: Final = "tiny.en"
@@ -250,11 +247,11 @@ def sentences(guesses: Iterable[Guess], offset: float) -> tuple[TextSpan, ...]:
 
 def _ends(held: Sequence[tuple[TimedWord, float]], following: TimedWord) -> bool:
     last, long = held[-1][0], held[-1][0].end - held[0][0].start
-    pause, capital = following.start - last.end, following.text[:1].isupper()
+    pause = following.start - last.end
     return (
-        last.text.endswith((".", "?", "!", "…", "。", "？", "！"))
+        last.text.endswith(SENTENCE_ENDS)
         or pause > PAUSE_SECONDS
-        or (pause > BREATH_SECONDS and capital and following.text.split("'")[0] != "I")
+        or begins_sentence(pause, following.text)
         or (long > SENTENCE_SECONDS and last.text.endswith((",", ";", ":", "，")))
         or long > 2 * SENTENCE_SECONDS
     )

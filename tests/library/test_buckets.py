@@ -4,10 +4,7 @@ again as files of this computer are, and what is said where that cannot be."""
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from feature_extract.extract import Extraction
 from feature_extract.files import cache_folder
 from feature_extract.video.frames import VideoError
 from tests.page.test_page import ask
+from tests.support.command import vmr
 from tests.support.media import cup_video
 from tests.support.planted import FINGERPRINT, planted_extraction, random_rows
 from tests.support.planted_page import real_page, served
@@ -36,7 +34,6 @@ from vmr.page.access import Access
 from vmr.page.scopes import read_scope
 
 pytestmark = pytest.mark.cluster
-ROOT = Path(__file__).resolve().parents[2]
 LARGE = bytes(range(251)) * 4200
 """More than samples of it tell, and several blocks."""
 
@@ -328,16 +325,3 @@ def plays(library: Path, content: bytes) -> None:
         assert film.headers["content-disposition"].startswith("attachment")
         (video,) = ask(visitor, "list").json()["data"][0]["videos"]
         assert video["playable"]
-
-
-def vmr(*arguments: str, status: int | None = 0, stream: str = "stdout") -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "vmr", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timedelta(minutes=5).total_seconds(),
-    )
-    assert status is None or done.returncode == status, done.stderr
-    return str(getattr(done, stream))

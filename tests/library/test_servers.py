@@ -8,13 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from feature_extract.transcript import TextSpan, Transcript
+from tests.support.command import vmr
 from tests.support.media import cup_video
 from tests.support.planted import (
     FINGERPRINT,
@@ -257,38 +257,25 @@ def test_the_commands_from_end_to_end(
     (tmp_path / "films").mkdir()
     cup_video(tmp_path / "films" / "cup.mp4")
     with ObjectStore(monkeypatch) as store:
-        said = _vmr("index", tmp_path / "films", "--store", store.bucket(), "--no-speech", "--json")
+        said = vmr("index", tmp_path / "films", "--store", store.bucket(), "--no-speech", "--json")
         assert [file["state"] for file in json.loads(said)["files"]] == ["ready"]
-        _vmr("index", tmp_path / "films", "--library", tmp_path / "home", "--no-speech")
-        found = json.loads(_vmr("search", "a cup of coffee", "--json"))["moments"]
+        vmr("index", tmp_path / "films", "--library", tmp_path / "home", "--no-speech")
+        found = json.loads(vmr("search", "a cup of coffee", "--json"))["moments"]
         at_home = json.loads(
-            _vmr("search", "a cup of coffee", "--json", "--library", tmp_path / "home")
+            vmr("search", "a cup of coffee", "--json", "--library", tmp_path / "home")
         )["moments"]
         assert found == at_home
         assert found[0]["path"] == str(tmp_path / "films" / "cup.mp4")
-        checks = json.loads(_vmr("doctor", "--json", status=None))["checks"]
+        checks = json.loads(vmr("doctor", "--json", status=None))["checks"]
         named = {check["name"]: check for check in checks}
         assert named["catalogue"]["good"]
         assert "PostgreSQL 18" in named["catalogue"]["finding"]
         assert named["store"]["good"]
-        _vmr("export", "1@0-1", "--to", tmp_path / "clip.mp4")
+        vmr("export", "1@0-1", "--to", tmp_path / "clip.mp4")
         assert (tmp_path / "clip.mp4").stat().st_size
-        _vmr("rescan")
-        _vmr("remove", "1")
-        assert json.loads(_vmr("list", "--json")) == {"videos": []}
-
-
-def _vmr(*arguments: str | Path, status: int | None = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "vmr", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timedelta(minutes=5).total_seconds(),
-    )
-    assert status is None or done.returncode == status, done.stderr
-    return done.stdout
+        vmr("rescan")
+        vmr("remove", "1")
+        assert json.loads(vmr("list", "--json")) == {"videos": []}
 
 
 def test_a_library_goes_to_servers_and_back(

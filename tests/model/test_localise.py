@@ -6,8 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vmr.model.localise import propose, smooth
-from vmr.model.spans import iou
+from vmr.model.localise import (
+    PEAKS,
+    SHARES,
+    SNAP_SECONDS,
+    Curve,
+    Proposal,
+    propose,
+    propose_each,
+    smooth,
+    snap,
+)
+from vmr.model.spans import iou, nms
 
 NO_CUTS = np.zeros(0)
 
@@ -99,3 +109,56 @@ def test_proposals_are_ordered_spans_inside_the_window(
     for p in found:
         assert 0 <= p.start < p.end <= len(curve)
         assert p.score <= smooth(curve).max() + 1e-5
+
+
+def textbook(curve: Curve) -> list[Proposal]:
+    """One peak, one share and one row at a time."""
+    level = smooth(curve.similarity)
+    count, floor = len(level), float(np.median(level)) if len(level) else 0.0
+    peaks = [
+        row
+        for row in range(count)
+        if (row == 0 or level[row] >= level[row - 1])
+        and (row == count - 1 or level[row] > level[row + 1])
+    ]
+    found = []
+    for peak in sorted(peaks, key=lambda row: -level[row])[:PEAKS]:
+        for share in SHARES:
+            line = floor + share * float(np.maximum(level[peak] - floor, 0.0))
+            first, last = peak, peak
+            while first > 0 and not level[first - 1] < line:
+                first -= 1
+            while last < count - 1 and not level[last + 1] < line:
+                last += 1
+            start, end = snap(curve.starts[first], curve.ends[last], curve.cuts)
+            start = min(start, max(end - 0.5, curve.starts[0]))
+            mean = level[first : last + 1].astype(np.float64).mean()
+            middle = (curve.starts[peak] + curve.ends[peak]) / 2
+            found.append(Proposal(start, end, float(0.5 * level[peak] + 0.5 * mean), middle))
+    spans = [(moment.start, moment.end) for moment in found]
+    kept = nms(spans, [moment.score for moment in found], threshold=0.6, keep=10)
+    return [found[i] for i in kept]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_curves_that_are_read_together_give_what_each_gives_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    curves = []
+    for length in rng.choice([0, 1, 2, 7, 40, 128], 12).tolist():
+        starts, ends = timeline(length)
+        cuts = np.sort(rng.uniform(0, length, rng.integers(0, 9)))
+        curves.append(Curve(rng.normal(size=length).astype(np.float32), starts, ends, cuts))
+    together = propose_each(curves)
+    for curve, found in zip(curves, together, strict=True):
+        assert found == propose(*curve)
+        slow = textbook(curve)
+        assert [(p.start, p.end, p.best) for p in found] == [(p.start, p.end, p.best) for p in slow]
+        np.testing.assert_allclose([p.score for p in found], [p.score for p in slow], rtol=1e-6)
+
+
+def test_an_edge_moves_to_the_nearest_cut_within_reach() -> None:
+    cuts = np.array([3.0, 10.0, 11.0, 30.0])
+    assert snap(10.4, 29.0, cuts) == (10.0, 30.0)
+    assert snap(10.5, 29.0, cuts) == (10.0, 30.0)  # as near to both: the earlier
+    assert snap(3.0 + SNAP_SECONDS + 0.01, 20.0, cuts) == (3.0 + SNAP_SECONDS + 0.01, 20.0)
+    assert snap(9.0, 9.2, cuts) == (9.0, 9.2)  # both on one cut would leave nothing

@@ -1,11 +1,13 @@
 """Overlap and suppression: a hand-worked table, a slow oracle, and properties."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmr.model.spans import iou, nms
+from vmr.model.spans import iou, nms, nms_each
 
 SECONDS = st.integers(0, 40).map(lambda tenth: tenth / 4)  # a coarse grid: ties and touching edges
 SPAN = st.tuples(SECONDS, SECONDS).map(lambda pair: (min(pair), max(pair)))
@@ -89,6 +91,29 @@ def test_nms_equals_the_textbook_loop(
     scores = data.draw(st.lists(st.integers(-3, 3), min_size=size, max_size=size))
     found = nms(spans, scores, threshold=threshold, keep=keep, nested=nested)
     assert found.tolist() == slow_nms(spans, scores, threshold, keep, nested)
+
+
+@given(
+    st.data(),
+    st.lists(SPANS, min_size=1, max_size=4),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.integers(0, 6),
+    st.sampled_from([0.0, 0.8, 1.0]),
+)
+def test_lists_that_are_suppressed_together_give_what_each_gives_alone(
+    data: st.DataObject, lists: list[list[Span]], threshold: float, keep: int, nested: float
+) -> None:
+    most = max(1, *map(len, lists))
+    boxes, values = np.zeros((len(lists), most, 2)), np.full((len(lists), most), -np.inf)
+    for place, spans in enumerate(lists):
+        size = len(spans)
+        boxes[place, :size] = np.asarray(spans).reshape(-1, 2)
+        values[place, :size] = data.draw(st.lists(st.integers(-3, 3), min_size=size, max_size=size))
+    options: Any = {"threshold": threshold, "keep": keep, "nested": nested}
+    found = nms_each(boxes, values, **options)
+    for spans, scores, kept in zip(lists, values, found, strict=True):
+        alone = nms(spans, scores[: len(spans)], **options)
+        assert kept == alone.tolist()
 
 
 @given(st.data(), SPANS)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from vmr.model.localise import Proposal
-from vmr.model.windows import STRIDE, WINDOW, cut_windows, distinct, window_of
+from vmr.model.windows import STRIDE, WINDOW, cut_windows, distinct, distinct_each, window_of
 
 
 def test_every_row_lies_in_its_window_away_from_inner_edges() -> None:
@@ -39,3 +39,21 @@ def test_a_moment_that_two_windows_see_is_reported_once_by_the_one_in_the_middle
     assert distinct(windows, [[], [whole, twice]]) == [whole]
     inside, beside = Proposal(101.0, 110.0, 0.9, 105.0), Proposal(138.0, 150.0, 0.8, 145.0)
     assert distinct(windows, [[], [whole, inside, beside]]) == [whole, beside]
+
+
+def test_videos_that_are_read_together_give_what_each_gives_alone() -> None:
+    rng = np.random.default_rng(0)
+    videos = []
+    for length in (40, 100, 500, 3):
+        starts = np.arange(length, dtype=np.float64)
+        windows = cut_windows(np.zeros((length, 3), np.float32), starts, starts + 1, np.zeros(0))
+        read = []
+        for window in windows:
+            bests = np.sort(rng.choice(window.starts, min(10, len(window.starts))))[::-1]
+            read.append([Proposal(b, b + rng.uniform(1, 30), float(b), b + 0.5) for b in bests])
+        videos.append((windows, read))
+    together = distinct_each(videos)
+    assert [len(found) > 0 for found in together] == [True] * len(videos)
+    assert together == [distinct(*video) for video in videos]
+    assert distinct_each([]) == []
+    assert distinct_each([([], [])]) == [[]]

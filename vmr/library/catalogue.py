@@ -79,6 +79,8 @@ class Video:
     def is_unreadable(self, second: float) -> bool:
         """Whether the row of a second lies in a damaged span. Such rows match nothing, but where
         all others match even less, they would stand out."""
+        if not self.unreadable:
+            return False
         start = math.floor(second)
         end = min(start + 1, self.duration)
         return any(first <= start and end <= last for first, last in self.unreadable)

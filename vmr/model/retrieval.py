@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from feature_extract.files import assets_folder
 from feature_extract.motion import motion_fingerprint
-from vmr.model.localise import Proposal, propose
+from vmr.model.localise import Curve, Proposal, propose_each
 from vmr.model.looking import shown
 from vmr.model.movements import COLUMNS, EVEN, ODDS, Movements
 from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
@@ -374,16 +374,19 @@ class RetrievalModel:
         """
         if self.second_stage is None or query.parts is None:
             vector = self.encode_query(query)
-            return [self.along(window, self.curve(window.clips, vector)) for window in windows]
+            return self.along(windows, [self.curve(window.clips, vector) for window in windows])
         matches = [self.matches(window.clips, query) for window in windows]
         return [
             [replace(m, score=self.mix.slope * m.score + self.mix.offset) for m in own]
             for own in self.second_stage.propose(windows, matches, query.vectors)
         ]
 
-    def along(self, window: Window, curve: NDArray[np.float32]) -> list[Proposal]:
-        """Moments of a window, best first, read off a similarity curve (T,) alone."""
-        return propose(curve, window.starts, window.ends, window.cuts)
+    def along(
+        self, windows: Sequence[Window], curves: Sequence[NDArray[np.float32]]
+    ) -> list[list[Proposal]]:
+        """Moments of each window, best first, read off its similarity curve (T,) alone."""
+        pairs = zip(windows, curves, strict=True)
+        return propose_each([Curve(level, w.starts, w.ends, w.cuts) for w, level in pairs])
 
     def matches(self, clips: NDArray[np.floating], query: Query) -> Matches:
         """(3, T): the curves of the query, and of its two parts or twice of itself again."""

@@ -59,7 +59,8 @@ def nms(
     while order.size and len(kept) < keep:
         # Some at once: all pairs in one go cost less than a call for each one that is kept.
         first, order = order[:PIECE], order[PIECE:]
-        chosen = _greedy(boxes[first], threshold, nested, keep - len(kept))
+        own = boxes[first]
+        chosen = _best(_goes(own, own, threshold, nested), keep - len(kept))
         kept += first[chosen].tolist()
         if order.size and len(kept) < keep:
             goes = _goes(boxes[first[chosen]], boxes[order], threshold, nested)
@@ -67,12 +68,44 @@ def nms(
     return np.asarray(kept, dtype=np.intp)
 
 
-def _greedy(boxes: NDArray[np.float64], threshold: float, nested: float, keep: int) -> list[int]:
-    """The first `keep` of the spans (N, 2), best first, that no better one makes go."""
-    goes = np.packbits(_goes(boxes, boxes, threshold, nested), axis=1, bitorder="little")
+def nms_each(
+    spans: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    *,
+    threshold: float,
+    keep: int,
+    nested: float = 1.0,
+) -> list[list[int]]:
+    """As `nms` of each of W lists of some ten spans, all in one go.
+
+    Args:
+        spans: (W, N, 2) seconds.
+        scores: (W, N); -inf where a list has fewer spans.
+    """
+    order = np.argsort(-scores, axis=1, kind="stable")
+    boxes = np.take_along_axis(spans, order[:, :, None], axis=1)
+    goes = _goes(boxes, boxes, threshold, nested)  # (W, N, N)
+    left = np.isfinite(np.take_along_axis(scores, order, axis=1))  # (W, N)
+    kept: list[list[int]] = [[] for _ in order]
+    every = np.arange(len(order))
+    for _ in range(min(keep, order.shape[1])):
+        best = left.argmax(axis=1)
+        found = left[every, best]
+        if not found.any():
+            break
+        left &= ~goes[every, best]
+        left[every, best] = False
+        places = order[every, best][found].tolist()
+        for own, place in zip(np.flatnonzero(found).tolist(), places, strict=True):
+            kept[own].append(place)
+    return kept
+
+
+def _best(goes: NDArray[np.bool_], keep: int) -> list[int]:
+    """The first `keep` of some spans, best first, that no better one makes go: (N, N)."""
     chosen: list[int] = []
     gone = 0  # a bit a span
-    for place, row in enumerate(goes):
+    for place, row in enumerate(np.packbits(goes, axis=1, bitorder="little")):
         if len(chosen) == keep:
             break
         if not gone >> place & 1:
@@ -84,13 +117,14 @@ def _greedy(boxes: NDArray[np.float64], threshold: float, nested: float, keep: i
 def _goes(
     better: NDArray[np.float64], others: NDArray[np.float64], threshold: float, nested: float
 ) -> NDArray[np.bool_]:
-    """(N, M) whether a better span (N, 2) makes another (M, 2) go."""
-    pairs = better[:, None], others[None]
+    """(..., N, M) whether a better span (..., N, 2) makes another (..., M, 2) go."""
+    pairs = better[..., :, None, :], others[..., None, :, :]
     shared, union = _shared(*pairs)
     goes: NDArray[np.bool_] = _share(shared, union) > threshold
     if nested < 1:
-        lengths = better[:, 1] - better[:, 0], others[:, 1] - others[:, 0]
-        goes |= _share(shared, np.minimum(lengths[0][:, None], lengths[1])) > nested
+        lengths = better[..., 1] - better[..., 0], others[..., 1] - others[..., 0]
+        shorter = np.minimum(lengths[0][..., :, None], lengths[1][..., None, :])
+        goes |= _share(shared, shorter) > nested
     return goes
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vmr.model.halves import single
 from vmr.model.localise import Proposal
-from vmr.model.spans import nms
+from vmr.model.spans import nms, nms_each
 
 WINDOW: Final = 128
 """Rows that stage two reads at once: what the model was trained on."""
@@ -29,6 +29,8 @@ OVERLAP: Final = 0.5
 NESTED: Final = 0.8
 """Share of the shorter of two moments above which it lies in the other, and says nothing new:
 docs/EXPERIMENTS.md, "a moment that lies in a better one is not listed beside it"."""
+_FEW: Final = 10
+"""Moments of a video that are compared together with those of others: what one window gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class Window:
 
     def answers_for(self, moments: Sequence[Proposal]) -> list[bool]:
         """Whether each is this window's to report: in another one it may be cut off."""
-        if not self.length:
+        if self.length <= WINDOW:  # there is no other
             return [True] * len(moments)
         bests = [moment.best for moment in moments]
         rows = self.first + np.searchsorted(self.starts, bests, side="right") - 1
@@ -82,15 +84,41 @@ def cut_windows(
 
 def distinct(windows: Sequence[Window], read: Sequence[list[Proposal]]) -> list[Proposal]:
     """The moments of windows of one video, each once, best first."""
+    return distinct_each([(windows, read)])[0]
+
+
+def distinct_each(
+    videos: Sequence[tuple[Sequence[Window], Sequence[list[Proposal]]]],
+) -> list[list[Proposal]]:
+    """The moments of the windows of each video, each once, best first."""
     found = [
-        moment
-        for window, moments in zip(windows, read, strict=True)
-        for moment, answers in zip(moments, window.answers_for(moments), strict=True)
-        if answers
+        [
+            moment
+            for window, moments in zip(windows, read, strict=True)
+            for moment, answers in zip(moments, window.answers_for(moments), strict=True)
+            if answers
+        ]
+        for windows, read in videos
     ]
-    spans = [(moment.start, moment.end) for moment in found]
-    scores = [moment.score for moment in found]
-    return [found[i] for i in distinct_indices(spans, scores)]
+    few = [number for number, moments in enumerate(found) if 1 < len(moments) <= _FEW]
+    spans = np.zeros((len(few), _FEW, 2))
+    scores = np.full((len(few), _FEW), -np.inf)
+    for place, number in enumerate(few):
+        own = found[number]
+        spans[place, : len(own)] = [(moment.start, moment.end) for moment in own]
+        scores[place, : len(own)] = [moment.score for moment in own]
+    kept = nms_each(spans, scores, threshold=OVERLAP, nested=NESTED, keep=_FEW)
+    chosen = dict(zip(few, kept, strict=True))
+    return [
+        [moments[i] for i in (chosen[number] if number in chosen else _distinct(moments))]
+        for number, moments in enumerate(found)
+    ]
+
+
+def _distinct(moments: Sequence[Proposal]) -> list[int]:
+    return distinct_indices(
+        [(moment.start, moment.end) for moment in moments], [moment.score for moment in moments]
+    )
 
 
 def distinct_indices(spans: Sequence[tuple[float, float]], scores: Sequence[float]) -> list[int]:

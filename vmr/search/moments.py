@@ -4,13 +4,17 @@ fused = fuse(seen, heard, scale)                    # moments of two senses, eac
 follow_on([first, second], within=20)               # one after the other
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+
 from feature_extract.video.recording import Recording
-from vmr.model.strength import Verdict
+from vmr.library.store import Video
+from vmr.model.localise import Proposal
+from vmr.model.strength import Calibration, Verdict
 from vmr.model.windows import distinct_indices
 from vmr.search.query import Suggestion
 from vmr.search.sentences import Quote
@@ -58,6 +62,39 @@ class Moment:
     "what the file says of it"
     also: tuple[Place, ...] = ()
     "the same footage in other videos (copies.py)"
+
+
+def moments_of(
+    seen: Iterable[tuple[Video, Sequence[Proposal]]], calibration: Calibration, rows: int | None
+) -> list[Moment]:
+    """What was seen in each video, found among so many rows, but for damaged spans."""
+    found = [
+        (video, name, proposal)
+        for video, proposals in seen
+        for name in [video.name]
+        for proposal in proposals
+        if not video.is_unreadable(proposal.best)
+    ]
+    scores = np.array([proposal.score for _, _, proposal in found])
+    strengths = calibration.strength(scores, rows).tolist()
+    verdicts = calibration.verdicts(scores, rows)
+    return [
+        Moment(
+            video.id,
+            name,
+            video.path,
+            proposal.start,
+            proposal.end,
+            proposal.score,
+            strength,
+            proposal.best,
+            verdict,
+            recording=video.recording,
+        )
+        for (video, name, proposal), strength, verdict in zip(
+            found, strengths, verdicts, strict=True
+        )
+    ]
 
 
 @dataclass(frozen=True)

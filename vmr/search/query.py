@@ -182,7 +182,7 @@ class QueryStep:
         """Moments of each window, best first: by the model that reads words, or by the curve."""
         if self.query is not None:
             return model.localise(windows, self.query)
-        return [model.along(window, self.curve(model, window.clips)) for window in windows]
+        return model.along(windows, [self.curve(model, window.clips) for window in windows])
 
 
 def understand(

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -21,17 +22,16 @@ from vmr.library.locks import AwayError
 from vmr.library.scope import Scope
 from vmr.library.store import Library, LibraryError, Video
 from vmr.model.halves import single
-from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import QueryError
-from vmr.model.windows import Window, distinct, window_of
+from vmr.model.windows import Window, distinct_each, window_of
 from vmr.search.clips import Index, RowTimes, open_windows, windows_of
 from vmr.search.copies import shown_once
 from vmr.search.feedback import Feedback
 from vmr.search.hearing import Hearing
 from vmr.search.indexes import open_index
 from vmr.search.languages import language_of
-from vmr.search.moments import Answer, Moment, follow_on
+from vmr.search.moments import Answer, Moment, follow_on, moments_of
 from vmr.search.partly import judge, partly_found
 from vmr.search.parts import Videos, ids_of
 from vmr.search.query import ParsedQuery, QueryStep, parse, plain_words, suggestions, understand
@@ -360,11 +360,12 @@ class Searcher:
         # What moves so is no chance find, however many rows there are.
         movement_alone = any(self.model.space.is_movement_alone(wanted) for wanted in step.wanted)
         searched = None if movement_alone else self._rows_of(chosen)
-        hits = []
-        for video, windows in opened:
-            hits += self._hits(video, distinct(windows, read[: len(windows)]), searched)
-            read = read[len(windows) :]
-        return hits
+        own = iter(read)
+        moments = distinct_each(
+            [(windows, list(islice(own, len(windows)))) for _, windows in opened]
+        )
+        seen = zip([video for video, _ in opened], moments, strict=True)
+        return moments_of(seen, self.model.calibration, searched)
 
     def _windows(self, video: Video, firsts: list[int]) -> list[Window]:
         """The windows of one video that begin at these rows."""
@@ -375,25 +376,3 @@ class Searcher:
                 raise
             logger.info("%s: skipped: %s", video.path, error)
             return []  # removed or found damaged since stage one: the others still answer
-
-    def _hits(self, video: Video, moments: list[Proposal], rows: int | None) -> list[Moment]:
-        """Moments of a video, found among so many rows."""
-        found = [moment for moment in moments if not video.is_unreadable(moment.best)]
-        scores = np.array([moment.score for moment in found])
-        strengths = self.model.calibration.strength(scores, rows).tolist()
-        verdicts = self.model.calibration.verdicts(scores, rows)
-        return [
-            Moment(
-                video.id,
-                video.name,
-                video.path,
-                moment.start,
-                moment.end,
-                moment.score,
-                strength,
-                moment.best,
-                verdict,
-                recording=video.recording,
-            )
-            for moment, strength, verdict in zip(found, strengths, verdicts, strict=True)
-        ]

@@ -10,17 +10,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from feature_extract.transcript import Sense
+from feature_extract.transcript import SENTENCE_ENDS, Sense, begins_sentence
 from vmr.library.transcripts import KeptSpan
 
 PAUSE_SECONDS: Final = 1.5
 """After so long a silence, another sentence begins."""
-BREATH_SECONDS: Final = 0.4
-"""After so long a one, too, with a word that begins with a capital: full stops are left out by what
-listens, and capitals seldom."""
 LONGEST_SECONDS: Final = 15.0
 """How far a sentence is followed to each side; speech without an end is cut where a span ends."""
-_ENDS: Final = tuple(".?!…。？！")
 _CLOSES: Final = "\"'”’»)]"
 
 
@@ -90,9 +86,9 @@ def _border(early: Token, late: Token, found: float) -> bool:
     if not (early.last or (early.timed and late.timed)):
         return False
     pause = late.start - early.end
-    if early.text.rstrip(_CLOSES).endswith(_ENDS) or pause > PAUSE_SECONDS:
+    if early.text.rstrip(_CLOSES).endswith(SENTENCE_ENDS) or pause > PAUSE_SECONDS:
         return True
-    if pause > BREATH_SECONDS and late.text[:1].isupper() and late.text.split("'")[0] != "I":
+    if begins_sentence(pause, late.text):
         return True
     far = max(found - early.start, late.end - found) > LONGEST_SECONDS
     return far and early.last
