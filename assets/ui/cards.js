@@ -9,7 +9,7 @@ const MOST_WEAK = 6; // weak matches that are worth folding away; further ones a
 
 /** One moment as a card; `choose` is called with the moment when it is pressed. */
 function card(moment, number, { choose, meaning, best }) {
-  const percent = Math.floor(moment.strength * 100); // nothing is called 100 % sure
+  const percent = Math.round(moment.strength * 100);
   const span = words.span(moment);
   const shown = picture(moment.video, moment.best);
   const frame = h("span", { class: "frame" }, shown, h("span", { class: "span" }, span));

@@ -86,7 +86,7 @@ export class Why {
    */
   open({ words: alone, added = [], attention, unread }, moment = null, span = [0, 1]) {
     this.element.hidden = alone.length === 0;
-    const percent = Math.floor(100 * (moment?.strength ?? 0));
+    const percent = Math.round(100 * (moment?.strength ?? 0));
     this.meaning.textContent = percent ? words.strengthMeaning(percent) : "";
     const note = added.length ? words.whyAddedNote : "";
     this.added.fill(added, span, note, atBest(added, moment?.best ?? 0, span));
@@ -118,7 +118,7 @@ export class Why {
 function atBest(added, best, [begins, ends]) {
   return added.map(({ strength }) => {
     const row = Math.floor(((best - begins) / (ends - begins)) * strength.length);
-    const percent = Math.floor(100 * (strength[clamp(row, 0, strength.length - 1)] ?? 0));
+    const percent = Math.round(100 * (strength[clamp(row, 0, strength.length - 1)] ?? 0));
     return percent < 0 ? `−${-percent}` : `+${percent}`;
   });
 }

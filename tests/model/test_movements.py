@@ -17,6 +17,7 @@ from vmr.model.movements import (
     names_nothing_else,
 )
 from vmr.model.retrieval import RetrievalModel
+from vmr.model.strength import SUREST
 from vmr.model.text import tokenize
 from vmr.training.compose import MOVES
 from vmr.training.movements import CUT, Moved, fit_movements
@@ -164,7 +165,7 @@ def test_a_movement_alone_is_as_strong_as_it_is_fast(model: RetrievalModel) -> N
     strength = model.calibration.strength(model.curve(clips, vector))
     still = -ODDS * EVEN  # as what goes another way
     expected = [0.2 * ODDS, 0, still, still]
-    np.testing.assert_allclose(np.log(strength / (1 - strength)), expected, atol=1e-4)
+    np.testing.assert_allclose(np.log(strength / (SUREST - strength)), expected, atol=1e-4)
 
 
 def test_a_slow_pan_is_noticed_and_an_idle_camera_is_not(model: RetrievalModel) -> None:

@@ -5,22 +5,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmr.model.strength import FEWEST_ROWS, Calibration
+from vmr.model.strength import FEWEST_ROWS, SUREST, Calibration
 
 ANY = Calibration(slope=2.0, offset=-4.0, possible=0.3, strong=0.8)
 BY_ROWS = Calibration(2.0, -4.0, 0.3, 0.8, rows=200, right_by_rows=0.7, found_by_rows=0.25)
 
 
 def logit(chance: float) -> float:
-    return float(np.log(chance / (1 - chance)))
+    return float(np.log(chance / (SUREST - chance)))
 
 
 def test_strength_is_monotone_and_the_verdict_follows_it() -> None:
     strength = ANY.strength(np.linspace(-5, 10, 50))
     assert (np.diff(strength) > 0).all()
     assert strength.min() >= 0
-    assert strength.max() <= 1
-    assert float(ANY.strength(2.0)) == pytest.approx(0.5)
+    assert strength.max() < SUREST
+    assert float(ANY.strength(2.0)) == pytest.approx(SUREST / 2)
+    assert f"{float(ANY.strength(1e3)):.0%}" == "99%"  # as people write it
+    assert ANY.score(float(ANY.strength(3.0))) == pytest.approx(3.0)
     scores = [(4.0 + logit(chance)) / 2 for chance in (0.1, 0.301, 0.79, 0.801)]
     assert [ANY.verdict(score) for score in scores] == ["none", "possible", "possible", "strong"]
 

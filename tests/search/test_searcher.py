@@ -12,6 +12,7 @@ from tests.support.planted import WIDTH, plant, random_rows, tiny_model
 from vmr.library.store import Library, LibraryError
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.spans import iou
+from vmr.model.strength import SUREST
 from vmr.model.text import QueryError, Words
 from vmr.model.windows import WINDOW
 from vmr.search.clips import WINDOWS, open_windows
@@ -76,7 +77,7 @@ def test_an_answer_is_less_sure_the_more_was_searched(library: Library) -> None:
     alone = searcher.search(QUERY, video=5).moments[0]
     assert (everywhere.video, everywhere.start) == (5, alone.start)
     assert everywhere.score == alone.score
-    odds = [hit.strength / (1 - hit.strength) for hit in (alone, everywhere)]
+    odds = [hit.strength / (SUREST - hit.strength) for hit in (alone, everywhere)]
     assert odds[1] / odds[0] == pytest.approx((60 / (4 * 90 + 60)) ** 0.7)
     assert alone.strength == pytest.approx(searcher.strength_curve(QUERY, 5).max(), abs=0.2)
     assert everywhere.verdict == model.calibration.verdict(everywhere.score, 420)

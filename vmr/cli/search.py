@@ -275,16 +275,13 @@ def _answer_record(answer: "Answer") -> dict[str, Any]:
 
 
 def _answer_text(answer: "Answer") -> str:
-    """A moment a line: as `export` takes it, its times, its strength, its file.
-
-    Percent are rounded down, as nothing is called 100 % sure."""
+    """A moment a line: as `export` takes it, its times, its strength, its file."""
     named = [f"{hit.video}@{hit.start:.1f}-{hit.end:.1f}" for hit in answer.moments]
     width = max(map(len, named), default=0)
     lines = []
     for name, hit in zip(named, answer.moments, strict=True):
-        percent = int(100 * hit.strength)
         lines.append(
-            f"{name:{width}}  {clock(hit.start)} - {clock(hit.end)}  {percent:3d}%  "
+            f"{name:{width}}  {clock(hit.start)} - {clock(hit.end)}  {hit.strength:4.0%}  "
             f"{one_line(str(hit.path))}"
         )
         lines += [f"{'':{width}}  {quote.sense}: {one_line(quote.text)}" for quote in hit.words]

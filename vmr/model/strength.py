@@ -20,6 +20,9 @@ Verdict = Literal["strong", "possible", "none"]
 
 FEWEST_ROWS: Final = 20
 """Rows that count as searched at least: below it nothing was measured."""
+SUREST: Final = 0.99
+"""What strength comes near to and never reaches: no answers that were measured are right more often
+than that, and nobody is to read 100 %."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Calibration:
         """Scores of any shape, found among so many rows (None: as many as it was made on) ->
         0..1: how often an answer of such a score is right."""
         logit = self.slope * np.asarray(scores, dtype=np.float64) + self.offset
-        return np.asarray(1 / (1 + np.exp(self.right_by_rows * self._more(rows) - logit)))
+        return np.asarray(SUREST / (1 + np.exp(self.right_by_rows * self._more(rows) - logit)))
 
     def presence(
         self, scores: NDArray[np.floating] | float, rows: int | None = None
@@ -63,7 +66,7 @@ class Calibration:
     def score(self, strength: float, rows: int | None = None) -> float:
         """The score that would have this strength, found among so many rows: what another sense
         has found, on the scale of this one."""
-        held = min(max(strength, 1e-6), 1 - 1e-6)
+        held = min(max(strength / SUREST, 1e-6), 1 - 1e-6)
         logit = float(np.log(held / (1 - held))) + self.right_by_rows * self._more(rows)
         return (logit - self.offset) / self.slope
 
