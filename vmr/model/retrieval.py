@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from feature_extract.files import assets_folder
 from feature_extract.motion import motion_fingerprint
-from vmr.model.localise import Curve, Proposal, propose_each
+from vmr.model.localise import Proposal
 from vmr.model.looking import shown
 from vmr.model.movements import COLUMNS, EVEN, ODDS, Movements
 from vmr.model.movements import WEIGHT as MOVEMENT_WEIGHT
@@ -42,7 +42,7 @@ from vmr.model.strength import Calibration
 from vmr.model.text import Query, Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.model.weights import ModelError, read_weights, write_weights
-from vmr.model.windows import Window
+from vmr.model.windows import Window, along
 
 BASE: Final = assets_folder() / "weights" / "base"
 """The weights of a fresh install."""
@@ -374,19 +374,12 @@ class RetrievalModel:
         """
         if self.second_stage is None or query.parts is None:
             vector = self.encode_query(query)
-            return self.along(windows, [self.curve(window.clips, vector) for window in windows])
+            return along(windows, [self.curve(window.clips, vector) for window in windows])
         matches = [self.matches(window.clips, query) for window in windows]
         return [
             [replace(m, score=self.mix.slope * m.score + self.mix.offset) for m in own]
             for own in self.second_stage.propose(windows, matches, query.vectors)
         ]
-
-    def along(
-        self, windows: Sequence[Window], curves: Sequence[NDArray[np.float32]]
-    ) -> list[list[Proposal]]:
-        """Moments of each window, best first, read off its similarity curve (T,) alone."""
-        pairs = zip(windows, curves, strict=True)
-        return propose_each([Curve(level, w.starts, w.ends, w.cuts) for w, level in pairs])
 
     def matches(self, clips: NDArray[np.floating], query: Query) -> Matches:
         """(3, T): the curves of the query, and of its two parts or twice of itself again."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmr.model.halves import single
-from vmr.model.localise import Proposal
+from vmr.model.localise import Curve, Proposal, propose_each
 from vmr.model.spans import nms, nms_each
 
 WINDOW: Final = 128
@@ -80,6 +80,12 @@ def cut_windows(
         for first in (every if firsts is None else firsts)
         for rows in [slice(first, first + WINDOW)]
     ]
+
+
+def along(windows: Iterable[Window], curves: Iterable[NDArray[np.float32]]) -> list[list[Proposal]]:
+    """Moments of each window, best first, read off its similarity curve (T,) alone."""
+    pairs = zip(windows, curves, strict=True)
+    return propose_each([Curve(level, w.starts, w.ends, w.cuts) for w, level in pairs])
 
 
 def distinct(windows: Sequence[Window], read: Sequence[list[Proposal]]) -> list[Proposal]:

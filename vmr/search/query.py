@@ -29,7 +29,7 @@ from vmr.model.localise import Proposal
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.space import Vector
 from vmr.model.text import Query, QueryError, tokenize
-from vmr.model.windows import Window
+from vmr.model.windows import Window, along
 
 WITHIN_SECONDS: Final = 60.0
 """How far apart the parts of a THEN may be when the question does not say."""
@@ -182,7 +182,7 @@ class QueryStep:
         """Moments of each window, best first: by the model that reads words, or by the curve."""
         if self.query is not None:
             return model.localise(windows, self.query)
-        return model.along(windows, [self.curve(model, window.clips) for window in windows])
+        return along(windows, [self.curve(model, window.clips) for window in windows])
 
 
 def understand(
