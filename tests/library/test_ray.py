@@ -2,28 +2,34 @@
 without a reason."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from socket import socket
 
 import pytest
 
 from feature_extract.extract import Extraction
+from feature_extract.files import cache_folder
 from tests.support.planted import FINGERPRINT, planted_extraction, random_rows, write_file
 from tests.support.servers import ObjectStore, Postgres
 from vmr.library.address import Address
 from vmr.library.engine import Engine
+from vmr.library.film_cache import local_film
+from vmr.library.films import BucketPath, bucket_of, film_path
 from vmr.library.ingest import Ingest
 from vmr.library.receipts import Receipt
+from vmr.library.rescan import rescan
 from vmr.library.store import Library, LibraryError
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
+RAY = str(Path(sys.executable).parent / "ray")
 
 
 class Reader:
@@ -38,7 +44,7 @@ class Reader:
             mark.touch()
             os._exit(1)
         for step in range(4):
-            time.sleep(0.05)
+            time.sleep(0.5 if content.startswith(b"slow") else 0.05)
             on_progress(step / 4)  # type: ignore[operator]
         return planted_extraction(random_rows(4, len(content)))
 
@@ -49,24 +55,44 @@ def cluster(servers: object, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with closing(socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_DISABLE_IMPORT_WARNING": "1"}
-    ray = str(Path(sys.executable).parent / "ray")
-    shared = ["--num-cpus=1", "--disable-usage-stats", "--object-store-memory=80000000"]
-    head = [ray, "start", "--head", f"--port={port}", "--include-dashboard=false", *shared]
     logs = tmp_path_factory.mktemp("ray")
-    _start(head, environment, logs / "head")
-    _start([ray, "start", f"--address=127.0.0.1:{port}", *shared], environment, logs / "node")
-    yield f"ray://127.0.0.1:{port}"
+    _start("--head", f"--port={port}", "--include-dashboard=false", logs=logs)
+    address = f"ray://127.0.0.1:{port}"
+    join(address, logs)
+    yield address
     subprocess.run(
-        [ray, "stop", "--force"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [RAY, "stop", "--force"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
-def _start(command: list[str], environment: dict[str, str], log: Path) -> None:
-    """Into a file: what it starts would hold a pipe open for ever."""
+def join(cluster: str, logs: Path) -> None:
+    """Start one more node."""
+    _start(f"--address={cluster.removeprefix('ray://')}", logs=logs)
+
+
+def _start(*options: str, logs: Path) -> None:
+    """Its words go into a file: what it starts would hold a pipe open for ever."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_DISABLE_IMPORT_WARNING": "1"}
+    environment["VMR_CACHE"] = str(logs / "cache")
+    shared = ["--num-cpus=1", "--disable-usage-stats", "--object-store-memory=80000000"]
+    log = logs / "start"
     with log.open("w") as out:
-        done = subprocess.run(command, env=environment, stdout=out, stderr=out, timeout=180)
+        done = subprocess.run(
+            [RAY, "start", *options, *shared], env=environment, stdout=out, stderr=out, timeout=180
+        )
     assert done.returncode == 0, log.read_text()
+
+
+def nodes(cluster: str) -> list[int]:
+    """The processes that are the nodes of a cluster, by their age: the head is the first."""
+    port, found = cluster.rpartition(":")[2], []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = (process / "cmdline").read_bytes().decode()
+            if line.split("\0")[0].endswith("raylet/raylet") and f":{port}\0" in line:
+                began = (process / "stat").read_text().rpartition(")")[2].split()[19]
+                found.append((int(began), int(process.name)))
+    return [number for _, number in sorted(found)]
 
 
 @pytest.fixture
@@ -103,7 +129,8 @@ def _same_bytes(library: Library, folder: Path) -> None:
     for video in library.videos():
         if video.searchable:
             other = home.register(video.path)
-            home.store(other.id, Reader().extract(video.path, on_progress=print), full="")
+            with local_film(video.path) as file:
+                home.store(other.id, Reader().extract(file, on_progress=print), full="")
             for ours, kept in (("features", ".safetensors"), ("thumbnails", ".zip")):
                 assert library.blobs.get(f"{ours}/{video.id}{kept}") == home.blobs.get(
                     f"{ours}/{other.id}{kept}"
@@ -122,6 +149,31 @@ def test_workers_that_die_cost_nothing_and_a_poison_file_is_refused(
     assert states[poison].state == "refused"
     assert "3 workers died reading it" in states[poison].reason
     assert len(library.blobs.sizes("features/")) == 7
+    _same_bytes(library, tmp_path / "home")
+
+
+def test_workers_fetch_films_from_a_bucket(
+    place: tuple[Address, str],
+    cluster: str,
+    servers: tuple[Postgres, ObjectStore],
+    tmp_path: Path,
+) -> None:
+    """Each into the cache of its own machine; this process fetches none."""
+    folder = film_path(servers[1].bucket())
+    assert isinstance(folder, BucketPath)
+    films = {folder / f"deep/{n}.mp4": b"film" + b"x" * n for n in range(5)}
+    for path, content in films.items():
+        bucket_of(path).put(path.key, content)
+    poison = folder / "poison.mp4"
+    bucket_of(poison).put(poison.key, b"poison")
+    library = Library(place[0])
+    with Ingest(library, Reader, _engine(cluster, Reader, place[1])) as ingest:
+        assert rescan(library, ingest, [folder]).problems == ()
+        assert ingest.wait(240)
+    videos = {video.path: video for video in library.videos()}
+    assert {videos[path].state for path in films} == {"ready"}
+    assert (videos[poison].state, "3 workers died" in videos[poison].reason) == ("refused", True)
+    assert not (cache_folder() / "films").exists()
     _same_bytes(library, tmp_path / "home")
 
 
@@ -211,6 +263,30 @@ def test_cancelling_leaves_a_file_and_the_cluster_goes_on(
     states = [library.find(file).state for file in files]  # type: ignore[union-attr]
     assert states[:2] == ["ready", "ready"]
     assert set(states[2:]) <= {"new", "ready"}
+
+
+def test_a_node_that_is_lost_is_done_without(
+    place: tuple[Address, str], cluster: str, tmp_path: Path
+) -> None:
+    """There is room for one worker then, where there were slots for two."""
+    files = [write_file(tmp_path / f"{n}.mp4", b"slow" + b"x" * n) for n in range(6)]
+    library, commits = Library(place[0]), list[int]()
+    commit = library.commit
+
+    def counted(id: int, receipt: Receipt) -> None:
+        commits.append(id)
+        commit(id, receipt)
+        if len(commits) == 1:
+            os.kill(nodes(cluster)[1], signal.SIGKILL)
+
+    library.commit = counted  # type: ignore[method-assign]
+    with Ingest(library, Reader, _engine(cluster, Reader, place[1])) as ingest:
+        ingest.add(files)
+        assert ingest.wait(240)
+    assert [video.state for video in library.videos()] == ["ready"] * 6
+    assert sorted(commits) == [video.id for video in library.videos()]
+    _same_bytes(library, tmp_path / "home")
+    join(cluster, tmp_path)  # as the other tests find it
 
 
 def test_a_cluster_that_is_not_there_is_one_line() -> None:

@@ -11,6 +11,7 @@ Here a worker that died is let go, and a fresh one gets a file only after it has
 
 import queue
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -144,6 +145,8 @@ class RayEngine:
         )
         self._settings = make_extractor, store
         self._fingerprint = ""
+        self._counting = threading.Lock()
+        self._working = 0  # workers that have answered, and were not let go
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self.slots):
             self._free.put(None)  # to be started when it is needed
@@ -187,33 +190,63 @@ class RayEngine:
         return outcome
 
     def _taken(self) -> Any:
-        """A worker that has answered and that nobody else has."""
-        worker = self._free.get()
-        until = time.monotonic() + START_SECONDS
-        while worker is None:
-            fresh = self._make.remote(*self._settings)
+        """A worker that has answered just now and that nobody else has."""
+        while True:
+            worker = self._free.get() or self._made()
+            try:  # whoever was lost while nobody used it says nothing of any file
+                ray.get(worker.progress.remote(), timeout=LEAVE_SECONDS)
+                return worker
+            except RayError:
+                self._let_go(worker)
+
+    def _made(self) -> Any:
+        """A fresh worker that has answered; or one that came free meanwhile: where a node was lost,
+        the others have no room for as many as there are slots, and a fresh one waits in vain."""
+        until, said, fresh = time.monotonic() + START_SECONDS, "it has no room", None
+        while self._working or time.monotonic() < until:
+            if fresh is None:
+                fresh = self._make.remote(*self._settings)
+                answer = fresh.ready.remote()
             try:
-                fingerprint = ray.get(fresh.ready.remote(), timeout=START_SECONDS)
+                if ray.wait([answer], timeout=POLL_SECONDS)[0]:
+                    self._welcome(ray.get(answer))
+                    return fresh
             except RayTaskError as error:  # raised by what it loads: the next one would, too
-                self._let_go(fresh)
+                self._give_up(fresh)
                 raise LibraryError(f"no worker could be started ({_line(error.cause)})") from error
             except RayError as error:  # which says nothing of any file
                 ray.kill(fresh)
-                if time.monotonic() > until:
-                    self._free.put(None)
-                    raise LibraryError(f"no worker could be started ({_line(error)})") from error
+                fresh, said = None, _line(error)
                 time.sleep(POLL_SECONDS)
-                continue
-            if self._fingerprint not in ("", fingerprint):
-                self._free.put(None)
-                raise LibraryError("nodes of the cluster have different networks: install alike")
-            self._fingerprint, worker = fingerprint, fresh
-        return worker
+            with suppress(queue.Empty):
+                if (other := self._free.get_nowait()) is not None:
+                    self._give_up(fresh)
+                    return other
+                self._free.put(None)  # another empty slot
+        self._give_up(fresh)
+        raise LibraryError(f"no worker could be started ({said})")
+
+    def _welcome(self, fingerprint: str) -> None:
+        """Know a worker that has answered."""
+        if self._fingerprint not in ("", fingerprint):
+            self._free.put(None)
+            raise LibraryError("nodes of the cluster have different networks: install alike")
+        with self._counting:
+            self._fingerprint = fingerprint
+            self._working += 1
+
+    def _give_up(self, fresh: Any) -> None:
+        """Leave a slot empty that was to have this worker."""
+        if fresh is not None:
+            ray.kill(fresh)
+        self._free.put(None)
 
     def _let_go(self, worker: Any) -> None:
         """Never use a worker again: it is dead, or may still be at a file."""
         with suppress(RayError):
             ray.kill(worker)
+        with self._counting:
+            self._working -= 1
         self._free.put(None)
 
 
