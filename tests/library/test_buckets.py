@@ -4,6 +4,7 @@ again as files of this computer are, and what is said where that cannot be."""
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,11 @@ from tests.support.planted import FINGERPRINT, planted_extraction, random_rows
 from tests.support.planted_page import real_page, served
 from tests.support.servers import SLOW, ObjectStore
 from vmr.library import film_cache
+from vmr.library.blobs import Entry
 from vmr.library.content import FileStamp, NotReadError, full_digest, quick_digest
 from vmr.library.engine import LocalEngine
 from vmr.library.film_cache import is_kept, local_film
-from vmr.library.films import BucketPath, bucket_of, film_path
+from vmr.library.films import BucketPath, bucket_of, film_path, one_look
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.rescan import missing, rescan
@@ -158,6 +160,44 @@ def test_films_come_move_change_and_go(folder: BucketPath, tmp_path: Path) -> No
         copy,
         folder / "deep" / "c.mp4",
     }
+
+
+def test_a_look_asks_the_store_once_for_a_film(
+    folder: BucketPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = library_of(tmp_path / "library")
+    inside, alone = put(folder / "in" / "a.mp4", LARGE), put(folder / "b.mp4")
+    assert looked_again(library, folder / "in") == ()
+    assert indexed(library, alone) == {alone: "ready"}
+    put(folder / "in" / "c.mp4", LARGE[:-1])
+    asked = counted(monkeypatch)
+    assert looked_again(library) == ()
+    states = {video.path.name: video.state for video in library.videos()}
+    assert states == {"a.mp4": "ready", "b.mp4": "ready", "c.mp4": "ready"}
+    # Those in the folder are known by its list. The new one is looked at again where it is fetched,
+    # and when it has been read.
+    assert asked == Counter({alone.key: 1, (folder / "in" / "c.mp4").key: 2})
+    with one_look():
+        stamp = FileStamp.of(inside)
+        put(inside, LARGE[::-1])
+        assert FileStamp.of(inside) == stamp
+        with pytest.raises(NotReadError, match="replaced meanwhile"):
+            quick_digest(inside)
+    assert FileStamp.of(inside) != stamp
+
+
+def counted(patch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a store is asked for what it knows of an object, by its key, from now on."""
+    from vmr.library.bucket import Bucket
+
+    asked, entry = Counter[str](), Bucket.entry
+
+    def counting(self: Bucket, key: str) -> Entry:
+        asked[key] += 1
+        return entry(self, key)
+
+    patch.setattr(Bucket, "entry", counting)
+    return asked
 
 
 def test_a_store_that_is_away_makes_nothing_missing(
@@ -296,13 +336,13 @@ def test_the_commands_and_the_page_from_end_to_end(
     (films,) = [check for check in checks if check["name"] == "films"]
     assert films["good"]
     assert f"s3://{folder.bucket} at http://127.0.0.1" in films["finding"]
-    plays(library, cup.read_bytes())
+    plays(library, cup.read_bytes(), counted(monkeypatch))
     assert "0 refused" in vmr("rescan", "--library", str(library), stream="stderr")
     vmr("remove", str(path), "--library", str(library))
     assert json.loads(vmr("list", "--library", str(library), "--json")) == {"videos": []}
 
 
-def plays(library: Path, content: bytes) -> None:
+def plays(library: Path, content: bytes, asked: Counter[str]) -> None:
     """The page plays a film in ranges, shows stills and previews, and takes clips."""
     with (
         served(real_page(library.parent)) as address,
@@ -311,12 +351,14 @@ def plays(library: Path, content: bytes) -> None:
         whole = visitor.get("media/1")
         assert (whole.status_code, whole.content) == (200, content)
         get = partial(visitor.get, "media/1")
-        for asked, start, end in (("0-99", 0, 100), ("100-", 100, None), ("-50", -50, None)):
-            part = get(headers={"Range": f"bytes={asked}"})
+        for span, start, end in (("0-99", 0, 100), ("100-", 100, None), ("-50", -50, None)):
+            asked.clear()
+            part = get(headers={"Range": f"bytes={span}"})
             assert (part.status_code, part.content) == (206, content[start:end])
             begin = start % len(content)
             last = (end or len(content)) - 1
             assert part.headers["content-range"] == f"bytes {begin}-{last}/{len(content)}"
+            assert asked.total() == 1
         assert get(headers={"Range": f"bytes={len(content)}-"}).status_code == 416
         assert visitor.get("still/1/0.5").headers["content-type"] == "image/jpeg"
         assert visitor.get("preview/1", params={"start": 0, "end": 1}).status_code == 200

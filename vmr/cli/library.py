@@ -140,6 +140,7 @@ def _want(library: "Library", options: argparse.Namespace) -> None:
 
 def _index(options: argparse.Namespace) -> int:
     from vmr.library.engines import open_engine
+    from vmr.library.films import one_look
     from vmr.library.rescan import find_and_remember
     from vmr.library.store import Library
 
@@ -150,13 +151,12 @@ def _index(options: argparse.Namespace) -> int:
         place(library, options.index)
     unread = take_encoder(library, options.encoder, options.prompt)
     _want(library, options)
-    passed: list[Path] = []
-    files, problems = find_and_remember(
-        library, options.paths, exclude=options.exclude, passed=passed
-    )
-    problems += unread
+    paths, exclude, passed = options.paths, options.exclude, list[Path]()
     engine = open_engine(library, options.engine, gpus=options.gpus_per_worker)
-    jobs = ingest_files(library, files, engine)
+    with one_look():
+        files, problems = find_and_remember(library, paths, exclude=exclude, passed=passed)
+        jobs = ingest_files(library, files, engine)
+    problems += unread
     if options.json:
         print(json.dumps({"files": [_job_record(job) for job in jobs], "problems": problems}))
     _say_passed(passed)

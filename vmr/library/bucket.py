@@ -109,9 +109,13 @@ class Bucket:
             key, lambda: bytes(obstore.get(self._store, key, options=options).bytes())
         )
 
-    def open(self, key: str, *, tag: str = "") -> BinaryIO:
-        """For a reader that reads here and there, by ranges; `tag` as for `get_range`."""
-        size = self.entry(key).size_bytes
+    def open(self, key: str, entry: Entry | None = None) -> BinaryIO:
+        """For a reader that reads here and there, by ranges.
+
+        Args:
+            entry: of the content that is meant; ReplacedError where there is another one by now.
+        """
+        size, tag = (entry.size_bytes, entry.tag) if entry else (self.entry(key).size_bytes, "")
         return cast(BinaryIO, io.BufferedReader(_Ranges(self, key, size, tag), BLOCK_BYTES))
 
     def entry(self, key: str) -> Entry:
@@ -202,7 +206,8 @@ def _client() -> Any:
 
 
 def _entry(said: Any) -> Entry:
-    modified_ns = round(said["last_modified"].timestamp()) * 1_000_000_000
+    # In lists some stores say it to the millisecond, of one object to the second before.
+    modified_ns = int(said["last_modified"].timestamp()) * 1_000_000_000
     return Entry(said["path"], int(said["size"]), modified_ns, said["e_tag"] or "")
 
 

@@ -20,7 +20,7 @@ from typing import BinaryIO, Final
 
 from feature_extract.video.faults import in_words, is_fault
 from feature_extract.video.frames import shown_name
-from vmr.library.films import BucketPath, bucket_of
+from vmr.library.films import BucketPath, bucket_of, entry_of
 
 SAMPLE_BYTES: Final = 1 << 18
 _PIECE_BYTES: Final = 1 << 22
@@ -167,7 +167,7 @@ def is_there(path: Path) -> bool:
     if not isinstance(path, BucketPath):
         return os.path.lexists(path)
     try:
-        bucket_of(path).entry(path.key)
+        entry_of(path)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -178,7 +178,7 @@ def is_there(path: Path) -> bool:
 def _of_object(path: BucketPath) -> FileStamp:
     """Its tag stands where a file has its inode: another content has another one."""
     try:
-        entry = bucket_of(path).entry(path.key)
+        entry = entry_of(path)
     except OSError as error:
         raise not_read(path, error) from error
     tag = hashlib.blake2b(entry.tag.encode(), digest_size=8).digest()
@@ -188,8 +188,7 @@ def _of_object(path: BucketPath) -> FileStamp:
 def _open(path: Path) -> BinaryIO:
     try:
         if isinstance(path, BucketPath):
-            bucket = bucket_of(path)
-            return bucket.open(path.key, tag=bucket.entry(path.key).tag)
+            return bucket_of(path).open(path.key, entry_of(path))
         return path.open("rb")
     except OSError as error:
         raise not_read(path, error) from error

@@ -21,7 +21,7 @@ from typing import Final
 from feature_extract.files import cache_folder, file_lock, scratch_folder
 from vmr.library.blobs import Entry
 from vmr.library.content import not_read
-from vmr.library.films import BucketPath, bucket_of
+from vmr.library.films import BucketPath, bucket_of, entry_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def local_film(path: Path, report: Callable[[float], None] = lambda _: None) -> 
 def is_kept(path: BucketPath) -> bool:
     """Whether a film can be had without fetching it."""
     try:
-        return _name(path, bucket_of(path).entry(path.key)).is_file()
+        return _name(path, entry_of(path)).is_file()
     except OSError:
         return False
 

@@ -2,7 +2,9 @@
 
 path = film_path("s3://films/2024/beach.mp4")      # a BucketPath; of anything else, its Path
 path.name, path.suffix, path.bucket, path.key
-bucket_of(path).entry(path.key)                    # size, time and tag, as the store says them
+entry_of(path)                                     # size, time and tag, as the store says them
+with one_look():                                   # the store is asked once for each of them
+    find_videos([folder]); entry_of(path)
 
 A BucketPath goes wherever a path does; what reads a film asks content.py for what the store says
 of it, and film_cache.py for a file. obstore is imported when the first one is asked for.
@@ -10,11 +12,15 @@ of it, and film_cache.py for a file. obstore is imported when the first one is a
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path, PosixPath, WindowsPath
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
+from vmr.library.blobs import Entry
 from vmr.library.locks import LibraryError
 
 if TYPE_CHECKING:
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
 SCHEME: Final = "s3://"
 _ASKED: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_REGION")
 """A bucket is opened anew where one of these variables is another one."""
+
+_seen: ContextVar["dict[BucketPath, Entry] | None"] = ContextVar("seen", default=None)
+"""Of one look, in the thread that takes it."""
 
 if sys.platform == "win32":
     _Local = WindowsPath
@@ -96,6 +105,47 @@ def bucket_of(path: BucketPath) -> "Bucket":
         LibraryError: what asks it is not installed, or this is no bucket's name.
     """
     return _open(path.bucket, tuple(os.environ.get(name) for name in _ASKED))
+
+
+def entry_of(path: BucketPath) -> Entry:
+    """What the store says of an object, now or since the look began that is being taken.
+
+    Raises:
+        OSError: there is none, or the store does not answer.
+        LibraryError: as `bucket_of`.
+    """
+    seen = _seen.get()
+    if seen is not None and path in seen:
+        return seen[path]
+    entry = bucket_of(path).entry(path.key)
+    note(path, entry)
+    return entry
+
+
+def note(path: BucketPath, entry: Entry) -> None:
+    """The store has said this of an object, as in a list; forgotten where no look is taken."""
+    seen = _seen.get()
+    if seen is not None:
+        seen[path] = entry
+
+
+def was_seen(path: Path) -> bool:
+    """Whether the store has said something of it in the look that is being taken."""
+    return path in (_seen.get() or ())
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """While it is open, this thread takes what a store has said of an object for what it says: a
+    film that is read by its tag then, and is another one by now, is refused by the store."""
+    if _seen.get() is not None:
+        yield
+        return
+    token = _seen.set({})
+    try:
+        yield
+    finally:
+        _seen.reset(token)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from typing import Final
 
 from pathspec import GitIgnoreSpec
 
-from vmr.library.films import BucketPath, bucket_of
+from vmr.library.films import BucketPath, bucket_of, entry_of, note
 from vmr.library.locks import LibraryError
 
 logger = logging.getLogger(__name__)
@@ -182,7 +182,8 @@ def _objects(path: BucketPath, exclude: Sequence[str], passed: list[Path] | None
     try:
         entries = bucket.entries(path.key)
         if not entries and path.key:
-            return [BucketPath(f"s3://{path.bucket}/{bucket.entry(path.key).key}")]
+            entry_of(path)
+            return [path]
         for entry in sorted(entries, key=lambda entry: entry.key):
             one = BucketPath(f"s3://{path.bucket}/{entry.key}")
             inside = one.relative_to(path)
@@ -191,6 +192,7 @@ def _objects(path: BucketPath, exclude: Sequence[str], passed: list[Path] | None
             if hidden or marker or rules.match_file("/".join(inside.parts)):
                 continue
             if is_video(one):
+                note(one, entry)
                 found.append(one)
                 continue
             logger.info("%s: passed over: not a video by its name or beginning", one)

@@ -9,6 +9,7 @@ id = naming.unite(id, full_digest(path))
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from vmr.library.content import (
     is_there,
     quick_digest,
 )
-from vmr.library.films import SCHEME, read_stored, stored
+from vmr.library.films import SCHEME, read_stored, stored, was_seen
 from vmr.library.locks import AwayError
 
 _AT_ONCE: Final = 16
@@ -187,9 +188,14 @@ def presence(paths: list[bytes]) -> list[tuple[int, bytes]]:
     """
     in_buckets = [path for path in paths if path.startswith(SCHEME.encode())]
     there = {path: os.path.lexists(path) for path in {*paths} - {*in_buckets}}
+    seen = {path for path in in_buckets if was_seen(read_stored(path))}
+    in_buckets = [path for path in in_buckets if path not in seen]
+    there |= dict.fromkeys(seen, True)
     try:
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # which starts no thread for nothing
-            said = pool.map(lambda path: is_there(read_stored(path)), in_buckets)
+            looks = [copy_context() for _ in in_buckets]  # in which they note what they are told
+            films = map(read_stored, in_buckets)
+            said = pool.map(lambda look, film: look.run(is_there, film), looks, films)
             there |= dict(zip(in_buckets, said, strict=True))
     except NotReadError as error:
         raise AwayError(str(error)) from error

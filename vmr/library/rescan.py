@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmr.library.films import BucketPath
+from vmr.library.films import BucketPath, one_look
 from vmr.library.folders import find_videos
 from vmr.library.ingest import Ingest
 from vmr.library.store import Library, LibraryError, Video
@@ -58,12 +58,24 @@ def rescan(
     Raises:
         LibraryError: the library could not be written.
     """
-    library.check_presence()
     library.recordings.complete()
+    with one_look():
+        return _looked(library, ingest, paths, exclude, patience_seconds, say)
+
+
+def _looked(
+    library: Library,
+    ingest: Ingest,
+    paths: Sequence[Path],
+    exclude: Sequence[str],
+    patience_seconds: float,
+    say: Callable[[str], None],
+) -> Rescan:
     passed: list[Path] = []
     found, problems = find_and_remember(
         library, paths or library.folders(), exclude=exclude, passed=passed
     )
+    library.check_presence()  # after it: a store that has listed its films is not asked for each
     known = [video.path for video in library.videos() if video.state != "missing"]
     files = [*dict.fromkeys([*known, *(path.absolute() for path in found)])]
     growing = wait_for_copies(files, patience_seconds=patience_seconds, say=say)

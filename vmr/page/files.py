@@ -13,7 +13,7 @@ from vmr.library.blobs import Entry
 from vmr.library.catalogue import readable
 from vmr.library.content import ContentError, FileStamp
 from vmr.library.film_cache import is_kept
-from vmr.library.films import BucketPath, bucket_of
+from vmr.library.films import BucketPath, entry_of, one_look
 from vmr.library.store import Library, LibraryError, Video
 from vmr.media.export import write_still
 from vmr.media.ffmpeg import FfmpegError
@@ -63,6 +63,10 @@ class MediaFiles:
             NotFoundError: it is gone, or its name now leads somewhere else.
         """
         video = self.video(id)
+        with one_look():
+            return self._checked(video)
+
+    def _checked(self, video: Video) -> Path:
         try:
             stamp, linked = FileStamp.of(video.path), video.path.resolve() != video.path
         except ContentError as error:
@@ -80,7 +84,7 @@ class MediaFiles:
     def entry(self, path: BucketPath) -> Entry:
         """What its store says of an object; NotFoundError where it does not answer."""
         try:
-            return bucket_of(path).entry(path.key)
+            return entry_of(path)
         except OSError as error:
             raise NotFoundError(f"{readable(path.name)}: cannot be read now") from error
 

@@ -20,7 +20,7 @@ from starlette.background import BackgroundTask
 
 from feature_extract.files import assets_folder, scratch_folder
 from vmr.library.blobs import Entry
-from vmr.library.films import BucketPath
+from vmr.library.films import BucketPath, one_look
 from vmr.library.store import LibraryError
 from vmr.media.cut import ExportError
 from vmr.media.ffmpeg import FfmpegError
@@ -112,10 +112,11 @@ def _pictures(files: MediaFiles) -> APIRouter:
 
     @router.get("/media/{id}")
     def media(id: int, request: Request) -> Response:
-        source = files.original(id)
-        kind = _TYPES.get(source.suffix.lower(), "video/mp4")
-        if isinstance(source, BucketPath):
-            return _of_object(source, files.entry(source), request, kind)
+        with one_look():
+            source = files.original(id)
+            kind = _TYPES.get(source.suffix.lower(), "video/mp4")
+            if isinstance(source, BucketPath):
+                return _of_object(source, files.entry(source), request, kind)
         return FileResponse(source, media_type=kind, headers=_FRESH)
 
     @router.get("/thumbnail/{id}/{row}")
