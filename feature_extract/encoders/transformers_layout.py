@@ -47,8 +47,7 @@ class TransformersTowers:
         self._to_the_end = kind in _TO_THE_END
         self._is_videoprism = kind == "videoprism"
         if self._is_videoprism:  # by the library's processor, whatever the file says
-            plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-            self.preparation = replace(self.preparation, **plain)
+            self.preparation = replace(self.preparation, mean=(0.0,) * 3, std=(1.0,) * 3)
 
     def keep(self, *, pictures: bool, texts: bool) -> None:
         """Let go of the tower that is not wanted."""

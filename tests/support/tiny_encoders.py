@@ -161,6 +161,8 @@ def tiny_videoprism(folder: Path, *, words: Sequence[str] = WORDS) -> VideoPrism
 def tiny_wordless(folder: Path, kind: str) -> Any:
     """A VideoMAE, as its first training leaves it, or a V-JEPA 2: 16 pictures and no words."""
     small: dict[str, Any] = {"hidden_size": 36, "num_hidden_layers": 2, "num_attention_heads": 2}
+    whole: Any
+    more: dict[str, Any]
     if kind == "videomae":
         more = {"intermediate_size": 48, "use_mean_pooling": False, "decoder_num_hidden_layers": 1}
         more |= {"decoder_hidden_size": 32, "decoder_num_attention_heads": 2}
@@ -169,9 +171,9 @@ def tiny_wordless(folder: Path, kind: str) -> Any:
         )
         model, file = whole.videomae, "preprocessor_config.json"
     else:
-        guessing = {"pred_hidden_size": 36, "pred_num_attention_heads": 2}
+        more = {"pred_hidden_size": 36, "pred_num_attention_heads": 2}
         config = VJEPA2Config(
-            **small, **guessing, pred_num_hidden_layers=1, crop_size=SIDE, patch_size=8
+            **small, **more, pred_num_hidden_layers=1, crop_size=SIDE, patch_size=8
         )
         whole = model = VJEPA2Model(config)
         file = "video_preprocessor_config.json"

@@ -263,11 +263,9 @@ def _shots(library: "Library", model: "RetrievalModel", block: str) -> tuple[flo
     shots = []
     for video in (video for video in library.videos() if video.searchable):
         seen = library.features(video.id)
-        if block:
-            rows = seen.columns([block])
-        else:
-            rows = model.space.looks(model.encode_clips(seen.columns(model.blocks)))
-        shots += ends_of(rows, seen.starts, seen.ends, seen.cuts)
+        rows = seen.columns([block] if block else model.blocks)
+        told = rows if block else model.space.looks(model.encode_clips(rows))
+        shots += ends_of(told, seen.starts, seen.ends, seen.cuts)
     return share_found(shots), len(shots)
 
 
