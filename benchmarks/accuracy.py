@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from vmr.model.retrieval import RetrievalModel
 from vmr.training.assemble import CAPTIONED
-from vmr.training.base import Recall
 from vmr.training.calibration import Trial, trials
+from vmr.training.matching import Recall
 from vmr.training.movements import Bank, moved_rows
 from vmr.training.people import DOING, SAME_AS, people_pictures
 from vmr.training.pictures import ACTIONS, Pictures, load_pictures

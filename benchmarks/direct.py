@@ -22,8 +22,9 @@ from vmr.model.space import Space
 from vmr.model.spans import nms
 from vmr.model.windows import WINDOW
 from vmr.research.preset import load_preset
+from vmr.research.processes import Processes
 from vmr.research.run import Run
-from vmr.research.train import Processes, train_step
+from vmr.research.train import train_step
 from vmr.training.second_stage import SecondStageTraining
 from vmr.training.second_stage_loss import Example, second_stage_loss
 

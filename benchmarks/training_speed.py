@@ -20,8 +20,9 @@ import torch
 
 from vmr.research.loss import Batch
 from vmr.research.preset import Preset, load_preset
+from vmr.research.processes import Processes
 from vmr.research.run import Run
-from vmr.research.train import Processes, train_step
+from vmr.research.train import train_step
 
 WORDS = 12  # of every query
 

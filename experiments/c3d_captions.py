@@ -36,8 +36,9 @@ from vmr.model.strength import Calibration
 from vmr.model.text import Words
 from vmr.model.towers import Towers, TowersConfig
 from vmr.training.assemble import MAIN, asked_for, training_captions
-from vmr.training.base import BaseConfig, Run, text_to_picture, train_epoch
+from vmr.training.base import BaseConfig, Run, train_epoch
 from vmr.training.captioned import Captions
+from vmr.training.matching import text_to_picture
 from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
 
 

@@ -28,8 +28,8 @@ from vmr.model.text import Words
 from vmr.model.towers import Towers
 from vmr.research.annotations import read_annotations
 from vmr.training.assemble import CAPTIONED, reader_of
-from vmr.training.base import contrast, text_to_picture
 from vmr.training.captioned import Captions
+from vmr.training.matching import contrast, text_to_picture
 from vmr.training.pictures import Pictures, load_pictures
 from vmr.training.trainer import Optimisation, Trainer
 

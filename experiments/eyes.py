@@ -44,8 +44,8 @@ from feature_extract.networks.appearance import (
 from feature_extract.networks.device import memory_kept
 from vmr.model.retrieval import RetrievalModel
 from vmr.training.assemble import CAPTIONED, MAIN, reader_of
-from vmr.training.base import contrast, text_to_picture
 from vmr.training.captioned import Captions
+from vmr.training.matching import contrast, text_to_picture
 from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
 
 TARS: Final = {"flickr8k": ("flickr8k",), "coco": ("coco", "coco_more"), "ade": ("ade",)}

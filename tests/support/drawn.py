@@ -3,6 +3,7 @@
 import csv
 import io
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,12 @@ def drawn(colour: str, pattern: str, draw: np.random.Generator) -> np.ndarray:
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def write_drawn_set(folder: Path) -> None:
+def write_drawn_set(folder: Path, per_split: Mapping[str, int] = PER_SPLIT) -> None:
     """A colour and a pattern a picture, named by its caption."""
     draw = np.random.default_rng(0)
     lines = []
     with tarfile.open(folder / "flickr8k_images.tar", "w") as tar:
-        for split, count in PER_SPLIT.items():
+        for split, count in per_split.items():
             for i in range(count):
                 colour, pattern = list(COLOURS)[i % 8], PATTERNS[i // 8 % 3]
                 buffer = io.BytesIO()

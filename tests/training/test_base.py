@@ -18,16 +18,14 @@ from vmr.model.towers import Towers, TowersConfig
 from vmr.training.assemble import training_captions
 from vmr.training.base import (
     BaseConfig,
-    Recall,
     Run,
-    contrast,
     new_towers,
-    text_to_picture,
     train_base,
     train_epoch,
 )
 from vmr.training.captioned import Captions, pad
 from vmr.training.concepts import KINDS, class_captions, class_names
+from vmr.training.matching import Recall, contrast, text_to_picture
 from vmr.training.movements import moved_rows
 from vmr.training.pictures import ImageSetError, Pictures, augment, load_pictures
 from vmr.training.second_stage import SecondStageTraining, train_second_stage

@@ -220,8 +220,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _evaluate_run(arguments: argparse.Namespace, strict: bool | None) -> "Scores":
     from vmr.research.preset import change
+    from vmr.research.processes import processes
     from vmr.research.run import load_run
-    from vmr.research.train import evaluate, processes
+    from vmr.research.train import evaluate
 
     _need(arguments, "features")
     model, preset, vocabulary = load_run(arguments.checkpoint)
@@ -249,8 +250,9 @@ def _ablate(arguments: argparse.Namespace) -> int:
     from vmr.research.data import DataConfig, MomentData, build_vocabulary
     from vmr.research.evaluation import score
     from vmr.research.preset import load_preset
+    from vmr.research.processes import processes
     from vmr.research.run import LAST, fit_vocabulary, load_run
-    from vmr.research.train import answers, processes, train
+    from vmr.research.train import answers, train
 
     preset = load_preset(arguments.preset, arguments.changes)
     vocabulary = build_vocabulary(read_annotations(arguments.annotations).queries)

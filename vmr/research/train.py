@@ -7,11 +7,9 @@ Start it with `torchrun` to use several GPUs: each process takes its share of ev
 """
 
 import math
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -28,6 +26,7 @@ from vmr.research.evaluation import Scores, score
 from vmr.research.loss import Batch
 from vmr.research.predict import Moments, answer, arithmetic, predict
 from vmr.research.preset import Preset
+from vmr.research.processes import Processes, processes
 from vmr.research.run import BEST, LAST, Log, Run
 
 LOG_EVERY = 10  # steps
@@ -37,33 +36,6 @@ SELECTED_BY = (0.3, 0.5, 0.7)  # the mean R@1 over these IoUs decides which weig
 
 class TrainingError(ValueError):
     """Training cannot go on; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Processes:
-    """This process among those of `torchrun`; alone without it."""
-
-    rank: int
-    count: int
-    device: torch.device
-
-
-@contextmanager
-def processes(device: str = "auto") -> Iterator[Processes]:
-    """Join the group that torchrun's environment describes, and leave it at the end."""
-    count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        torch.cuda.set_device(device)
-    if count > 1:
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
-        yield Processes(rank, count, torch.device(device))
-    finally:
-        if count > 1:
-            dist.destroy_process_group()
 
 
 @contextmanager

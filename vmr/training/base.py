@@ -9,6 +9,8 @@ captions use often get a vector of their own beside it. Weights are averaged ove
 epoch is chosen on the development split. The calibration is fitted on timelines composed of
 development pictures. A run that was stopped goes on from the last epoch that it finished, or, in
 its second stage, from the last saved step; `cache` holds the state until the weights are written.
+Under `torchrun` each process has a share of every batch, of which all see the loss as a whole, on
+processors; the first one alone writes.
 """
 
 import json
@@ -31,6 +33,7 @@ from vmr.model.retrieval import RetrievalModel
 from vmr.model.sentence import WIDTH
 from vmr.model.text import Query
 from vmr.model.towers import Towers, TowersConfig
+from vmr.research.processes import ALONE, Processes, processes
 from vmr.training.assemble import (
     CAPTIONED,
     MAIN,
@@ -43,6 +46,7 @@ from vmr.training.assemble import (
 from vmr.training.calibration import TIMELINES, fit_calibration, trials
 from vmr.training.captioned import Captions
 from vmr.training.concepts import class_captions, class_names
+from vmr.training.matching import contrast, text_to_picture
 from vmr.training.movements import Bank, moved_rows
 from vmr.training.people import people_pictures
 from vmr.training.pictures import Pictures, load_pictures
@@ -97,18 +101,6 @@ class BaseConfig:
     towers: TowersConfig = TowersConfig(blocks=dict(BLOCKS))  # noqa: RUF009 - frozen
 
 
-@dataclass(frozen=True)
-class Recall:
-    """Text -> picture retrieval: share of captions whose picture is among the first n, in %."""
-
-    at_1: float
-    at_5: float
-    at_10: float
-
-    def __str__(self) -> str:
-        return f"R@1/5/10 {self.at_1:.1f}/{self.at_5:.1f}/{self.at_10:.1f}"
-
-
 @memory_kept()
 def train_base(
     data: Path,
@@ -126,15 +118,29 @@ def train_base(
     `movements` are weights whose movements are kept: they depend on the motion network alone.
     The second stage is kept when it is right more often on development timelines than the curve.
     """
-    torch.manual_seed(config.seed)
-    sets = load_pictures(data, cache, views=config.views)
-    people = people_pictures(data, cache)
-    if people.names:
-        sets["people"] = people
-    moved = {
-        split: moved_rows(data, cache, sets[MAIN], split, each=each)
-        for split, each in config.moved.items()
-    }
+    with processes("cpu") as place, place.told_once():
+        _train_base(data, cache, out, config, space, movements, place)
+
+
+def _train_base(
+    data: Path,
+    cache: Path,
+    out: Path,
+    config: BaseConfig,
+    space: Path | None,
+    movements: Path | None,
+    place: Processes,
+) -> None:
+    with place.first():
+        sets = load_pictures(data, cache, views=config.views)
+        people = people_pictures(data, cache)
+        if people.names:
+            sets["people"] = people
+        moved = {
+            split: moved_rows(data, cache, sets[MAIN], split, each=each)
+            for split, each in config.moved.items()
+        }
+    torch.manual_seed(config.seed)  # what is cached by now no longer matters
     banks = {split: rows.bank for split, rows in moved.items()}
     sizes = {name: pictures.counts for name, pictures in sets.items()}
     record = run_record("train base", asdict(config), sizes)
@@ -142,22 +148,26 @@ def train_base(
     if movements is not None:
         record["movements"] = _record_of(movements)
     states = cache / "base-space.pt", cache / "base-second-stage.pt"
-    captions = reader_of(cache, sets, config.sentences)
+    with place.first():
+        captions = reader_of(cache, sets, config.sentences)
     if space is None:
-        towers = _train_towers(captions, dict(sets), config, states[0])
+        towers = _train_towers(captions, dict(sets), config, states[0], place)
         model = assemble(towers, captions, sets, moved["train"], movements=known)
     else:
         kept = RetrievalModel.load(space, moving=False)
         record["space"] = {"weights": kept.fingerprint, "training": _record_of(space)}
         model = with_movements(kept.towers, kept.names, captions, sets, moved["train"], known)
     calibrate(model, sets, banks["dev"], config.timelines)
-    model.save(out, record)
     share = partial(_share_right, model, sets[MAIN], banks["dev"], config)
-    curve = share()
+    if not place.rank:
+        model.save(out, record)
+        curve = share()
     space_mix, space_calibration = model.mix, model.calibration
     model.second_stage = train_second_stage(
-        model, sets, MAIN, banks, config.second_stage, states[1]
+        model, sets, MAIN, banks, config.second_stage, states[1], place
     )
+    if place.rank:
+        return
     calibrate(model, sets, banks["dev"], config.timelines)
     read = share()
     print(f"right on dev timelines: {read:.1f} % with the second stage, {curve:.1f} % without")
@@ -199,13 +209,17 @@ def _share_right(
 
 
 def _train_towers(
-    captions: Captions, sets: dict[str, Pictures], config: BaseConfig, state: Path
+    captions: Captions,
+    sets: dict[str, Pictures],
+    config: BaseConfig,
+    state: Path,
+    place: Processes,
 ) -> Towers:
     """The first stage: towers of the epoch that finds most development pictures."""
     main = captioned(sets)
     others = {name: pictures for name, pictures in sets.items() if name not in CAPTIONED}
     times = captions.counts(text for pictures in main for text in training_captions(pictures))
-    run = Run(config, new_towers(config, times, list(sets.values())), main, state)
+    run = Run(config, new_towers(config, times, list(sets.values())), main, state, place)
     while run.epoch < config.epochs:
         train_epoch(run, captions, others)
         recall = text_to_picture(run.averaged, captions, sets[MAIN], "dev")
@@ -224,6 +238,7 @@ class Run:
         towers: Towers,
         captioned: Sequence[Pictures],
         state: Path | None = None,
+        place: Processes = ALONE,
     ) -> None:
         """Begin, or go on.
 
@@ -231,7 +246,7 @@ class Run:
             ValueError: fewer captions than a batch holds.
             ResumeError: `state` is damaged, or of a run of other settings.
         """
-        self.config, self.towers = config, towers
+        self.config, self.towers, self.place = config, towers, place
         self.rng = random.Random(config.seed)
         self.captions = [
             (pictures, int(i), text)
@@ -249,7 +264,9 @@ class Run:
             config.weight_decay,
             average=config.average,
         )
-        self.trainer = Trainer(towers, optimisation, state, settings=settings, rng=self.rng)
+        self.trainer = Trainer(
+            towers, optimisation, state, settings=settings, rng=self.rng, place=place
+        )
 
     @property
     def epoch(self) -> int:
@@ -260,40 +277,6 @@ class Run:
     def averaged(self) -> Towers:
         """The towers with the averaged weights, which the product gets."""
         return cast(Towers, self.trainer.averaged)
-
-
-def text_to_picture(towers: Towers, captions: Captions, pictures: Pictures, split: str) -> Recall:
-    """Recall of every caption of a split over the pictures of that split (view 0)."""
-    towers.eval()
-    chosen = pictures.of(split)
-    texts = [(place, text) for place, i in enumerate(chosen) for text in pictures.captions[i]]
-    with torch.inference_mode():
-        clips = towers.encode_video(torch.from_numpy(pictures.rows[chosen, 0]).float())
-        queries = [captions[text] for _, text in texts]
-        vectors = torch.cat(
-            [captions.encoded(towers, queries[i : i + 512]) for i in range(0, len(queries), 512)]
-        )
-        similarity = vectors @ clips.T  # (captions, pictures)
-        truth = torch.tensor([place for place, _ in texts])[:, None]
-        rank = (similarity > similarity.gather(1, truth)).sum(1)
-    return Recall(*[100 * float((rank < n).double().mean()) for n in (1, 5, 10)])
-
-
-def contrast(clips: Tensor, texts: Tensor, groups: Sequence[str], scale: Tensor) -> Tensor:
-    """Symmetric InfoNCE loss (B,) of pairs of unit vectors, clips (B, E) and texts (B, E).
-
-    Args:
-        groups: of each pair; all pairs of one group are positives of each other.
-        scale: what cosines are multiplied by, a scalar.
-    """
-    number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
-    group = torch.tensor([number[name] for name in groups])
-    target = (group[:, None] == group[None]).float()
-    target = target / target.sum(1, keepdim=True)  # (B, B), symmetric
-    logits = scale * texts @ clips.T  # (B, B)
-    to_clips = F.cross_entropy(logits, target, reduction="none")  # (B,)
-    to_texts = F.cross_entropy(logits.T, target, reduction="none")  # (B,)
-    return (to_clips + to_texts) / 2
 
 
 def new_towers(config: BaseConfig, times: Counter[str], sets: list[Pictures]) -> Towers:
@@ -329,7 +312,8 @@ def train_epoch(run: Run, captions: Captions, others: dict[str, Pictures]) -> No
         others: further sets, whose pictures are drawn as `BaseConfig.extra` says.
     """
     for picked in pairs(run.captions, others, run.config, run.rng):
-        run.trainer.step(pair_loss(run.towers.train(), captions, picked, run.config, run.rng))
+        towers = run.towers.train()
+        run.trainer.step(pair_loss(towers, captions, picked, run.config, run.rng, run.place))
 
 
 def pairs(
@@ -363,17 +347,24 @@ def pair_loss(
     picked: list[Pair],
     config: BaseConfig,
     rng: random.Random,
+    place: Processes = ALONE,
 ) -> Tensor:
-    """The loss of a batch of pairs, a scalar; names of classes are added to it as further pairs."""
+    """The loss of a batch of pairs, a scalar; names of classes are added to it as further pairs.
+
+    Args:
+        rng: in the same state in every process.
+        place: whose processes share the work; the loss is of all pairs in each of them.
+    """
     rows = np.stack([p.rows[i, rng.randrange(p.rows.shape[1])] for p, i, _ in picked])
     named = rng.sample(list(enumerate(class_captions())), k=config.classes)
     queries = [_shortened(captions[text], config.word_dropout, rng) for _, _, text in picked]
     queries += [captions[rng.choice(said)] for _, said in named]
-    clips = towers.encode_video(torch.from_numpy(rows).float())
+    seen = towers.encode_video(torch.from_numpy(rows[place.part]).float())
+    clips = place.gathered(seen, len(rows))
     if named:
         alone = towers.video.of_classes(torch.tensor([index for index, _ in named]))
         clips = torch.cat([clips, alone])
-    texts = captions.encoded(towers, queries, config.sentence_dropout)
+    texts = captions.encoded(towers, queries, config.sentence_dropout, place)
     groups = [pictures.groups[i] for pictures, i, _ in picked]
     groups += [class_names()[index] for index, _ in named]
     scale, captioned = towers.log_scale.exp(), config.batch

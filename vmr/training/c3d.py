@@ -11,7 +11,8 @@ of what moves. The last temporal tap of each kernel stays the negative of its fi
 in which nothing moves gives what its picture gives.
 
 Made for a GPU, where it takes minutes; on a processor fewer pictures and clips make a lesser
-network. Resumable: the run is saved every few minutes and goes on from there.
+network. Resumable: the run is saved every few minutes and goes on from there. Under
+`torchrun` each process has a share of every batch, on a GPU of its own where there are several.
 """
 
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ from feature_extract.networks.squash import FILTER, squash, squash_batch
 from vmr.model.movements import COLUMNS, FAST
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.towers import Towers
+from vmr.research.processes import ALONE, Processes, processes
 from vmr.training.c3d_views import as_filmed, part_of_each, prepared
 from vmr.training.moving import CLASSES, FRAMES, Motions, draw_motions, render
 from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
@@ -139,23 +141,19 @@ def train_c3d(
         ImageSetError: a training set is missing or not as published.
         ResumeError: the state is damaged, or of a run of other settings.
         ArithmeticError: a loss was not finite.
+        ValueError: a batch does not divide by the processes.
     """
-    sets = load_pictures(data, cache, views=0, others=0)
-    train, dev = (
-        torch.from_numpy(
-            np.concatenate(
-                [
-                    stored_pixels(data, cache, name, pictures)[pictures.of(split)]
-                    for name, pictures in sets.items()
-                    if split == "train" or name == "flickr8k"
-                ]
-            )
-        )
-        for split in ("train", "dev")
-    )
-    sizes = {name: pictures.counts for name, pictures in sets.items()}
     device = chosen_device(device)
-    train_on(train, dev, cache / "c3d-small", out, config, device=device, data=sizes)
+    with processes(device) as place, place.told_once():
+        with place.first():
+            sets = load_pictures(data, cache, views=0, others=0)
+            stored = {name: stored_pixels(data, cache, name, sets[name]) for name in sets}
+        train = np.concatenate([stored[name][sets[name].of("train")] for name in sets])
+        dev = stored["flickr8k"][sets["flickr8k"].of("dev")]
+        shown = torch.from_numpy(train), torch.from_numpy(dev)
+        sizes = {name: pictures.counts for name, pictures in sets.items()}
+        kept = cache / "c3d-small"
+        train_on(*shown, kept, out, config, device=device, data=sizes, place=place)
 
 
 def train_on(
@@ -167,6 +165,7 @@ def train_on(
     *,
     device: str,
     data: Mapping[str, Mapping[str, int]],
+    place: Processes = ALONE,
 ) -> None:
     """Train on pictures (N, 3, 192, 192), uint8 RGB, that are at hand; else as `train_c3d`.
 
@@ -174,6 +173,8 @@ def train_on(
         kept: the folder that the state of the run is kept in.
         data: where the pictures are from: of each set, by name, how many there are of each split.
     """
+    place.divide(config.batch)
+    place.divide(config.clip_batch)
     torch.manual_seed(config.seed)
     torch.backends.cudnn.benchmark = True  # all batches have the same shapes
     teacher = Teacher(RetrievalModel.load(moving=False).towers, device)
@@ -183,7 +184,8 @@ def train_on(
     heads = Heads(SMALL.features, teacher.shared)
     network.to(device)
     heads.to(device)
-    kept.mkdir(exist_ok=True, parents=True)
+    with place.first():
+        kept.mkdir(exist_ok=True, parents=True)
     train = train.to(device)
     some = torch.split(train[:: max(1, len(train) // 2048)], _AT_ONCE)
     teacher.mean = torch.cat([teacher(squash_batch(part.float(), SIZE))[0] for part in some]).mean(
@@ -191,11 +193,12 @@ def train_on(
     )
     settings = asdict(config) | {"pictures at hand": len(train)}
     del settings["save_seconds"]  # another pace of saving is no other run
-    _train_still(
-        network, heads, teacher, train, dev.to(device), kept / "still.pt", config, settings
-    )
-    _train_moving(network, heads, teacher, train, kept / "moving.pt", config, settings)
-    print(f"dev {_agreement(network, heads, teacher, dev.to(device))}", flush=True)
+    still, moving, dev = kept / "still.pt", kept / "moving.pt", dev.to(device)
+    _train_still(network, heads, teacher, train, dev, still, config, settings, place=place)
+    _train_moving(network, heads, teacher, train, moving, config, settings, place=place)
+    if place.rank:
+        return
+    print(f"dev {_agreement(network, heads, teacher, dev)}", flush=True)
     save_motion(network, out, training=run_record("train c3d-small", asdict(config), data))
 
 
@@ -221,6 +224,8 @@ def _train_still(
     kept: Path,
     config: C3DTraining,
     settings: Mapping[str, Any],
+    *,
+    place: Processes,
 ) -> None:
     """First stage: learn what still pictures show from the targets of the teacher."""
     steps = config.pictures // config.batch
@@ -231,11 +236,12 @@ def _train_still(
         kept,
         settings=settings,
         save_seconds=config.save_seconds,
+        place=place,
     )
     for step in trainer:
         rng = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        trainer.step(_still_loss(network.train(), heads, teacher, train, config.batch, rng))
-        if (step + 1) % 250 == 0 or step + 1 == steps:
+        trainer.step(_still_loss(network.train(), heads, teacher, train, config.batch, rng, place))
+        if not place.rank and ((step + 1) % 250 == 0 or step + 1 == steps):
             print(f"step {step + 1}: dev {_agreement(network, heads, teacher, dev)}", flush=True)
 
 
@@ -247,6 +253,8 @@ def _train_moving(
     kept: Path,
     config: C3DTraining,
     settings: Mapping[str, Any],
+    *,
+    place: Processes,
 ) -> None:
     """Second stage: learn how synthetic clips move, and go on learning what is shown."""
     steps, device = config.clips // config.clip_batch, train.device.type
@@ -264,19 +272,21 @@ def _train_moving(
         kept,
         settings=settings,
         save_seconds=config.save_seconds,
+        place=place,
     )
     right = {name: 0.0 for name in CLASSES}
     for step in trainer:
         rng = torch.Generator().manual_seed(config.seed * 2_000_003 + step)
-        chosen = torch.randint(len(train), (2, config.clip_batch), generator=rng).to(device)
-        motions = draw_motions(config.clip_batch, rng).to(device)
+        chosen = torch.randint(len(train), (2, config.clip_batch), generator=rng)
+        chosen = chosen[:, place.part].to(device)
+        motions = draw_motions(config.clip_batch, rng)[place.part].to(device)
         clips = render(train[chosen[0]], train[chosen[1]], motions, side=STORED)
         taught = teacher(squash_batch(clips[:, :, FRAMES // 2], SIZE))
         with _fast(device):
-            rows = network(prepared(as_filmed(clips, rng))).float()
+            rows = network(prepared(as_filmed(clips, rng, place))).float()
         shown = _shown_loss(heads, rows, taught, teacher.mean).mean()
         moving = _moving_loss(heads, rows, motions, right)
-        still = _still_loss(network, heads, teacher, train, config.clip_batch, rng)
+        still = _still_loss(network, heads, teacher, train, config.clip_batch, rng, place)
         trainer.step(shown + config.motion * moving + still)
         if (step + 1) % 25 == 0:
             shares = {name: round(value, 3) for name, value in right.items()}
@@ -307,7 +317,7 @@ def _odd(gradient: Tensor) -> Tensor:
     return torch.stack([-side, gradient[:, :, 1], side], dim=2)
 
 
-def still_rows(network: C3D, pictures: Tensor) -> Tensor:
+def still_rows(network: C3D, pictures: Tensor, place: Processes = ALONE) -> Tensor:
     """Rows (B, D) of clips that show pictures (B, 3, S, S) and nothing else, by the middle taps
     of the kernels alone: the same, where the first and the last cancel out, for a twentieth of the
     multiplications.
@@ -316,10 +326,7 @@ def still_rows(network: C3D, pictures: Tensor) -> Tensor:
     for layer in LAYERS:
         convolution, norm = getattr(network, f"conv{layer}"), getattr(network, f"norm{layer}")
         maps = F.conv2d(maps, convolution.weight[:, :, 1], convolution.bias, padding=1)
-        # The norm's own call, for clips of one frame, would take most of a step's time.
-        mean, variance = norm.running_mean, norm.running_var
-        weight, bias, training = norm.weight, norm.bias, norm.training
-        maps = F.batch_norm(maps, mean, variance, weight, bias, training, norm.momentum, norm.eps)
+        maps = place.normalised(maps, norm)
         if layer in POOLED_AFTER:  # before the rectifier: the same maximum, fewer values
             maps = F.max_pool2d(maps, 2)
         maps = torch.relu_(maps)
@@ -333,12 +340,14 @@ def _still_loss(
     train: Tensor,
     count: int,
     rng: torch.Generator,
+    place: Processes,
 ) -> Tensor:
-    """The loss of `count` pictures, drawn by `rng`, that stand still; a scalar."""
-    chosen = torch.randint(len(train), (count,), generator=rng).to(train.device)
-    views = part_of_each(train[chosen], rng)
+    """The loss of this process's share of `count` pictures, drawn by `rng`, that stand still; a
+    scalar."""
+    chosen = torch.randint(len(train), (count,), generator=rng)[place.part].to(train.device)
+    views = part_of_each(train[chosen], rng, place)
     with _fast(train.device.type):
-        rows = still_rows(network, prepared(as_filmed(views, rng))).float()
+        rows = still_rows(network, prepared(as_filmed(views, rng, place)), place).float()
     return _shown_loss(heads, rows, teacher(views), teacher.mean).mean()
 
 

@@ -17,6 +17,7 @@ from feature_extract.files import replacing
 from vmr.model.sentence import WIDTH, SentenceEncoder
 from vmr.model.text import Query, QueryError, Words
 from vmr.model.towers import Towers
+from vmr.research.processes import ALONE, Processes
 
 
 class Meanings:
@@ -75,18 +76,27 @@ class Captions:
         """The number of captions, of those given, that each word is in."""
         return Counter(word for text in texts for word in set(self[text].words))
 
-    def encoded(self, towers: Towers, queries: Sequence[Query], unread: float = 0.0) -> Tensor:
+    def encoded(
+        self,
+        towers: Towers,
+        queries: Sequence[Query],
+        unread: float = 0.0,
+        place: Processes = ALONE,
+    ) -> Tensor:
         """The vectors (B, E) of queries in the shared space, of unit length.
 
         Args:
             unread: the share of them that is read word by word, drawn at random.
+            place: whose processes share them; each gets all vectors.
         """
+        count, queries = len(queries), queries[place.part]
         own = towers.own([query.words for query in queries])
         sentences = None
         if self.meanings is not None:
             read = self.meanings([query.text for query in queries])
             sentences = torch.from_numpy(read) * (torch.rand(len(read), 1) >= unread)
-        return towers.encode_text(*pad([query.vectors for query in queries]), own, sentences)
+        words, mask = pad([query.vectors for query in queries])
+        return place.gathered(towers.encode_text(words, mask, own, sentences), count)
 
 
 def pad(queries: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,7 @@ from vmr.model.second_stage import (
 from vmr.model.text import Query, QueryError
 from vmr.model.windows import WINDOW, Window
 from vmr.research.loss import LossConfig
+from vmr.research.processes import ALONE, Processes
 from vmr.training.compose import Pool, Timeline, compose, pool_of
 from vmr.training.movements import Bank
 from vmr.training.pictures import Pictures
@@ -135,6 +136,7 @@ def train_second_stage(
     banks: dict[str, Bank],
     config: SecondStageTraining,
     state: Path | None = None,
+    place: Processes = ALONE,
 ) -> SecondStage:
     """The second stage whose average weights find most moments of the development timelines.
 
@@ -144,10 +146,13 @@ def train_second_stage(
         main: the name of the captioned set.
         banks: by split, motion rows of shots of each kind (movements.py).
         state: the file that a stopped run goes on from; None: a run that is stopped is lost.
+        place: whose processes have equal shares of every batch.
 
     Raises:
         ResumeError: `state` is damaged, or of other settings or another shared space.
+        ValueError: a batch does not divide by the processes.
     """
+    place.divide(config.batch)
     torch.manual_seed(config.seed)
     table = table_of(model, sets, main, config.actions, banks)
     composer = _Composer(model, table, config)
@@ -166,11 +171,10 @@ def train_second_stage(
         average=config.average,
     )
     settings = asdict(config) | {"space": _digest(model, table)}
-    trainer = Trainer(second_stage, optimisation, state, settings=settings, rng=rng)
+    trainer = Trainer(second_stage, optimisation, state, settings=settings, rng=rng, place=place)
     for step in trainer:
-        trainer.step(
-            second_stage_loss(second_stage.train(), composer.batch("train", rng), config.loss)
-        )
+        mine = composer.batch("train", rng)[place.part]
+        trainer.step(second_stage_loss(second_stage.train(), mine, config.loss))
         done = step + 1
         if done % config.validate_every == 0 or done == config.steps:
             shares = check(cast(SecondStage, trainer.averaged), checks)

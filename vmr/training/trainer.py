@@ -9,7 +9,8 @@
     best = trainer.best()
 
 The shared space (base.py), its second stage (second_stage.py) and the motion network (c3d.py) are
-all trained by this loop and saved in this format.
+all trained by this loop and saved in this format, by one process or by those of `torchrun`: then
+each has a share of every batch, and the first one writes.
 """
 
 import copy
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from feature_extract.files import replacing
+from vmr.research.processes import ALONE, Processes
 
 FORMAT: Final = 1
 """Of the file that a run goes on from. Files of other formats are refused."""
@@ -92,6 +94,7 @@ class Trainer:
         settings: Mapping[str, Any] | None = None,
         rng: random.Random | None = None,
         save_seconds: float = 240.0,
+        place: Processes = ALONE,
     ) -> None:
         """Begin a run, or take up the one that was stopped.
 
@@ -102,13 +105,16 @@ class Trainer:
                 refused.
             rng: what batches are drawn with; its state is saved with torch's own.
             save_seconds: time between two saves while the run is iterated over.
+            place: this process among those that train the same network.
 
         Raises:
             ResumeError: the file is damaged, or of a run of other settings.
         """
+        place.make_alike(network)
         self.network, self._steps = network, optimisation.steps
         self._file, self._save_seconds, self._rng = file, save_seconds, rng
         self._settings = json.dumps(settings or {}, sort_keys=True)
+        self._place, self._seed = place, int((settings or {}).get("seed", 0))
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
             _groups(self._parameters, optimisation), lr=optimisation.rate
@@ -122,11 +128,14 @@ class Trainer:
         self._average = _average(network, optimisation.average) if optimisation.average else None
         self.done = 0
         """Steps that are done."""
+        self.loss = math.nan
+        """Of the last step."""
         self._best: dict[str, Tensor] | None = None
         self._score = -math.inf
         self._begun, self._first = time.monotonic(), 0
         if file is not None and file.is_file():
             self.load_state(file)
+        place.wait()  # the first one may write there soon
 
     @property
     def averaged(self) -> nn.Module:
@@ -137,6 +146,9 @@ class Trainer:
         """The numbers of the steps that are left, from 0 on; the state is saved in between."""
         saved = time.monotonic()
         while self.done < self._steps:
+            if self._place.count > 1:  # what is dropped in one share is kept in another
+                step = self._seed * 1_000_003 + self.done
+                torch.manual_seed(step * self._place.count + self._place.rank)
             yield self.done
             now = time.monotonic()
             if now - saved > self._save_seconds or self.done == self._steps:
@@ -144,20 +156,21 @@ class Trainer:
                 saved = now
 
     def step(self, loss: Tensor) -> None:
-        """Move the weights once against the gradient of a loss.
+        """Move the weights once against the gradient of a loss: of its mean over all processes.
 
         Raises:
             ArithmeticError: the loss is not finite.
         """
-        value = loss.item()
+        value = self._place.mean(loss.detach()).item()
         if not math.isfinite(value):
             raise ArithmeticError(f"step {self.done}: the loss is {value}; try a lower rate")
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self._place.average_gradients(self._parameters)
         torch.nn.utils.clip_grad_norm_(self._parameters, LARGEST_GRADIENT)
         self._optimizer.step()
         self._schedule.step()
-        self.done += 1
+        self.done, self.loss = self.done + 1, value
         if self._average is not None:
             self._average.update_parameters(self.network)
         if self.done % REPORT_EVERY == 0:
@@ -185,7 +198,7 @@ class Trainer:
     def save_state(self) -> None:
         """Write all that the run needs to go on as if it had not been stopped; does nothing for a
         run without a file. The file is replaced as a whole."""
-        if self._file is None:
+        if self._file is None or self._place.rank:
             return
         state = {
             "format": FORMAT,
