@@ -61,26 +61,7 @@ class MilvusRows:
         self._collection = collection
         self._width = width
         self._encrypted = "encrypted" if address.encrypted else "not encrypted"
-        # It prints every error that it raises, too.
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-        connect = partial(
-            MilvusClient,
-            f"http{'s' * address.encrypted}://{address.host}:{address.port}",
-            token=address.token(),
-            db_name=address.database,
-            timeout=CONNECT_SECONDS,
-            secure=address.encrypted,
-            **address.options,
-        )
-        try:
-            self._client: Any = connect()
-        except MilvusException as error:
-            raise AwayError(
-                f"{self.name}: no index answers there; is it running, and are the token in "
-                "MILVUS_TOKEN and tls right?"
-            ) from error
-        except OSError as error:  # a file of keys
-            raise LibraryError(f"{self.name}: {error}") from error
+        self._client = connect(address)
 
     def about(self) -> str:
         """What it is; it has been asked just now."""
@@ -209,6 +190,33 @@ class MilvusRows:
             said = str(error.message).strip().splitlines()
             line = said[0] if said else type(error).__name__
             raise AwayError(f"{self.name}: the index does not answer: {line}") from error
+
+
+def connect(address: IndexAddress) -> Any:
+    """A client of the server there.
+
+    Raises:
+        LibraryError: a file of keys cannot be read.
+        AwayError: the server does not answer, or not to us.
+    """
+    # It prints every error that it raises, too.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    try:
+        return MilvusClient(
+            f"http{'s' * address.encrypted}://{address.host}:{address.port}",
+            token=address.token(),
+            db_name=address.database,
+            timeout=CONNECT_SECONDS,
+            secure=address.encrypted,
+            **address.options,
+        )
+    except MilvusException as error:
+        raise AwayError(
+            f"{address}: no index answers there; is it running, and are the token in "
+            "MILVUS_TOKEN and tls right?"
+        ) from error
+    except OSError as error:  # a file of keys
+        raise LibraryError(f"{address}: {error}") from error
 
 
 def split(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
