@@ -132,8 +132,9 @@ def _write_index(library: Library, videos: int, rows: int, model: RetrievalModel
     clips_file, times_file = (library.folder / f"index.{name}" for name in ("clips", "times"))
     (library.folder / "index.cuts").touch()
     with clips_file.open("wb") as clips_out, times_file.open("wb") as times_out:
-        for first in range(0, videos, BATCH):
-            count = min(BATCH, videos - first)
+        batch = max(1, BATCH * ROWS // rows)
+        for first in range(0, videos, batch):
+            count = min(batch, videos - first)
             chosen = distinct[generator.integers(DISTINCT, size=count * rows)]
             scale = generator.uniform(0.9, 1.1, (count * rows, 1)).astype(np.float32)
             clips = (chosen * scale).astype(np.float16)  # (N, E)

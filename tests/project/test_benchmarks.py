@@ -13,10 +13,11 @@ from skimage import data
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import __main__ as bench
-from benchmarks import direct, gpu, gpu_search, large
+from benchmarks import direct, gpu, gpu_search, large, visitors
 from benchmarks.composed import INTERACTIONS
 from benchmarks.direct import DirectHead
 from benchmarks.growth import Curve
+from benchmarks.index_types import equalised
 from benchmarks.large import compare, made_up
 from benchmarks.leaks import look_at, pairs
 from benchmarks.made_up import library_of, real_rows, walks
@@ -166,6 +167,30 @@ def test_the_large_library_is_as_unrelated_footage_and_finds_nearly_all(tmp_path
     compared = compare(clips, sketch, RetrievalModel.load().sentences(5))
     assert np.mean(compared.shares) > 0.99
     assert len(compared.ours) == len(compared.theirs) == 5
+
+
+def test_equal_norms_change_no_order_of_inner_products() -> None:
+    draw = np.random.default_rng(0)
+    rows, question = draw.normal(size=(50, 7)).astype(np.float32), draw.normal(size=7)
+    equal = equalised(rows)
+    norms = np.linalg.norm(equal, axis=1)
+    np.testing.assert_allclose(norms, np.linalg.norm(rows, axis=1).max(), rtol=1e-6)
+    np.testing.assert_allclose(equal @ np.append(question, 0), rows @ question, rtol=1e-5)
+
+
+def test_lines_of_visitors_who_only_ask() -> None:
+    taken = [float(n) for n in range(1, 201)]
+    seen = visitors.Seen(taken, megabytes=[600.0, 900.0, 800.0], seconds=10.0, processor=6.0)
+    told = [str(row) for row in visitors.asked_lines(seen, 4, visitors.Shape(2000, 3600))]
+    assert [line.split(" | ")[2] for line in told] == [
+        "0 ",
+        "20 a second",
+        "100 ms (1 to 200)",
+        "198 ms",
+        "30 ms",
+        "900 MB",
+    ]
+    assert told[0].startswith("| 2,000 hours, 4 asking at once, errors |")
 
 
 def test_a_line_of_the_bench_says_what_was_asked() -> None:
