@@ -113,17 +113,21 @@ def worth(done: Sequence[Answered], calibration: Calibration) -> str:
     strength = np.array([float(calibration.strength(one.score, one.rows)) for one in done])
     said = np.array([calibration.verdict(one.score, one.rows) for one in done])
     verdicts = ", ".join(
-        f"{verdict} {100 * (said[present] == verdict).mean():.0f} / "
-        f"{100 * (said[~present] == verdict).mean():.0f}"
+        f"{verdict} {_share(said[present] == verdict)} / {_share(said[~present] == verdict)}"
         for verdict in ("strong", "none")
     )
     fifths = [(strength >= low) & (strength < low + 0.2) for low in np.arange(0, 1, 0.2)]
-    share = " ".join(f"{100 * right[one].mean():.0f}" if one.any() else "-" for one in fifths)
+    apart = "-" if present.all() else f"{auc(score[present], score[~present]):.1f}"
     return (
         f"{np.mean([one.rows for one in done]):.0f} rows, right {100 * right[present].mean():.1f}, "
-        f"AUC {auc(score[present], score[~present]):.1f}, present / absent called {verdicts}; "
-        f"right by fifths of strength {share}"
+        f"AUC {apart}, present / absent called {verdicts}; "
+        f"right by fifths of strength {' '.join(_share(right[one]) for one in fifths)}"
     )
+
+
+def _share(true: NDArray[np.bool_]) -> str:
+    """In %; - of none."""
+    return f"{100 * true.mean():.0f}" if len(true) else "-"
 
 
 if __name__ == "__main__":
