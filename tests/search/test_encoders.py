@@ -15,7 +15,7 @@ from tests.support.media import counter_video
 from tests.support.tiny_encoders import tiny_clip, tiny_siglip, tiny_xclip
 from vmr.__main__ import main
 from vmr.cli.choosing import take_encoder
-from vmr.library.encoders import chosen, extractor_of, not_read
+from vmr.library.encoders import chosen, extractor_of, not_read, open_chosen
 from vmr.library.store import Library, LibraryError
 from vmr.model.encoded import EncodedModel
 from vmr.search.mismatch import mismatches
@@ -263,3 +263,18 @@ def test_an_encoder_that_is_gone_or_another_is_one_line(
     shutil.rmtree(clip)
     (place / "elsewhere").rename(clip)
     assert main(["search", "a bird", *command]) == 0
+
+
+def test_pictures_are_seen_on_the_gpu_where_there_is_one_and_questions_read_on_the_processor(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(
+        "feature_extract.encoders.open.open_encoder",
+        lambda *_, **told: taken.append(told["device"]),
+    )
+    choice = chosen(library)
+    assert choice is not None
+    for pictures in (True, False):
+        open_chosen(choice, pictures=pictures, texts=not pictures)
+    assert taken == ["auto", "cpu"]

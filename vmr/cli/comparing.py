@@ -204,12 +204,14 @@ def _without_words(name: str) -> "Eyes | None":
         return None
     from feature_extract.encoders.encoder import Encoder
     from feature_extract.encoders.open import find
+    from feature_extract.networks.device import chosen_device
     from feature_extract.row_networks import C3D_NAME, NAMES, AsEyes, network_of
 
     if name == SPORTS_1M or name in NAMES:
-        return AsEyes(network_of(C3D_NAME if name == SPORTS_1M else name)[0])
+        device = chosen_device("auto")
+        return AsEyes(network_of(C3D_NAME if name == SPORTS_1M else name, device=device)[0])
     source = find(name)
-    return Encoder(source, texts=False) if source.wordless else None
+    return Encoder(source, device="auto", texts=False) if source.wordless else None
 
 
 def _asked(

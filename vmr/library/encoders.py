@@ -82,7 +82,8 @@ def choose(library: Library, choice: Choice | None) -> None:
 
 
 def open_chosen(choice: Choice, *, pictures: bool, texts: bool) -> "Encoder":
-    """The encoder of a choice, from the place where it was, or the hub's cache.
+    """The encoder of a choice, from the place where it was, or the hub's cache; what only sees
+    pictures is on the GPU where there is one.
 
     Raises:
         EncoderError: it is not there any more, or its files are others.
@@ -93,6 +94,7 @@ def open_chosen(choice: Choice, *, pictures: bool, texts: bool) -> "Encoder":
         choice.name,
         folder=Path(choice.folder),
         digest=choice.digest,
+        device="cpu" if texts else "auto",
         pictures=pictures,
         texts=texts,
         prompt=choice.prompt,
