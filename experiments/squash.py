@@ -32,7 +32,7 @@ from feature_extract.video.frames import read_frames
 from vmr.media.ffmpeg import run
 from vmr.model.retrieval import RetrievalModel
 from vmr.model.text import Words
-from vmr.training import base
+from vmr.training import base, matching
 from vmr.training.assemble import MAIN, training_captions
 from vmr.training.captioned import Captions
 from vmr.training.pictures import Pictures, load_pictures
@@ -191,7 +191,7 @@ def _with_rows(pictures: Pictures, rows: dict[str, NDArray[np.float32]]) -> Pict
     return replace(pictures, rows=views)
 
 
-def _trained(words: Words, pictures: Pictures, epochs: int, seed: int) -> base.Recall:
+def _trained(words: Words, pictures: Pictures, epochs: int, seed: int) -> matching.Recall:
     """Development recall of a space that was trained on captioned pictures alone."""
     torch.manual_seed(seed)
     config = base.BaseConfig(epochs=epochs, extra={}, views=1, seed=seed)
@@ -200,7 +200,7 @@ def _trained(words: Words, pictures: Pictures, epochs: int, seed: int) -> base.R
     run = base.Run(config, base.new_towers(config, times, [pictures]), [pictures])
     for _ in range(epochs):
         base.train_epoch(run, captions, {})
-    return base.text_to_picture(run.averaged, captions, pictures, "dev")
+    return matching.text_to_picture(run.averaged, captions, pictures, "dev")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from feature_extract.networks.appearance import BLOCKS, WIDTH
+from feature_extract.networks.c3d import SMALL
 from tests.support.drawn import COLOURS
 from vmr.model.text import Words
 from vmr.model.towers import TowersConfig
@@ -46,7 +46,7 @@ BASE = base.BaseConfig(
     towers=TowersConfig(blocks=dict(BLOCKS), width=32, hidden=32, dropout=0.0),
 )
 C3D = c3d.C3DTraining(pictures=32, clips=8, batch=8, clip_batch=2)
-SMALL = replace(c3d.SMALL, width=4, features=16)
+NARROW = replace(SMALL, width=4, features=16)
 PICTURES = 48
 
 
@@ -91,7 +91,7 @@ def towers(place: Processes) -> None:
 
 def motion(place: Processes, out: Path) -> None:
     """Both stages of a narrower c3d-small, with a teacher that knows little."""
-    changed: dict[str, Any] = {"SMALL": SMALL, "Teacher": _Teacher}
+    changed: dict[str, Any] = {"SMALL": NARROW, "Teacher": _Teacher}
     for name, value in changed.items():
         setattr(c3d, name, value)
     draw = torch.Generator().manual_seed(0)
@@ -102,14 +102,14 @@ def motion(place: Processes, out: Path) -> None:
 
 def main() -> None:
     out, *folders = map(Path, sys.argv[1:])
-    fast: Callable[[str], torch.dtype] = lambda _: torch.float32  # noqa: E731
-    c3d.fast_dtype = fast
+    vars(c3d)["fast_dtype"] = lambda _: torch.float32
     for module in ("base", "second_stage", "c3d"):
         sys.modules[f"vmr.training.{module}"].Trainer = _Told  # type: ignore[attr-defined]
     with processes("cpu") as place:
         if folders:
-            base.train_base(*folders, out / "base", BASE)
-            c3d.train_c3d(*folders, out / "c3d-small", C3D, device="cpu")
+            data, cache = folders
+            base.train_base(data, cache, out / "base", BASE)
+            c3d.train_c3d(data, cache, out / "c3d-small", C3D, device="cpu")
         else:
             towers(place)
             motion(place, out)

@@ -39,7 +39,9 @@ def test_what_is_found() -> None:
     rng = np.random.default_rng(0)
     shots = rng.normal(5, 1, (20, 8)).astype(np.float32)  # far from the origin, as rows are
     alike = [(one, 3 * one - 10 + 0.01 * rng.normal(size=8)) for one in shots]
-    assert share_found(alike) > 0.9
+    found = share_found(alike)
+    assert found is not None
+    assert found > 0.9
     wrong = [(one, shots[place - 1]) for place, one in enumerate(shots)]
     assert share_found(wrong) == 0
     half = [(one, one if place % 2 else shots[place - 2]) for place, one in enumerate(shots)]

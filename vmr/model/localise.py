@@ -82,7 +82,7 @@ def _propose(curves: Sequence[Curve], keep: int) -> list[list[Proposal]]:
     floor = _medians(level)  # (W, 1)
     peaks, there = _peaks(level)  # (W, P)
     # Each peak at each share of its height: N = P * S.
-    peaks, there = (np.repeat(values, len(SHARES), axis=1) for values in (peaks, there))
+    peaks, there = np.repeat(peaks, len(SHARES), axis=1), np.repeat(there, len(SHARES), axis=1)
     shares = np.tile(SHARES, peaks.shape[1] // len(SHARES))
     heights = np.take_along_axis(level, peaks, axis=1)  # (W, N)
     rises = np.maximum(heights - floor, 0.0)
