@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import pytest
 
 from feature_extract.extract import Extraction
 from tests.library.test_ray import cluster as cluster  # a fixture
+from tests.library.test_ray import join, nodes
 from tests.support.planted import FINGERPRINT, planted_extraction, random_rows, write_file
 from tests.support.servers import SLOW, ObjectStore, Postgres
 from vmr.library.address import Address
@@ -37,6 +39,7 @@ class Noting:
     """Notes beside a file that it reads it; dies in the piece that the file names, once."""
 
     fingerprint = FINGERPRINT
+    pause_seconds = 0.0
 
     def extract(
         self, path: Path, *, on_progress: Callable[[float], None] | None = None
@@ -46,11 +49,18 @@ class Noting:
             log.write("read\n")
         first = len(path.with_suffix(".reads").read_text().splitlines()) == 1
         for piece in range(PIECES):
+            time.sleep(self.pause_seconds)
             if first and content.startswith(b"trap %d" % piece):
                 os.kill(os.getpid(), signal.SIGKILL)
             if on_progress is not None:
                 on_progress(piece / PIECES)
         return planted_extraction(random_rows(4, len(content)))
+
+
+class Slow(Noting):
+    """Takes a second and a half."""
+
+    pause_seconds = 0.3
 
 
 def drive(library: Library, files: list[Path], step: Callable[[], None]) -> None:
@@ -235,3 +245,48 @@ def test_workers_that_are_killed(
     assert reads == {True: KILLS}
     check(library, files, tmp_path / "home", {*films(tmp_path)})
     print(f"\nworkers: {KILLS} kills, each file read once more, none refused")
+
+
+def test_nodes_that_are_killed(
+    servers: tuple[Postgres, ObjectStore], cluster: str, tmp_path: Path, noted: Path
+) -> None:
+    rng, twice, before = random.Random(5), 0, 0
+    seconds = run_on_nodes(servers, cluster, tmp_path / "first", None)[0]
+    for number in range(KILLS):
+        folder = tmp_path / str(number)
+        at = rng.uniform(0, seconds)
+        _, ready, again = run_on_nodes(servers, cluster, folder, at)
+        twice, before = twice + again, before + ready
+        join(cluster, folder)
+    print(f"\nnodes: {KILLS} kills, {before} videos ready before, {twice} read twice: none lost")
+
+
+def run_on_nodes(
+    servers: tuple[Postgres, ObjectStore], cluster: str, folder: Path, at: float | None
+) -> tuple[float, int, int]:
+    """Index films on two nodes, one of which is killed so many seconds after the beginning: how
+    long it took, how many were ready by then, and how many were read twice."""
+    from vmr.library.ray_engine import RayEngine
+
+    address, store = servers[0].database(), servers[1].bucket()
+    library, files, ready = fresh(address, store), films(folder, 6), set[Path]()
+    _, other = nodes(cluster)
+
+    def kill() -> None:
+        ready.update(ready_of(library))
+        os.kill(other, signal.SIGKILL)
+
+    timer = threading.Timer(0.0 if at is None else at, kill)
+    with Ingest(library, Slow, RayEngine(cluster, Slow, store)) as ingest:
+        began = time.monotonic()
+        if at is not None:
+            timer.start()
+        ingest.add(files)
+        assert ingest.wait(600)
+        seconds = time.monotonic() - began
+        if at is not None:
+            timer.join()  # nothing may be left to kill: the run was faster than the first one
+    check(library, files, folder / "home", ready)
+    reads = [file.with_suffix(".reads").read_text().count("read") for file in files]
+    assert max(reads) <= 2
+    return seconds, len(ready), reads.count(2)
