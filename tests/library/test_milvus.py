@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.index_types import Kind, compare
 from tests.support.planted import plant, random_rows, tiny_model, write_file
 from tests.support.servers import Milvus, ObjectStore, Postgres
 from vmr.library.locks import AwayError
@@ -238,6 +239,22 @@ def test_it_is_dropped_and_made_again(
     assert isinstance(open_index(library, model), ClipIndex)
     place(library, milvus.address)
     assert len(open_index(library, model)) == sum(LENGTHS)
+
+
+def test_types_of_index_are_compared(milvus: Milvus) -> None:
+    """Of rows enough that the server makes an index at all; one that it does not know is said."""
+    rows = np.random.default_rng(4).normal(size=(1500, 16)).astype(np.float32)
+    kinds = [Kind("FLAT"), Kind("IVF_FLAT", {"nlist": 8}, "nprobe", (8,)), Kind("MADE_UP")]
+    from vmr.search.milvus import connect
+
+    client = connect(IndexAddress.read(milvus.address))
+    head, _, flat, whole, unknown = compare(client, rows, rows[:5], kinds)
+    assert head == "| 1,500 rows, 5 questions | as they are | norms equal |"
+    for line, name in ((flat, "FLAT"), (whole, "IVF_FLAT nlist 8 nprobe 8")):
+        assert line.startswith(f"| {name} | 1.000, ")
+        assert line.count("1.000") == 2
+    assert unknown.startswith("| MADE_UP | ")
+    assert "ms" not in unknown
 
 
 def test_who_may_not_gets_one_line(

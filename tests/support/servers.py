@@ -200,6 +200,7 @@ class Milvus:
         (folder / "bin").symlink_to(unpacked)
         certificate, key = _certificate(folder)
         config = MilvusServerConfig(data_dir=str(folder))
+        config.try_bind_port = _bound  # a killed one's ports are taken for a minute otherwise
         config.set("authorization_enabled", True)
         config.set("tls_mode", 1)
         config.set("server_pem_path", str(certificate))
@@ -239,13 +240,26 @@ class Milvus:
         until = time.monotonic() + self.START_SECONDS
         while True:
             try:
-                MilvusRows(IndexAddress.read(self.address), "", width=1).about()
+                MilvusRows(IndexAddress.read(self.address), "", width=1).drop("no collection")
                 return
             except AwayError as error:
                 if time.monotonic() > until:
                     self._server.stop()
                     pytest.skip(f"Milvus did not start in {self.START_SECONDS:.0f} s: {error}")
                 time.sleep(0.5)
+
+
+def _bound(port: int) -> socket.socket | None:
+    """A socket that listens there, as the server itself would; None where another one does."""
+    tried = socket.socket()
+    tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        tried.bind(("127.0.0.1", port))
+        tried.listen()
+    except OSError:
+        tried.close()
+        return None
+    return tried
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
