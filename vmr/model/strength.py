@@ -22,7 +22,7 @@ FEWEST_ROWS: Final = 20
 """Rows that count as searched at least: below it nothing was measured."""
 SUREST: Final = 0.99
 """What strength comes near to and never reaches: no answers that were measured are right more often
-than that, and nobody is to read 100 %."""
+than that, and nobody is to read 100 %. Verdicts are those of before it is taken off."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Calibration:
 
     def verdicts(self, scores: NDArray[np.float64], rows: int | None = None) -> list[Verdict]:
         """The same of many scores (N,)."""
-        strong = self.strength(scores, rows) >= self.strong
-        possible = self.presence(scores, rows) >= self.possible
+        strong = self.strength(scores, rows) >= SUREST * self.strong
+        possible = self.presence(scores, rows) >= SUREST * self.possible
         return [
             "strong" if sure else "possible" if maybe else "none"
             for sure, maybe in zip(strong.tolist(), possible.tolist(), strict=True)
