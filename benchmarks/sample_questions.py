@@ -182,7 +182,7 @@ def draw_failures(
         top, (start, end) = answer.moments[0], question.spans[0]
         asked_for = videos / f"{question.video}.mp4"
         for side, path, second in ((0, top.path, top.best), (1, asked_for, (start + end) / 2)):
-            write_still(path, second, still)
+            write_still(path, second, still, overwrite=True)
             places[2 * number + side].imshow(imread(still))
         places[2 * number].set_title(f'"{question.text}": {answer.verdict}', fontsize=9)
         places[2 * number + 1].set_title("was asked for", fontsize=9)
