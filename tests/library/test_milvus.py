@@ -241,6 +241,27 @@ def test_it_is_dropped_and_made_again(
     assert len(open_index(library, model)) == sum(LENGTHS)
 
 
+def test_rows_that_are_missing_are_no_answer(
+    library: Library, opened: Open, model: RetrievalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmr.search.milvus.PATIENCE", (0.1,))
+    index, vector = open_index(library, model), np.ones(model.width, np.float32)
+    rows = index._rows  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setattr(rows._client, "search", lambda *_, **__: rows._client.query("none such"))
+        with pytest.raises(AwayError, match="does not answer"):
+            index.nearest(vector, 5)
+    index.nearest(vector, 5)
+    last = library.videos()[0].id * (1 << 32) + LENGTHS[0] - 1
+    rows._ask("delete", ids=[last])
+    with pytest.raises(AwayError, match=f"has {sum(LENGTHS) - 1} of {sum(LENGTHS)} rows.*rebuild"):
+        open_index(opened(), model)
+    rows._was_away = True
+    with pytest.raises(AwayError, match="rows"):
+        index.nearest(vector, 5)
+    assert len(rebuild(opened(), model)) == sum(LENGTHS)
+
+
 def test_types_of_index_are_compared(milvus: Milvus) -> None:
     """Of rows enough that the server makes an index at all; one that it does not know is said."""
     rows = np.random.default_rng(4).normal(size=(1500, 16)).astype(np.float32)

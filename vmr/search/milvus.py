@@ -12,6 +12,7 @@ first row last; a video is there once that row is.
 """
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
@@ -34,6 +35,8 @@ BATCH_ROWS: Final = 4096
 """Put there at once: some 10 MB."""
 NAMED_VIDEOS: Final = 8192
 """Videos that one filter names; more are asked for one after another."""
+PATIENCE: Final = (0.5, 1.0, 2.0)
+"""Seconds until rows that are missing are counted again."""
 _ROW_BITS: Final = 32
 _SIGNED: Final = 1 << 63
 
@@ -62,6 +65,7 @@ class MilvusRows:
         self._width = width
         self._encrypted = "encrypted" if address.encrypted else "not encrypted"
         self._client = connect(address)
+        self._was_away = False
 
     def about(self) -> str:
         """What it is; it has been asked just now."""
@@ -73,9 +77,14 @@ class MilvusRows:
         self._asked(self._prepare)
 
     def held(self, videos: Collection[int] | None = None) -> dict[int, Held]:
-        """What is there, as of now, of these videos; by default of all."""
+        """What is there, as of now, of these videos; by default of all.
+
+        Raises:
+            AwayError: of all, rows are missing: the server was started just now, and has not read
+                all of them yet.
+        """
         if videos is None:
-            return self._asked(self._held_of_all)
+            return self._held_of_all()
         found: dict[int, Held] = {}
         for few in _chunks(sorted(videos)):
             keys = [video << _ROW_BITS for video in few]
@@ -122,7 +131,13 @@ class MilvusRows:
             videos: (V,) look only into these; all of them by default.
             fresh: wait for all that anybody has put there until now; else for what was there some
                 seconds ago, which is answered faster.
+
+        Raises:
+            AwayError: as of `held` of all, where the server did not answer a moment ago.
         """
+        if self._was_away:  # and may have been started again
+            self._held_of_all()
+            self._was_away = False
         filters = [""]
         if videos is not None:
             filters = [f"video in {few}" for few in _chunks(videos.tolist())]
@@ -162,6 +177,20 @@ class MilvusRows:
         self._client.load_collection(self._collection)
 
     def _held_of_all(self) -> dict[int, Held]:
+        for wait in (*PATIENCE, None):
+            found = self._asked(self._first_rows)
+            (counted,) = self._ask("query", filter="", output_fields=["count(*)"], fresh=True)
+            rows, there = sum(held.rows for held in found.values()), counted["count(*)"]
+            if there >= rows:  # more, while somebody brings a video
+                return found
+            if wait is not None:  # less, while somebody takes one away, too
+                time.sleep(wait)
+        raise AwayError(
+            f"{self.name}: the index has {there:,} of {rows:,} rows; where it was started just now "
+            "it has the others in a while, else `library rebuild` makes it anew"
+        )
+
+    def _first_rows(self) -> dict[int, Held]:
         pages = self._client.query_iterator(
             self._collection,
             batch_size=MOST,
@@ -187,6 +216,7 @@ class MilvusRows:
         try:
             return ask()
         except MilvusException as error:
+            self._was_away = True
             said = str(error.message).strip().splitlines()
             line = said[0] if said else type(error).__name__
             raise AwayError(f"{self.name}: the index does not answer: {line}") from error
