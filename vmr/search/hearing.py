@@ -19,7 +19,7 @@ from typing import Final
 from feature_extract.transcript import Sense
 from vmr.library.transcripts import Passage, Transcripts
 from vmr.model.text import word_set
-from vmr.search.sentences import Quote, Token, quoted, sentence_around, tokens_of
+from vmr.search.sentences import Quote, Token, quoted, sentence_around, sentence_numbers, tokens_of
 
 PASSAGES: Final = 32
 """Passages that are read for a question."""
@@ -34,6 +34,9 @@ FINDS: Final = 16
 NEAR_SECONDS: Final = 12.0
 NEAR_WORDS: Final = 30
 """How far apart words may be that belong together."""
+JOINED: Final = 0.15
+"""Of the weight of all words: a second sentence is joined to one where it brings more than that, as
+a word that was misheard in the one may be said in the other, too."""
 AROUND: Final = 5
 """Spans beside a passage in which its first and last sentence may begin and end."""
 PASSAGE_WORDS: Final = 75.0
@@ -268,19 +271,24 @@ class Hearing:
             for word in beginning.get(stem, ())
             if set(wanted[word]) <= set(token)
         ]
-        best: tuple[float, int, list[int]] | None = None
+        sentence = sentence_numbers(tokens) if held else []
+        beyond = JOINED * sum(weigh.values())
+        best: tuple[float, int, float, list[int]] | None = None
         for start, (first, _) in enumerate(held):
             places: dict[str, int] = {}
+            rarity = 0.0
             for place, word in held[start:]:
                 late = tokens[place].start - tokens[first].end > NEAR_SECONDS
                 if late or place - first > NEAR_WORDS:
                     break
-                places.setdefault(word, place)
-            rarity = sum(weigh[word] for word in places)
-            spread = max(places.values()) - first
-            if best is None or (rarity, -spread) > best[:2]:
-                best = rarity, -spread, sorted(places.values())
-        return None if best is None else (best[2], best[0])
+                if word in places:
+                    continue
+                places[word] = place
+                rarity += weigh[word]
+                worth = rarity - beyond * (sentence[place] > sentence[first]), first - place
+                if best is None or worth > best[:2]:
+                    best = *worth, rarity, list(places.values())
+        return None if best is None else (best[3], best[2])
 
     def _heard(self, find: _Find) -> Heard:
         """The sentences around what was found."""

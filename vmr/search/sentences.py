@@ -8,6 +8,7 @@ quoted("said", tokens[first : last + 1], matched)       # the sentence, with wha
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from feature_extract.transcript import SENTENCE_ENDS, Sense, begins_sentence
@@ -79,6 +80,12 @@ def sentence_around(tokens: Sequence[Token], first: Token, last: Token) -> tuple
     while ends < len(tokens) - 1 and not _border(tokens[ends], tokens[ends + 1], last.end):
         ends += 1
     return begins, ends
+
+
+def sentence_numbers(tokens: Sequence[Token]) -> list[int]:
+    """Of each word the number of its sentence, from 0."""
+    ends = (_border(early, late, early.start) for early, late in pairwise(tokens))
+    return [0, *accumulate(ends)] if tokens else []
 
 
 def _border(early: Token, late: Token, found: float) -> bool:
