@@ -241,6 +241,21 @@ def test_it_is_dropped_and_made_again(
     assert len(open_index(library, model)) == sum(LENGTHS)
 
 
+def test_rows_of_no_video_take_nobodys_place(
+    library: Library, opened: Open, model: RetrievalModel
+) -> None:
+    """A machine that is killed while it takes a video away may leave some of its rows."""
+    index, vector = open_index(library, model), np.ones(model.width, np.float32)
+    video = 1 << 20
+    left = [
+        {"key": (video << 32) + row, "video": video, "name": 0, "rows": 0, "vector": 9 * vector}
+        for row in range(1, 90)
+    ]
+    index._rows._ask("insert", data=left)  # type: ignore[attr-defined]
+    for count in (1, 30, 1000):
+        _same(open_index(opened(), model), ClipIndex.open(library, model), vector, count, None)
+
+
 def test_rows_that_are_missing_are_no_answer(
     library: Library, opened: Open, model: RetrievalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from vmr.search.blocks import BlockError, Blocks
 from vmr.search.clips import RowTimes
 from vmr.search.encoding import features_for, known_as, rows_of
 from vmr.search.index_address import IndexAddress
-from vmr.search.milvus import Held, MilvusRows, split
+from vmr.search.milvus import MOST, Held, MilvusRows, split
 from vmr.search.parts import Videos, ids_of, short
 
 logger = logging.getLogger(__name__)
@@ -130,10 +130,16 @@ class ServerIndex:
             if not len(self) or (asked is not None and not len(asked)):
                 return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
         query = np.ascontiguousarray(vector, dtype=np.float32)
-        keys, scores = self._rows.nearest(query, count, videos=asked, fresh=fresh)
-        ids, rows = split(keys)
-        known = rows < self.lengths(ids)  # another machine may be bringing one just now
-        return ids[known], rows[known], scores[known]
+        limit = count
+        while True:
+            keys, scores = self._rows.nearest(query, limit, videos=asked, fresh=fresh)
+            ids, rows = split(keys)
+            # Another machine may bring a video just now, or was killed while it took one away.
+            known = rows < self.lengths(ids)
+            lacking = count - int(known.sum())
+            if lacking <= 0 or len(keys) < limit or limit >= MOST:
+                return ids[known][:count], rows[known][:count], scores[known][:count]
+            limit = min(MOST, 2 * limit)
 
     def ids(self) -> NDArray[np.int64]:
         """As `Index.ids`."""
