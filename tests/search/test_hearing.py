@@ -340,3 +340,18 @@ def test_no_find_is_missed_by_what_is_looked_for(
         assert {(heard.start, round(heard.strength, 6)) for heard in before} == again, part
         read.append(len(near(_groups(hearing._weights(part.text.split(), None)))))
     assert min(read) < len(everything) / 2
+
+
+def test_a_misheard_word_does_not_join_the_sentence_beside_it(
+    model: RetrievalModel, tmp_path: Path
+) -> None:
+    """Its shelves were heard as elves, and are said before in another connection."""
+    library = Library(tmp_path / "library")
+    plant(library, tmp_path / "talk.mp4", random_rows(20, 0))
+    before = "The carpenter measured twelve shelves."
+    tell(library, 1, *spoken(before, "A gardener painted yellow elves beneath crooked windows."))
+    hearing = Hearing(library.transcripts, rank=model.words.rank)
+    (heard, *_) = hearing.find(TextPart("gardener painted yellow shelves beneath crooked windows"))
+    assert (heard.start, heard.end) == (4.0, 8.0)
+    (heard, *_) = hearing.find(TextPart("carpenter measured shelves gardener painted windows"))
+    assert (heard.start, heard.end) == (0.0, 8.0)  # what is in two sentences is both
