@@ -22,6 +22,7 @@ from feature_extract.encoders.errors import EncoderError
 from feature_extract.encoders.open import open_encoder
 from feature_extract.networks.backbones import KINDS, Backbone, cached_weights
 from feature_extract.networks.c3d import C3D, FRAMES, SPORTS_1M, WeightsError, load_weights
+from feature_extract.networks.squash import squash_to
 from feature_extract.networks.weights import sports_1m
 
 C3D_NAME: Final = "c3d"
@@ -105,9 +106,7 @@ class AsEyes:
         """Unit vectors (N, W) of clips (N, 16, S, S, 3) RGB that were squashed to a square."""
         width, height = self._network.size
         pictures = torch.from_numpy(np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[2:])))
-        squashed = torch.nn.functional.interpolate(
-            pictures.permute(0, 3, 1, 2), (height, width), mode="bilinear", antialias=True
-        )
+        squashed = squash_to(pictures.permute(0, 3, 1, 2), width, height)
         cropped = cropped_with_ones(squashed.permute(0, 2, 3, 1).numpy(), self._network.side)
         windows = cropped.reshape(*pixels.shape[:2], *cropped.shape[1:])  # (N, 16, s, s, 4)
         rows = self._network(windows)

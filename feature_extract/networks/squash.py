@@ -41,7 +41,12 @@ def squash_batch(pictures: Tensor, side: int) -> Tensor:
     one, to one level of 255. The shipped motion weights were trained with it and rows of indexed
     videos were made with it, from pictures that the decoder had made 224 pixels wide before.
     """
-    size = (side, side)
+    return squash_to(pictures, side, side)
+
+
+def squash_to(pictures: Tensor, width: int, height: int) -> Tensor:
+    """The same, for networks of 16 pictures that are given some of other shapes (clips.py)."""
+    size = (height, width)
     return torch.nn.functional.interpolate(pictures, size, mode="bilinear", antialias=True)
 
 

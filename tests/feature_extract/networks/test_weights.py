@@ -22,7 +22,9 @@ from vmr.__main__ import main
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's folder; and a narrow network in the place of one of 245 MB."""
     monkeypatch.setenv("VMR_WEIGHTS", str(tmp_path / "kept"))
-    monkeypatch.setattr(c3d, "SPORTS_1M", c3d.C3DConfig(width=2, features=8))
+    for module in ("networks.c3d", "row_networks"):
+        shape = c3d.C3DConfig(width=2, features=8)
+        monkeypatch.setattr(f"feature_extract.{module}.SPORTS_1M", shape)
     return tmp_path / "kept"
 
 
