@@ -21,8 +21,8 @@ Verdict = Literal["strong", "possible", "none"]
 FEWEST_ROWS: Final = 20
 """Rows that count as searched at least: below it nothing was measured."""
 SUREST: Final = 0.99
-"""What strength comes near to and never reaches: no answers that were measured are right more often
-than that, and nobody is to read 100 %. Verdicts are those of before it is taken off."""
+"""What strength comes near to and never reaches: however many answers were right, the next one may
+not be, and nobody is to read 100 %. Verdicts are those of before it is taken off."""
 
 
 @dataclass(frozen=True)
