@@ -274,8 +274,9 @@ def test_compare_prints_a_line_for_each_encoder(
 
     def other(command: list[str], **_: object) -> object:
         commands.append(command)
-        answer = json.dumps([{"encoder": command[command.index("--encoders") + 1], **told}])
-        return subprocess.CompletedProcess(command, 0, answer)
+        name = command[command.index("--encoders") + 1]
+        answer = json.dumps([{"encoder": name, **told}]) if name != "gone" else ""
+        return subprocess.CompletedProcess(command, int(name == "gone"), answer)
 
     monkeypatch.setattr("subprocess.run", other)
     prompt = ["--prompt", "a video of {}"]
@@ -287,9 +288,15 @@ def test_compare_prints_a_line_for_each_encoder(
     assert "by chance 2.5%" in lines[3]
     assert len(lines) == 4
     assert [command[-3:] for command in commands] == [[*prompt, str(place / "films")]] * 2
+    assert main(["compare", "--encoders", "default,gone,mine", str(place / "films")]) == 1
+    printed = capfd.readouterr()
+    assert printed.out.splitlines() == lines  # the others are compared all the same
+    assert printed.err == "gone: could not be measured; the line above says why\n"
     monkeypatch.undo()
-    assert main(["compare", "--encoders", "siglip2-bas,default", str(place / "films")]) == 1
-    said = capfd.readouterr().err
+    assert main(["compare", "--encoders", "siglip2-bas,nobody", str(place / "films")]) == 1
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    said = printed.err
     assert "did you mean siglip2-base?" in said
     assert "siglip2-bas: could not be measured; the line above says why" in said
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmr.cli.choosing import take_encoder
-from vmr.cli.console import DONE, Commands
+from vmr.cli.console import DONE, FAILED, Commands
 
 if TYPE_CHECKING:
     from feature_extract.encoded_rows import Eyes
@@ -100,14 +100,12 @@ def _compare(options: argparse.Namespace) -> int:
     if len(names) == 1:
         found = [_measured(names[0], options.films, options.questions, options.prompt)]
     else:
-        found = [_in_a_process_of_its_own(name, options) for name in names]
+        found = [one for name in names for one in _in_a_process_of_its_own(name, options)]
     if options.json:
         print(json.dumps([asdict(one) for one in found]))
-        return DONE
-    print("\n".join([HEADS, *map(_line, found)]))
-    for note in _notes(found):
-        print(note)
-    return DONE
+    elif found:
+        print("\n".join([HEADS, *map(_line, found), *_notes(found)]))
+    return DONE if len(found) == len(names) else FAILED
 
 
 def _line(one: Compared) -> str:
@@ -135,8 +133,9 @@ def _notes(found: Sequence[Compared]) -> list[str]:
     return notes
 
 
-def _in_a_process_of_its_own(name: str, options: argparse.Namespace) -> Compared:
-    """The same command for one encoder."""
+def _in_a_process_of_its_own(name: str, options: argparse.Namespace) -> list[Compared]:
+    """The same command for one encoder; nothing, and a line that says so, if it fails: what was
+    measured of the others stands."""
     command = [sys.executable, "-m", "vmr", "compare", "--json", "--encoders", name]
     command += ["--questions", str(options.questions)] if options.questions else []
     command += ["--prompt", options.prompt] if options.prompt else []
@@ -144,8 +143,9 @@ def _in_a_process_of_its_own(name: str, options: argparse.Namespace) -> Compared
         [*command, *map(str, options.films)], stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
-        raise ValueError(f"{name}: could not be measured; the line above says why")
-    return Compared(**json.loads(done.stdout)[0])
+        print(f"{name}: could not be measured; the line above says why", file=sys.stderr)
+        return []
+    return [Compared(**one) for one in json.loads(done.stdout)]
 
 
 def _measured(
