@@ -92,7 +92,7 @@ def plain_row(network: C3D, film: Path, start: int) -> Tensor:
 
 @torch.inference_mode()
 def plain_pictures(network: torch.nn.Module, pictures: np.ndarray) -> None:
-    """Rows (N, D) of pictures (N, 224, 224, 3), again and again."""
+    """Rows (N, D) of pictures (N, 260, 260, 3), again and again."""
     for _ in range(BATCHES):
         given = (pictures.astype(np.float32) - GREY) / SCALE
         pooled(network, torch.from_numpy(given).permute(0, 3, 1, 2).contiguous())

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m experiments.eyes --data DIR --cache DIR --out DIR [--passes 4]
 
-The maps that enter the last five blocks (112 x 14 x 14) are computed once for every captioned
+The maps that enter the last six blocks (120 x 17 x 17) are computed once for every captioned
 training picture, in two views: as it is, and augmented. Then these blocks, the head and the towers
 of the shipped weights are trained together: contrast between pictures and captions, and a pull
 towards the rows of before, so that what else reads them (movements, names of classes) stays right.
@@ -51,7 +51,7 @@ from vmr.training.pictures import Pictures, load_pictures, squashed_pictures
 TARS: Final = {"flickr8k": ("flickr8k",), "coco": ("coco", "coco_more"), "ade": ("ade",)}
 VIEWS: Final = 2
 FIRST: Final = LAYERS["textures"] + 1
-"""The first block that is trained: 11 of 0..15."""
+"""The first block that is trained: 15 of 0..20."""
 BATCH: Final = 128
 RATES: Final = {"top": 2e-4, "towers": 3e-4}
 PULL: Final = 2.0
@@ -59,12 +59,12 @@ PULL: Final = 2.0
 AVERAGE: Final = 0.99
 WORDS_ALONE: Final = 0.15
 """Share of captions that are read without their sentence vector, as in training the towers."""
-MAPS: Final = (112, 14, 14)
+MAPS: Final = (120, 17, 17)
 
 
 class Top(nn.Module):
-    """The last five blocks and the head: maps (N, 112, 14, 14) -> the three blocks of a row that
-    they make, (N, 1280), (N, 320), (N, 192)."""
+    """The last six blocks and the head: maps (N, 120, 17, 17) -> the three blocks of a row that
+    they make, (N, 1280), (N, 352), (N, 208)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Top(nn.Module):
         self.head = network._conv_head
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, 112, 14, 14) -> means of the head, of "parts" and of "patterns"."""
+        """(N, 120, 17, 17) -> means of the head, of "parts" and of "patterns"."""
         means = {}
         for number, block in enumerate(self.blocks, FIRST):
             maps = block(maps)
@@ -104,7 +104,7 @@ class Seen:
             self.colours.append(np.load(colours))
 
     def __call__(self, place: int, view: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """(112, 14, 14) and (48,) of one picture."""
+        """(120, 17, 17) and (48,) of one picture."""
         return self._maps[view][place], self.colours[view][place]
 
 

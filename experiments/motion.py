@@ -41,8 +41,8 @@ from vmr.training.pictures import Pictures, load_pictures
 
 SEEN: Final = sum(BLOCKS.values())
 PARTS: Final = {"appearance": slice(0, SEEN), "C3D": slice(SEEN, None), "both": slice(0, None)}
-APPEARANCE_PICTURES: Final = (6, 10)
-"""Of the 16 of a clip: those at a quarter and at three quarters of its second."""
+APPEARANCE_PICTURE: Final = 8
+"""Of the 16 of a clip: the one in the middle of its second."""
 OPPOSITES: Final = {
     "left or right": (("moves left", "goes to the left"), ("moves right", "goes to the right")),
     "up or down": (("moves up", "goes up"), ("moves down", "goes down")),
@@ -129,11 +129,10 @@ def _rows(
     pictures = clips.permute(0, 2, 3, 4, 1).flatten(0, 1).byte().numpy()  # (B 16, 192, 192, 3)
     seen = motion_frames(pictures).reshape(count, 16, SIDE, SIDE, 3)
     windows = np.pad(seen, ((0, 0),) * 4 + ((0, 1),), constant_values=1)
-    middle = clips[:, :, list(APPEARANCE_PICTURES)].transpose(1, 2).flatten(0, 1)  # (2 B, 3, ...)
+    middle = clips[:, :, APPEARANCE_PICTURE]  # (B, 3, 192, 192)
     large = F.interpolate(middle, (SIZE, SIZE), mode="bilinear").byte()
     looks = appearance(np.ascontiguousarray(large.permute(0, 2, 3, 1).numpy()))
-    means = looks.reshape(count, 2, -1).mean(1)
-    return np.concatenate([means, clip_network(windows)], axis=1, dtype=np.float32)
+    return np.concatenate([looks, clip_network(windows)], axis=1, dtype=np.float32)
 
 
 def _joined(first: Motions, second: Motions) -> Motions:

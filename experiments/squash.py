@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m experiments.squash --data DIR --cache DIR [--train EPOCHS]
 
-Three ways from a picture to 224 x 224: Pillow's bilinear filter, Pillow's bicubic one, and the way
+Three ways from a picture to 260 x 260: Pillow's bilinear filter, Pillow's bicubic one, and the way
 of video (libav's bicubic: the pictures are written as a film without loss and read as any video).
 Printed are how near the rows of the same picture are (cosine, block by block), for Flickr8k's
 development pictures, which have to grow, and for a few large photographs of scikit-image and

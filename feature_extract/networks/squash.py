@@ -1,6 +1,6 @@
 """The whole of a picture, whatever its shape, as the square that a network looks at.
 
-    squash(Image.open("dog.jpg").convert("RGB"))    # 224 x 224, for networks/appearance.py
+    squash(Image.open("dog.jpg").convert("RGB"))    # 260 x 260, for networks/appearance.py
     squash_batch(pictures, 96)                      # (N, 3, 96, 96), for networks/c3d.py
 
 Everything that turns a picture into what a network sees comes here; nothing is cropped, and the
@@ -39,7 +39,7 @@ def squash_batch(pictures: Tensor, side: int) -> Tensor:
 
     The filter is bilinear and covers all that a pixel of the result covers: as Pillow's bilinear
     one, to one level of 255. The shipped motion weights were trained with it and rows of indexed
-    videos were made with it, from pictures that the decoder had made 224 pixels wide before.
+    videos were made with it, from pictures that the decoder had made square before.
     """
     return squash_to(pictures, side, side)
 

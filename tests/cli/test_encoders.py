@@ -56,6 +56,13 @@ class KnowsPhotographs:
         return _meant(place, small.tobytes())
 
 
+class MeansTheOpposite(KnowsPhotographs):
+    """One whose words mean what is least like them: the better it knows, the lower it scores."""
+
+    def read(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return -super().read(texts)
+
+
 def _meant(place: int | None, seed: bytes) -> NDArray[np.float32]:
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(seed).digest()[:8], "big"))
     vector = rng.normal(0, 0.12 if place is not None else 1.0, WIDTH)
@@ -101,8 +108,10 @@ def few(words_once: None) -> Iterator[None]:
         yield
 
 
-def knows(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    encoder = KnowsPhotographs(place / "knows")
+def knows(
+    monkeypatch: pytest.MonkeyPatch, place: Path, kind: type[KnowsPhotographs] = KnowsPhotographs
+) -> None:
+    encoder = kind(place / "knows")
 
     def opened(*_: object, **__: object) -> Any:
         return encoder
@@ -125,8 +134,11 @@ def folder(place: Path) -> Path:
 
 
 def test_calibrate_refuses_what_cannot_be_fitted_in_one_line(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    knows(monkeypatch, place, MeansTheOpposite)
+    rescan = ("rescan", "--encoder", place / "knows", "--library", folder)
+    assert run(capsys, *rescan)[0] == 0
     status, _, said = run(capsys, "calibrate", "--library", folder)
     assert (status, said.count("\n")) == (1, 1)
     assert "nothing can be fitted" in said

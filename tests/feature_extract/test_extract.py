@@ -18,7 +18,7 @@ from feature_extract.__main__ import main
 from feature_extract.extract import Extractor, extractor_fingerprint, row_times
 from feature_extract.features import Features
 from feature_extract.motion import motion_width
-from feature_extract.networks.appearance import BLOCKS, WIDTH, Appearance
+from feature_extract.networks.appearance import BLOCKS, SIZE, WIDTH, Appearance
 from feature_extract.networks.device import BEHIND, aside
 from feature_extract.video.frames import VideoError, read_frames
 from tests.support.media import counter_frame, counter_video, ffmpeg, read_counter
@@ -41,19 +41,17 @@ def nearest_rows(features: Features, candidates: np.ndarray) -> list[int]:
 
 
 def test_rows_are_the_seconds_they_say(extractor: Extractor, tmp_path: Path) -> None:
-    """Row i is the mean over the pictures on at i + .25 and i + .75 s: recomputed from every
-    frame of the file, apart from the extractor's own sampling."""
+    """Row i is of the picture on at i + .5 s: recomputed from every frame of the file, apart from
+    the extractor's own sampling."""
     path = tmp_path / "a.mp4"
     counter_video(path, 3.4, fps=10)
     network = Appearance(device="cpu")
-    batches = list(read_frames(path, rate=100))
+    batches = list(read_frames(path, rate=100, size=(SIZE, SIZE)))
     frames = np.concatenate([batch.pixels for batch in batches])
     assert [read_counter(frame) for frame in frames] == list(range(34))
     features = extractor.extract(path).features
-    shown = [[2, 7], [12, 17], [22, 27], [32, 32]]  # 3.75 s is past the end
-    for row, pair in zip(features.rows[:, :WIDTH], shown, strict=True):
-        expected = network(frames[pair]).mean(axis=0)
-        np.testing.assert_allclose(row, expected, rtol=2e-3, atol=2e-3)
+    expected = network(frames[[5, 15, 25, 32]])  # 3.5 s is past the end; 32 is on at 3.25 s
+    np.testing.assert_allclose(features.rows[:, :WIDTH], expected, rtol=2e-3, atol=2e-3)
     np.testing.assert_array_equal(features.starts, [0, 1, 2, 3])
     np.testing.assert_allclose(features.ends, [1, 2, 3, 3.4], atol=1e-3)
     assert features.duration == pytest.approx(3.4, abs=1e-3)
@@ -66,7 +64,9 @@ def test_still_pictures_shown_for_long(extractor: Extractor, tmp_path: Path) -> 
     path = tmp_path / "slides.mkv"
     counter_video(path, 0, times=[0.0, 4.0, 9.0, 12.0])
     features = extractor.extract(path).features
-    slides = np.concatenate([batch.pixels for batch in read_frames(path, rate=4)])
+    slides = np.concatenate(
+        [batch.pixels for batch in read_frames(path, rate=4, size=(SIZE, SIZE))]
+    )
     rows = Appearance(device="cpu")(slides)
     assert nearest_rows(features, rows)[:12] == [0] * 4 + [1] * 5 + [2] * 3
 
@@ -239,7 +239,7 @@ def test_networks_do_not_ask_for_the_same_memory_again() -> None:
     program = (
         "import resource, numpy; from feature_extract.networks.appearance import Appearance\n"
         "from feature_extract.networks.device import beside_decoder\n"
-        "network, pictures = Appearance(), numpy.zeros((16, 224, 224, 3), numpy.uint8)\n"
+        "network, pictures = Appearance(), numpy.zeros((16, 260, 260, 3), numpy.uint8)\n"
         "def pages(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "def once():\n"
         "    before = pages(); network(pictures); return pages() - before\n"

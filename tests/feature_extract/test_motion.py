@@ -201,7 +201,7 @@ def test_appearance_cuts_and_thumbnails_stay(shipped: Path, tmp_path: Path) -> N
 def test_rows_of_a_video_from_every_frame(shipped: Path, tmp_path: Path) -> None:
     """Recomputed with the plain network in float32, BGR minus mean, from every frame of a file."""
     counter_video(tmp_path / "a.mp4", 4.5, fps=24)
-    batches = list(read_frames(tmp_path / "a.mp4", rate=1000))
+    batches = list(read_frames(tmp_path / "a.mp4", rate=1000, size=(260, 260)))
     times = np.concatenate([batch.times for batch in batches]).tolist()
     pixels = motion_frames(np.concatenate([batch.pixels for batch in batches]))
     assert [read_counter(p) for p in pixels] == list(range(108))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from vmr.model.localise import (
+    FLAT,
     PEAKS,
     SHARES,
     SNAP_SECONDS,
@@ -93,6 +94,12 @@ def test_a_flat_curve_is_one_moment(length: int) -> None:
     assert [(p.start, p.end) for p in found] == [(0.0, float(length))]
 
 
+def test_what_an_encoder_does_to_a_still_picture_cuts_nothing_out_of_it() -> None:
+    starts, ends = timeline(4)
+    still = np.array([1.5377, 1.5391, 1.5396, 1.5340], np.float32)
+    assert [(p.start, p.end) for p in propose(still, starts, ends, NO_CUTS)] == [(0.0, 4.0)]
+
+
 @given(
     hnp.arrays(np.float32, st.integers(1, 80), elements=st.floats(-10, 10, width=32)),
     st.lists(st.floats(0, 80), max_size=5),
@@ -124,7 +131,8 @@ def textbook(curve: Curve) -> list[Proposal]:
     found = []
     for peak in sorted(peaks, key=lambda row: -level[row])[:PEAKS]:
         for share in SHARES:
-            line = floor + share * float(np.maximum(level[peak] - floor, 0.0))
+            rise = float(np.maximum(level[peak] - floor, 0.0))
+            line = floor + share * rise if rise >= FLAT else level[peak] - (1 - share) * FLAT
             first, last = peak, peak
             while first > 0 and not level[first - 1] < line:
                 first -= 1

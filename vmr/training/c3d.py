@@ -113,7 +113,7 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """The targets of pictures (N, 3, 224, 224), 0..255: features of the last layer (N, 1280),
+        """The targets of pictures (N, 3, 260, 260), 0..255: features of the last layer (N, 1280),
         and vectors of the shared space (N, E); both have unit length."""
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         rows = self._appearance.rows(pictures).clone()

@@ -1,6 +1,6 @@
 """What C3D is shown of a picture or a clip in training: random parts of it, as a camera saw them.
 
-    views = part_of_each(pictures, rng)             # (B, 3, 224, 224), 0..255
+    views = part_of_each(pictures, rng)             # (B, 3, 260, 260), 0..255
     network(prepared(as_filmed(clips, rng)))        # of clips (B, 3, 16, S, S)
 
 All randomness comes from the generator, which lies on the processor.
@@ -23,7 +23,7 @@ _NOISE: Final = 6.0
 
 
 def part_of_each(pictures: Tensor, rng: torch.Generator, place: Processes = ALONE) -> Tensor:
-    """Random views (B, 3, 224, 224), 0..255, of pictures (B, 3, S, S): half to all of each one's
+    """Random views (B, 3, 260, 260), 0..255, of pictures (B, 3, S, S): half to all of each one's
     area, stretched by up to a third and mirrored half of the time.
 
     Args:

@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_extract.extract import NETWORK_SAMPLES, RATE
+from feature_extract.extract import RATE, SAMPLE
 
 SHOTS: Final = (5, 30)
 """Least and most shots of a timeline."""
@@ -129,13 +129,11 @@ class Timeline:
         """(T, D), one a second: vectors (N, V, D) of pictures mixed as a film would show them."""
         count = max(1, math.ceil(self.duration - 0.04))
         rows = np.zeros((count, vectors.shape[2]), np.float32)
-        for sample in NETWORK_SAMPLES:
-            for row in range(count):
-                for segment, share, place in self.shown(row + sample / RATE):
-                    first, last = segment.views
-                    weight = share / len(NETWORK_SAMPLES)
-                    rows[row] += weight * (1 - place) * vectors[segment.place, first]
-                    rows[row] += weight * place * vectors[segment.place, last]
+        for row in range(count):
+            for segment, share, place in self.shown(row + SAMPLE / RATE):
+                first, last = segment.views
+                rows[row] += share * (1 - place) * vectors[segment.place, first]
+                rows[row] += share * place * vectors[segment.place, last]
         return rows
 
     def moving(self, bank: Mapping[str, NDArray[np.floating]], seed: int) -> NDArray[np.floating]:

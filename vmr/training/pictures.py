@@ -105,7 +105,7 @@ def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> di
     """Every set that `data` holds: flickr8k (needed), coco, ade, har15 and gym (when there).
 
     Args:
-        views: of Flickr8k; 0: no network looks at any picture.
+        views: of captioned pictures; 0: no network looks at any picture.
         others: views of the other sets; for many pictures with few words one is enough.
 
     Raises:
@@ -116,10 +116,15 @@ def load_pictures(data: Path, cache: Path, *, views: int, others: int = 1) -> di
             f"{data}: no flickr8k_images.tar; --data is the folder of training sets"
         )
     sets = {"flickr8k": _flickr8k(data, cache, views)}
-    readers = {"coco": _coco, "ade": _ade, "har15": _har15, "gym": _gym}
-    for name, read in readers.items():
+    readers = {
+        "coco": (_coco, views),
+        "ade": (_ade, views),
+        "har15": (_har15, others),
+        "gym": (_gym, others),
+    }
+    for name, (read, number) in readers.items():
         if (data / f"{name}_images.tar").is_file():
-            sets[name] = read(data, cache, others)
+            sets[name] = read(data, cache, number)
     duplicates = frozenset(DUPLICATES.read_text("utf-8").splitlines())
     return {name: held_apart(name, pictures, duplicates) for name, pictures in sets.items()}
 
@@ -255,8 +260,10 @@ def _rows(
             with replacing(cached, sync=False) as draft:
                 np.save(draft, _extract(tar, names, view))
         rows = np.load(cached)
-        if len(rows) != len(names):
-            raise ImageSetError(f"{cached}: {len(rows)} rows for {len(names)} pictures; delete it")
+        if rows.shape != (len(names), WIDTH):
+            raise ImageSetError(
+                f"{cached}: rows of shape {rows.shape}, not {(len(names), WIDTH)}; delete it"
+            )
         stacked.append(rows)
     if not stacked:
         return names, np.empty((len(names), 0, WIDTH), np.float16)

@@ -83,5 +83,5 @@ def test_rows_do_not_depend_on_the_batch(network: Appearance) -> None:
 
 
 def test_other_shapes_are_refused(network: Appearance) -> None:
-    with pytest.raises(ValueError, match="224"):
+    with pytest.raises(ValueError, match="260"):
         network(np.zeros((1, 112, 112, 3), np.uint8))
