@@ -12,7 +12,7 @@ is none (past the end, in a damaged span) the last one looked at stands in; befo
 first. Pictures are squashed whole to a square, and their features are not scaled to unit length.
 
 The file is decoded once, at 8 pictures a second, for the columns of motion.py, the last block of a
-row. With `Extractor(motion=False)`, which takes three quarters of the time, it is decoded at 4
+row. With `Extractor(motion=False)`, which takes two thirds of the time, it is decoded at 4
 and they are not there; all else is the same to the last bit.
 
 An encoder adds its columns last: a unit vector of the picture that a second's thumbnail shows, or

@@ -21,6 +21,8 @@ from vmr.library.ingest import Ingest
 from vmr.library.rescan import missing, rescan
 from vmr.library.store import Library
 from vmr.model.retrieval import RetrievalModel
+from vmr.page.options import read_options
+from vmr.page.server import run
 from vmr.search.searcher import Searcher
 
 BEFORE = Path(__file__).with_name("before")
@@ -109,3 +111,15 @@ def test_it_may_only_be_read_and_its_index_may_be_lost(
     library = Library(moved / "library", read_only=True)
     check(answers(library, model))
     library.close()
+
+
+def test_one_of_other_networks_is_no_page_but_a_line_that_says_what_to_do(
+    moved: Path, model: RetrievalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(_: object) -> None:
+        monkeypatch.setattr(RetrievalModel, "blocks", property(lambda _: {"other": 3}))
+        Searcher(Library(moved / "library", read_only=True), model)
+
+    monkeypatch.setattr("vmr.page.server._run", opened)
+    with pytest.raises(SystemExit, match=r"^error: .*library was indexed .*`rescan --reindex`"):
+        run(read_options(["--library", str(moved / "library")]))

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from feature_extract.extract import extractor_fingerprint
 from vmr.cli.console import DONE, REFUSED
 from vmr.cli.library import ingest_files, report
 from vmr.cli.samples import QUERIES, WORD_QUERIES, build_samples, build_station
@@ -19,6 +20,7 @@ def run_demo(options: argparse.Namespace) -> int:
     print("the sample library is made at the first start, which takes a minute", file=sys.stderr)
     videos = Path(".demo") / "videos"
     samples = Library(library)
+    samples.adopt(extractor_fingerprint(), reindex=True)  # one of an earlier version is read again
     samples.words.want(speech=DEFAULT, text=True)
     jobs = ingest_files(samples, [*build_samples(videos), build_station(videos)])
     if report(jobs, []):

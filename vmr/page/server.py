@@ -20,7 +20,7 @@ from feature_extract.files import sweep_noted
 from feature_extract.logs import shown
 from vmr.library.encoders import extractor_of
 from vmr.library.ingest import Ingest
-from vmr.library.store import Library
+from vmr.library.store import Library, LibraryError
 from vmr.media.preview import Previews
 from vmr.page.access import Access
 from vmr.page.calls import Calls, View
@@ -133,7 +133,10 @@ def client_of(request: gr.Request) -> str:
 def run(options: ServerOptions) -> None:
     """Serve the page until it is stopped."""
     with shown(options.verbose):
-        _run(options)
+        try:
+            _run(options)
+        except LibraryError as error:  # such as one that was indexed with other networks
+            sys.exit(f"error: {error}")
 
 
 def _run(options: ServerOptions) -> None:

@@ -43,8 +43,8 @@ def features_for(library: Library, video: Video, model: RetrievalModel) -> Featu
         return features
     if model.reads_own_blocks:
         raise LibraryError(
-            f"{library.name} holds features of {sorted(features.blocks)}, "
-            f"the model reads {sorted(wanted)}; run `rescan --reindex`"
+            f"{library.name} was indexed with other networks than the model reads; "
+            "`rescan --reindex` brings every video up to date"
         )
     logger.info("%s: not read with the library's encoder yet", video.path)
     return None
