@@ -80,7 +80,7 @@ class PictureRows:
         sample: int,
     ) -> None:
         """`see` makes rows (N, W) of pictures (N, S, S, 3); the rest as for `encoded_rows`."""
-        self._sees, self._rate, self._sample = see, rate, sample
+        self._network, self._rate, self._sample = see, rate, sample
         self._rows: Kept[NDArray[np.float32]] = Kept((sample,), rate)
         self._first: list[int] = []
         self._waiting: list[NDArray[np.uint8]] = []
@@ -101,7 +101,7 @@ class PictureRows:
         return np.stack(rows).astype(np.float16)
 
     def _see(self, count: int) -> None:
-        seen = self._sees(np.stack(self._waiting[:count]))
+        seen = self._network(np.stack(self._waiting[:count]))
         self._rows.put(self._first[:count], list(seen))
         del self._waiting[:count], self._first[:count]
 

@@ -4,8 +4,8 @@ before/library was made by `python -m vmr index before/videos`, and before/answe
 -m vmr search`, at commit 20e6249, whose 77 files lay in one folder. Its index is of the weights of
 then ("model"), so that it also tells that an index of other weights is not used; the answers are
 those of the weights shipped now ("weights"), and are made anew with better ones. When the networks
-that read videos change on purpose (which has every library read again), all is made anew, at a
-commit before the next change of form.
+that read videos change on purpose (which has every library read again), its rows and their
+fingerprint are put in anew, as on 2026-12-01; form and index stay those of then.
 """
 
 import json

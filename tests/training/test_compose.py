@@ -32,7 +32,7 @@ from vmr.training.compose import (
     pool_of,
     words_of,
 )
-from vmr.training.film import Moving, Shot, Still, film
+from vmr.training.film import Moving, Shot, Still, film, picture
 from vmr.training.questions import KINDS, ask, ask_any, shared
 
 
@@ -201,12 +201,13 @@ def test_absent_is_what_goes_by_other_words_than_anything_shown() -> None:
 def test_rows_are_what_is_shown_in_the_middle_of_a_second() -> None:
     vectors = np.eye(4, dtype=np.float32)[:, None].repeat(2, axis=1)  # (4, 2, 4)
     first = Segment(0, 0.0, 2.5, (0, 1), 0.0)
-    second = Segment(1, 2.5, 4.0, (0, 0), FADE_SECONDS)
-    third = Segment(2, 4.0, 6.0, (0, 0), 0.0)
+    second = Segment(1, 2.5, 4.3, (0, 0), FADE_SECONDS)
+    third = Segment(2, 4.3, 6.0, (0, 0), 0.0)
     rows = Timeline((first, second, third)).rows(vectors)
     np.testing.assert_allclose(rows[0], [1, 0, 0, 0])
     np.testing.assert_allclose(rows[2], [0, 1, 0, 0])  # 2.5 s is the cut
-    np.testing.assert_allclose(rows[4], [0, 0, 1, 0])  # 4.5 s is behind the fade
+    np.testing.assert_allclose(rows[4].sum(), 1, atol=1e-6)
+    assert 0 < rows[4][1] < rows[4][2]  # 4.5 s lies in the second half of the fade
     assert len(rows) == 6
 
 
@@ -241,6 +242,12 @@ def test_rows_and_film_of_one_timeline_agree(tmp_path: Path) -> None:
 
     alike = (unit(found.rows) * unit(expected)).sum(1)
     assert np.median(alike) > 0.6  # the camera moves; the composed rows stand still
+    shots = {segment: shot(segment) for segment in segments}
+    seen_then = [picture(timeline, shots, row + 0.5).resize((SIZE, SIZE)) for row in range(20)]
+    screen = network(np.stack([np.asarray(one) for one in seen_then]))
+    as_filmed = (unit(found.rows) * unit(screen)).sum(1)
+    assert np.median(as_filmed) > 0.8
+    assert as_filmed.min() > 0.6  # the file is coded
     nearest = (unit(found.rows) @ unit(expected).T).argmax(1)
     shown = [timeline.shown(row + 0.5)[0][0].place for row in range(20)]
     assert np.mean([shown[row] == shown[near] for row, near in enumerate(nearest)]) > 0.9
